@@ -1,0 +1,41 @@
+"""Every collective operation of the package; each is the identity where ``axis_name`` is None.
+
+Functions that depend on other devices take ``axis_name`` and call these, so that one definition
+serves one device without any mapping, ``jax.pmap`` and ``jax.shard_map``.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxssl.types import Array, PyTree
+
+
+def axis_size(axis_name: str | None) -> int:
+    """Number of devices along the axis; 1 without one."""
+    return 1 if axis_name is None else lax.axis_size(axis_name)
+
+
+def axis_index(axis_name: str | None) -> Array:
+    """This device's int32 position along the axis; 0 without one."""
+    return jnp.int32(0) if axis_name is None else lax.axis_index(axis_name)
+
+
+def pmean(tree: PyTree, axis_name: str | None) -> PyTree:
+    """Mean over devices of every leaf."""
+    return tree if axis_name is None else lax.pmean(tree, axis_name)
+
+
+def psum(tree: PyTree, axis_name: str | None) -> PyTree:
+    """Sum over devices of every leaf."""
+    return tree if axis_name is None else lax.psum(tree, axis_name)
+
+
+def all_gather(tree: PyTree, axis_name: str | None) -> PyTree:
+    """Rows of all devices in device order: every leaf [B, ...] becomes [G, ...].
+
+    Differentiable: the gradient of a gathered row flows back to the device it came from.
+    """
+    if axis_name is None:
+        return tree
+    return jax.tree.map(lambda leaf: lax.all_gather(leaf, axis_name, tiled=True), tree)

@@ -1,0 +1,91 @@
+"""Types shared by the whole package, and the alphabet of shapes.
+
+Every docstring uses these letters and defines any other where it needs one:
+
+    B   examples on this device          G   examples in the global batch (all devices)
+    V   views of one example             N   tokens (patches) of one image
+    P   values in one patch              D   features
+    K   classes, or kept tokens          M   prototypes
+    H W C   height, width, channels      T   frames
+
+Images are ``[H, W, C]``: uint8 in [0, 255] between the disk and the device, float32 in [0, 1]
+after that. Encoders subtract ``mean`` and divide by ``std`` themselves.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+
+Array = jax.Array
+PyTree = Any
+Example = Mapping[str, Array]  # ONE example, without the data set's label: {"image": [H, W, C]}
+Batch = Mapping[str, Array]  # the same with a leading B axis; may carry "label", which is stripped
+Views = PyTree  # what a method's view() makes of one example
+Metrics = dict[str, Array]  # scalars, float32, equal on all devices
+
+
+class Features(NamedTuple):
+    """What every encoder returns.
+
+    Attributes:
+        pooled: [B, D], one vector per image, what evaluation reads by default.
+        tokens: [B, N, D], patch tokens or spatial cells in raster order, without class and
+            register tokens.
+        stages: pooled output after each stage (ResNet) or block (ViT), each [B, D_stage], for
+            probes at every depth.
+    """
+
+    pooled: Array
+    tokens: Array
+    stages: tuple[Array, ...]
+
+
+class Method(NamedTuple):
+    """A self-supervised method: five pure functions, hyper-parameters and axis name already bound.
+
+    Attributes:
+        view: ``(key, example) -> views`` of ONE example; the trainer vmaps it. All randomness that
+            belongs to an example is spent here, so that it depends on neither batch nor devices.
+        init: ``(key, views) -> (params, state)`` from a batch of views. ``params["encoder"]`` holds
+            the encoder's parameters.
+        loss: ``(params, state, views, key, step) -> (values, (state, metrics))``. ``values`` is [B],
+            one per local example, or a scalar equal on all devices; ``state`` and ``metrics`` come
+            back equal on all devices. ``key`` is the same on every device.
+        advance: ``(params, state, step) -> state`` after the optimizer (EMA target, centre, queue).
+        encoder: ``(params, state) -> variables``, exactly what evaluation restores.
+    """
+
+    view: Callable[[Array, Example], Views]
+    init: Callable[[Array, Views], tuple[PyTree, PyTree]]
+    loss: Callable[
+        [PyTree, PyTree, Views, Array, Array], tuple[Array, tuple[PyTree, Metrics]]
+    ]
+    advance: Callable[[PyTree, PyTree, Array], PyTree]
+    encoder: Callable[[PyTree, PyTree], PyTree]
+
+
+class MethodConfig(Protocol):
+    """The frozen dataclass of hyper-parameters that each file in ``methods/`` has one of."""
+
+    def build(self, encoder: Any, *, axis_name: str | None) -> Method:
+        """Binds the hyper-parameters, a linen encoder and the axis name into a Method."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """All that a run changes, and all that a resume needs.
+
+    Attributes:
+        step: int32 scalar, optimizer steps completed.
+        params: trainable parameters; ``params["encoder"]`` is the encoder.
+        state: what the method keeps beside them (batch statistics, EMA target, queue …).
+        opt_state: the optimizer's state.
+    """
+
+    step: Array
+    params: PyTree
+    state: PyTree
+    opt_state: PyTree
