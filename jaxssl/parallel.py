@@ -1,0 +1,129 @@
+"""One per-device step, mapped over all devices of all processes.
+
+The canonical form of the training state is a global replicated array per leaf: natural shapes, no
+device axis, accepted by Orbax, and the same for both backends. A batch enters as this process's
+rows on the host, in the order of this process's devices.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from jaxssl.types import Batch, Metrics, PyTree, TrainState
+
+Backend = Literal["pmap", "shard_map"]
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+def mesh(*, axis_name: str = "data", devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
+    """A one-dimensional mesh over the given devices, or over all devices of all processes."""
+    # Auto axes: with make_mesh's Explicit default, jit(shard_map) refuses unsharded inputs.
+    devices = jax.devices() if devices is None else devices
+    return jax.sharding.Mesh(np.asarray(devices), (axis_name,))
+
+
+def replicated(devices: Sequence[jax.Device] | None = None) -> jax.sharding.NamedSharding:
+    """The sharding of the training state: a full copy on every device."""
+    return jax.sharding.NamedSharding(mesh(devices=devices), jax.P())
+
+
+def replicate(tree: PyTree, devices: Sequence[jax.Device] | None = None) -> PyTree:
+    """Puts a tree, equal on every process, on all devices as global arrays."""
+    return jax.device_put(tree, replicated(devices))
+
+
+def data_parallel(
+    step: Step,
+    *,
+    axis_name: str = "data",
+    backend: Backend = "pmap",
+    devices: Sequence[jax.Device] | None = None,
+) -> Step:
+    """Maps a per-device step over devices; the result has the step's own type.
+
+    The batch is split along its first axis, the state is replicated in and out and donated: the
+    state passed in must not be used again.
+
+    Args:
+        step: per-device function that reduces over ``axis_name`` itself, in the order that
+            ``training.step`` documents.
+        axis_name: name of the device axis inside ``step``.
+        backend: ``"pmap"`` or ``"shard_map"`` (check_vma on, so that a state that could differ
+            between devices is refused while tracing). Both give the same numbers.
+        devices: devices to use; all devices of all processes by default.
+
+    Returns:
+        ``(state, batch) -> (state, metrics)`` on global replicated state and this process's rows.
+
+    Raises:
+        ValueError: unknown backend; when called, a batch that the devices cannot share equally.
+    """
+    if backend not in get_args(Backend):
+        raise ValueError(
+            f"data_parallel: backend must be one of {', '.join(get_args(Backend))}; got {backend!r}."
+        )
+    global_mesh = mesh(axis_name=axis_name, devices=devices)
+    num_local = len(global_mesh.local_devices)
+
+    if backend == "shard_map":
+        mapped = jax.jit(
+            jax.shard_map(
+                step,
+                mesh=global_mesh,
+                in_specs=(jax.P(), jax.P(axis_name)),
+                out_specs=(jax.P(), jax.P()),
+            ),
+            donate_argnums=0,
+        )
+        rows = jax.sharding.NamedSharding(global_mesh, jax.P(axis_name))
+
+        def run(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+            _check_rows(batch, num_local)
+            batch = jax.tree.map(lambda x: jax.make_array_from_process_local_data(rows, x), batch)
+            return mapped(state, batch)
+
+        return run
+
+    pmapped = jax.pmap(
+        step,
+        axis_name=axis_name,
+        in_axes=(None, 0),
+        out_axes=(None, None),
+        devices=None if devices is None else list(devices),
+        donate_argnums=0,
+    )
+
+    def run(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        _check_rows(batch, num_local)
+        batch = jax.tree.map(lambda x: x.reshape(num_local, -1, *x.shape[1:]), batch)
+        state, metrics = pmapped(state, batch)
+        if jax.process_count() > 1:
+            # pmap hands back arrays local to the host, which Orbax refuses to save.
+            state = multihost_utils.host_local_array_to_global_array(state, global_mesh, jax.P())
+        return state, metrics
+
+    return run
+
+
+def check_batch_size(batch_size: int, num_devices: int) -> None:
+    """Raises ValueError unless the global batch splits evenly over the devices."""
+    if batch_size > 0 and batch_size % num_devices == 0:
+        return
+    below = batch_size // num_devices * num_devices
+    nearest = f"{below} or {below + num_devices}" if below > 0 else f"{num_devices}"
+    raise ValueError(
+        f"batch_size: must be a positive multiple of the number of devices; got {batch_size} for "
+        f"{num_devices} devices. Nearest: {nearest}."
+    )
+
+
+def _check_rows(batch: Batch, num_local: int) -> None:
+    rows = len(jax.tree.leaves(batch)[0])
+    if rows % num_local:
+        raise ValueError(
+            f"data_parallel: the rows of a batch must be a multiple of this process's devices; "
+            f"got {rows} rows for {num_local} devices."
+        )

@@ -1,0 +1,119 @@
+"""The training step: views, loss, gradient, update; a pure per-device function.
+
+The order of reductions is fixed, because it is the one order that is right under ``jax.pmap`` and
+under ``jax.shard_map`` with and without check_vma: the mean over devices of the loss is taken
+INSIDE the differentiated function, the mean of gradients and metrics outside it.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxssl import collectives
+from jaxssl.parallel import Step
+from jaxssl.types import Array, Batch, Example, Method, Metrics, TrainState, Views
+
+
+def example_keys(seed: int, step: Array, num_examples: int, axis_name: str | None) -> Array:
+    """One PRNG key per local example: fold_in(fold_in(seed, step), position in the global batch).
+
+    Args:
+        seed: the run's seed.
+        step: int32 scalar, optimizer steps completed.
+        num_examples: B, examples on this device.
+        axis_name: device axis, or None.
+
+    Returns:
+        [B] typed PRNG keys. They depend on the position in the global batch only, so that neither
+        the number of devices nor the split of the batch changes what an example becomes.
+    """
+    first = collectives.axis_index(axis_name) * num_examples
+    positions = first + jnp.arange(num_examples, dtype=jnp.int32)
+    return jax.vmap(jax.random.fold_in, (None, 0))(_step_key(seed, step), positions)
+
+
+def make_views(method: Method, batch: Batch, keys: Array) -> Views:
+    """Views of a whole batch; data set labels are stripped before the method can see them."""
+    return jax.vmap(method.view)(keys, _without_labels(batch))
+
+
+def init_state(
+    method: Method, optimizer: optax.GradientTransformation, batch: Batch, *, seed: int
+) -> TrainState:
+    """The state before the first step, from a small batch that fixes the shapes.
+
+    Args:
+        method: a built method.
+        optimizer: an optax transformation.
+        batch: uint8 images [B, H, W, C] under "image"; B may be 1 and the values do not matter.
+        seed: the run's seed.
+
+    Returns:
+        TrainState at step 0.
+    """
+    init_key, view_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), -1 & 0x7FFFFFFF))
+    num_examples = len(jax.tree.leaves(batch)[0])
+    views = make_views(method, batch, jax.random.split(view_key, num_examples))
+    params, state = method.init(init_key, views)
+    return TrainState(
+        step=jnp.int32(0), params=params, state=state, opt_state=optimizer.init(params)
+    )
+
+
+def make_step(
+    method: Method,
+    optimizer: optax.GradientTransformation,
+    *,
+    seed: int,
+    axis_name: str | None = None,
+) -> Step:
+    """Builds the per-device training step.
+
+    Args:
+        method: a method built with the same ``axis_name``.
+        optimizer: an optax transformation; its state is equal on all devices.
+        seed: the run's seed; all randomness follows from (seed, step, position).
+        axis_name: device axis the step will be mapped over, or None for one device.
+
+    Returns:
+        ``(TrainState, Batch) -> (TrainState, Metrics)``, pure. Metrics are float32 scalars equal on
+        all devices: the method's own, ``loss`` (mean over the global batch), ``grad_norm`` (before
+        clipping) and ``update_norm`` (global L2 norms).
+    """
+
+    def step(train: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        num_examples = len(jax.tree.leaves(batch)[0])
+        views = make_views(method, batch, example_keys(seed, train.step, num_examples, axis_name))
+        # Drawn from a stream of its own: no example's position reaches -1.
+        loss_key = jax.random.fold_in(_step_key(seed, train.step), 0x7FFFFFFF)
+
+        def objective(params):
+            values, (state, metrics) = method.loss(params, train.state, views, loss_key, train.step)
+            return collectives.pmean(jnp.mean(values), axis_name), (state, metrics)
+
+        (loss, (state, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(train.params)
+        grads = collectives.pmean(grads, axis_name)
+        updates, opt_state = optimizer.update(grads, train.opt_state, train.params)
+        params = optax.apply_updates(train.params, updates)
+        metrics = collectives.pmean(metrics, axis_name) | {
+            "loss": loss,
+            "grad_norm": optax.tree.norm(grads),
+            "update_norm": optax.tree.norm(updates),
+        }
+        done = TrainState(
+            step=train.step + 1,
+            params=params,
+            state=method.advance(params, state, train.step),
+            opt_state=opt_state,
+        )
+        return done, jax.tree.map(lambda x: x.astype(jnp.float32), metrics)
+
+    return step
+
+
+def _step_key(seed: int, step: Array) -> Array:
+    return jax.random.fold_in(jax.random.key(seed), step)
+
+
+def _without_labels(batch: Batch) -> Example:
+    return {name: value for name, value in batch.items() if name != "label"}
