@@ -18,7 +18,9 @@ Backend = Literal["pmap", "shard_map"]
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
-def mesh(*, axis_name: str = "data", devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
+def mesh(
+    *, axis_name: str = "data", devices: Sequence[jax.Device] | None = None
+) -> jax.sharding.Mesh:
     """A one-dimensional mesh over the given devices, or over all devices of all processes."""
     # Auto axes: with make_mesh's Explicit default, jit(shard_map) refuses unsharded inputs.
     devices = jax.devices() if devices is None else devices
@@ -69,15 +71,7 @@ def data_parallel(
     num_local = len(global_mesh.local_devices)
 
     if backend == "shard_map":
-        mapped = jax.jit(
-            jax.shard_map(
-                step,
-                mesh=global_mesh,
-                in_specs=(jax.P(), jax.P(axis_name)),
-                out_specs=(jax.P(), jax.P()),
-            ),
-            donate_argnums=0,
-        )
+        mapped = jax.jit(shard_mapped(step, axis_name=axis_name, devices=devices), donate_argnums=0)
         rows = jax.sharding.NamedSharding(global_mesh, jax.P(axis_name))
 
         def run(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -106,6 +100,18 @@ def data_parallel(
         return state, metrics
 
     return run
+
+
+def shard_mapped(
+    step: Step, *, axis_name: str = "data", devices: Sequence[jax.Device] | None = None
+) -> Step:
+    """The step under shard_map with check_vma, not compiled: global arrays in, global arrays out."""
+    return jax.shard_map(
+        step,
+        mesh=mesh(axis_name=axis_name, devices=devices),
+        in_specs=(jax.P(), jax.P(axis_name)),
+        out_specs=(jax.P(), jax.P()),
+    )
 
 
 def check_batch_size(batch_size: int, num_devices: int) -> None:

@@ -50,10 +50,14 @@ class OptimizerConfig:
                 )
         for field in ("weight_decay", "warmup_epochs", "clip_norm"):
             if getattr(self, field) < 0:
-                raise ValueError(f"optimizer.{field}: must not be negative; got {getattr(self, field)}.")
+                raise ValueError(
+                    f"optimizer.{field}: must not be negative; got {getattr(self, field)}."
+                )
         for field in ("momentum", "beta1", "beta2"):
             if not 0 <= getattr(self, field) < 1:
-                raise ValueError(f"optimizer.{field}: must lie in [0, 1); got {getattr(self, field)}.")
+                raise ValueError(
+                    f"optimizer.{field}: must lie in [0, 1); got {getattr(self, field)}."
+                )
         if not 0 <= self.final_fraction <= 1:
             raise ValueError(
                 f"optimizer.final_fraction: must lie in [0, 1]; got {self.final_fraction}."

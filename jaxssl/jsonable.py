@@ -1,0 +1,54 @@
+"""Frozen dataclasses of plain values to JSON and back, by their annotations."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def to_json(config: object) -> dict:
+    """The fields of a dataclass as JSON values; nested dataclasses become nested objects."""
+    return dataclasses.asdict(config)
+
+
+def from_json(cls: type[T], fields: Mapping) -> T:
+    """Rebuilds a dataclass from what ``to_json`` gave, after a trip through JSON.
+
+    Args:
+        cls: a dataclass whose fields are plain values, tuples of them, or dataclasses.
+        fields: field name to JSON value; missing fields take their defaults.
+
+    Returns:
+        An instance of ``cls``, equal to the one that was written.
+
+    Raises:
+        ValueError: a field that ``cls`` does not have (names the nearest).
+    """
+    hints = typing.get_type_hints(cls)
+    names = [field.name for field in dataclasses.fields(cls)]
+    for name in fields:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+            raise ValueError(
+                f"{cls.__name__}: a field must be one of {', '.join(names)}; got {name!r}. "
+                f"Nearest: {near[0]}."
+            )
+    return cls(**{name: _value(hints[name], value) for name, value in fields.items()})
+
+
+def _value(hint: object, value: object) -> object:
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        if value is None:
+            return None
+        (hint,) = (option for option in typing.get_args(hint) if option is not type(None))
+    if dataclasses.is_dataclass(hint):
+        return from_json(hint, value)
+    if typing.get_origin(hint) is tuple:
+        return tuple(value)
+    if hint is float and isinstance(value, int):
+        return float(value)
+    return value
