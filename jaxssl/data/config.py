@@ -1,0 +1,40 @@
+"""Which data set a run reads, and in what shape its images reach the device."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """The data set of a run; plain values only, so that it survives JSON.
+
+    Attributes:
+        path: a known name (fashion-mnist, digits), tfds:NAME, an .npz file, or a directory of IDX
+            files, of images, or of a prepared TFDS data set.
+        image_size: height and width in pixels; other images are resized by their short side and
+            cropped in the centre.
+        channels: 1 for grey, 3 for RGB; images of the other kind are converted.
+        train_split: split that pretraining and probes learn from; "all" is every image.
+        test_split: split that evaluation measures on.
+        data_dir: directory of prepared TFDS data sets for tfds:NAME; None is TFDS's own default.
+        num_threads: threads that decode images; unused where the data set is in memory.
+    """
+
+    path: str
+    image_size: int
+    channels: int
+    train_split: str = "train"
+    test_split: str = "test"
+    data_dir: str | None = None
+    num_threads: int = 8
+
+    def __post_init__(self) -> None:
+        if self.image_size < 1:
+            raise ValueError(
+                f"DataConfig: image_size must be at least 1 pixel; got {self.image_size}."
+            )
+        if self.channels not in (1, 3):
+            raise ValueError(
+                f"DataConfig: channels must be 1 (grey) or 3 (RGB); got {self.channels}."
+            )
+        if self.num_threads < 1:
+            raise ValueError(f"DataConfig: num_threads must be at least 1; got {self.num_threads}.")

@@ -1,0 +1,118 @@
+"""Batches on the host: random access by step for training, in order for evaluation."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from jaxssl.data import arrays, order
+from jaxssl.data import source as source_lib
+
+
+class Loader:
+    """Training batches, a pure function of (seed, step): nothing to save, nothing to restore.
+
+    The global batch of a step is the next ``batch_size`` rows of a permutation of (seed, epoch);
+    an epoch's last rows that fill no batch are dropped. Process p holds rows [p B, (p + 1) B) of
+    it, B = batch_size / process_count, so the images of a step do not depend on how many
+    processes share them.
+
+    Args:
+        source: from ``open_source`` or ``from_arrays``.
+        batch_size: images of the global batch, over all processes.
+        seed: of the order, in [0, 2^64).
+        process_index: this process, from 0.
+        process_count: processes that share each batch.
+        num_threads: threads that decode; unused for a source in memory.
+
+    Raises:
+        ValueError: where the source is smaller than a batch, or a batch cannot be divided.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxssl import data
+        >>> source = data.from_arrays(np.zeros((10, 8, 8, 3), np.uint8))
+        >>> loader = data.Loader(source, batch_size=4, seed=0)
+        >>> loader.steps_per_epoch, loader.batch(7)["image"].shape
+        (2, (4, 8, 8, 3))
+    """
+
+    def __init__(
+        self,
+        source: source_lib.Source,
+        *,
+        batch_size: int,
+        seed: int,
+        process_index: int = 0,
+        process_count: int = 1,
+        num_threads: int = 8,
+    ):
+        _check_division(batch_size, process_index, process_count)
+        if len(source) < batch_size:
+            raise ValueError(
+                f"Loader: {source.name} must hold at least one batch of {batch_size} images; "
+                f"got {len(source)}. Set a batch size of at most {len(source)}."
+            )
+        if not 0 <= seed < 2**64:
+            raise ValueError(f"Loader: seed must lie in [0, 2^64); got {seed}.")
+        self.source = source
+        self.batch_size = batch_size
+        self.steps_per_epoch = len(source) // batch_size
+        self._seed = seed
+        self._local_size = batch_size // process_count
+        self._first = process_index * self._local_size
+
+    def batch(self, step: int) -> dict[str, np.ndarray]:
+        """This process's part of the batch of one step, without labels.
+
+        Args:
+            step: optimizer steps completed, from 0, in any order.
+
+        Returns:
+            ``{"image": uint8 [B, S, S, C]}``, B local.
+        """
+        if step < 0:
+            raise ValueError(f"Loader.batch: step must be at least 0; got {step}.")
+        return {"image": np.take(self.source.images, self.rows(step), axis=0)}
+
+    def rows(self, step: int) -> np.ndarray:
+        """Rows of the source in this process's batch of one step; int64 [B]."""
+        rows = order.step_rows(
+            step, count=len(self.source), batch_size=self.batch_size, seed=self._seed
+        )
+        return rows[self._first : self._first + self._local_size]
+
+
+def batches(source: source_lib.Source, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+    """All images of a source once, in its order, for evaluation.
+
+    Args:
+        source: from ``open_source`` or ``from_arrays``.
+        batch_size: images per batch.
+
+    Yields:
+        ``{"image": uint8 [B, S, S, C], "label": int32 [B]}``, without "label" where there are
+        none. The last batch holds what is left and may be shorter: pad it where shapes must not
+        change.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batches: batch_size must be at least 1; got {batch_size}.")
+    if isinstance(source, arrays.ArraySource):
+        for start in range(0, len(source), batch_size):
+            part = slice(start, start + batch_size)
+            batch = {"image": source.images[part]}
+            yield batch if source.labels is None else batch | {"label": source.labels[part]}
+
+
+def _check_division(batch_size: int, process_index: int, process_count: int) -> None:
+    """Raises ValueError where a global batch cannot be shared as asked."""
+    if batch_size < 1 or batch_size % process_count:
+        lower = batch_size // process_count * process_count
+        choices = f"{lower} or {lower + process_count}" if lower else f"{process_count}"
+        raise ValueError(
+            f"Loader: batch_size must be a multiple of the number of processes, {process_count}; "
+            f"got {batch_size}. The nearest are {choices}."
+        )
+    if not 0 <= process_index < process_count:
+        raise ValueError(
+            f"Loader: process_index must lie in [0, {process_count}); got {process_index}."
+        )

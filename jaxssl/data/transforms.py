@@ -1,0 +1,110 @@
+"""Images of any size, mode and encoding to uint8 ``[S, S, C]``, on the host.
+
+Everything here is deterministic; random views are made on the device.
+"""
+
+import io
+import typing
+
+import numpy as np
+
+if typing.TYPE_CHECKING:
+    from PIL import Image
+
+
+def fit(image: "Image.Image", *, image_size: int, channels: int) -> np.ndarray:
+    """Converts, resizes by the short side (bicubic, antialiased) and crops the centre.
+
+    Grey of RGB is PIL's ITU-R 601-2 luma; RGB of grey repeats it. Transparency is dropped, 16-bit
+    grey keeps its upper byte.
+
+    Args:
+        image: any PIL image but those of floats or 32-bit integers.
+        image_size: S, pixels.
+        channels: C, 1 or 3.
+
+    Returns:
+        uint8 [S, S, C].
+
+    Raises:
+        ValueError: for a mode whose value range is unknown.
+    """
+    from PIL import Image
+
+    image = to_mode(image, "L" if channels == 1 else "RGB")
+    width, height = image.size
+    if (width, height) != (image_size, image_size):
+        short = min(width, height)
+        left, top = (width - short) / 2, (height - short) / 2
+        # Cropping the centre square first and resizing it gives the same pixels for less work.
+        image = image.resize(
+            (image_size, image_size),
+            Image.Resampling.BICUBIC,
+            box=(left, top, left + short, top + short),
+        )
+    return np.array(image, np.uint8).reshape(image_size, image_size, channels)
+
+
+def to_mode(image: "Image.Image", mode: str) -> "Image.Image":
+    """A PIL image in mode "L" or "RGB".
+
+    Raises:
+        ValueError: for a mode whose value range is unknown.
+    """
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):  # PIL would clip at 255 instead of scaling
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError(
+            f"an image must have 8 or 16 bits per channel; got PIL mode {image.mode}. "
+            "Save it as an 8-bit PNG."
+        )
+    if image.mode == mode:
+        return image
+    return image.convert(mode)
+
+
+def decode(encoded: bytes, *, image_size: int, channels: int) -> np.ndarray:
+    """Decodes PNG, JPEG or any other format of PIL's, turned upright, then ``fit``.
+
+    Args:
+        encoded: content of an image file.
+        image_size: S, pixels.
+        channels: C, 1 or 3.
+
+    Returns:
+        uint8 [S, S, C].
+
+    Raises:
+        ValueError: where the bytes are not an image, or only part of one.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            # A JPEG far larger than asked is decoded at 1/2, 1/4 or 1/8 of its size.
+            image.draft(None, (2 * image_size, 2 * image_size))
+            return fit(ImageOps.exif_transpose(image), image_size=image_size, channels=channels)
+    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        # PIL raises SyntaxError for broken PNG chunks.
+        raise ValueError(f"not a readable image ({error})") from error
+
+
+def fit_array(images: np.ndarray, *, image_size: int, channels: int) -> np.ndarray:
+    """``fit`` of every image of a uint8 [N, H, W, C] array; the array itself where it fits already.
+
+    Returns:
+        uint8 [N, S, S, C].
+    """
+    if images.shape[1:] == (image_size, image_size, channels):
+        return images
+    if images.shape[1:3] == (image_size, image_size) and channels == 3:
+        return np.repeat(images, 3, axis=-1)
+    from PIL import Image
+
+    fitted = np.empty((len(images), image_size, image_size, channels), np.uint8)
+    for row, image in enumerate(images):
+        picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+        fitted[row] = fit(picture, image_size=image_size, channels=channels)
+    return fitted
