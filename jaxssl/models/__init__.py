@@ -1,0 +1,32 @@
+"""Encoders, heads and decoders as linen modules.
+
+Encoders are built from frozen configs and return ``types.Features`` in float32; they take uint8 or
+[0, 1] images and standardise them themselves. Parameters are float32. Every layer has an explicit
+name: parameter paths are a contract between versions.
+"""
+
+from jaxssl.models.decoders import MAEDecoder
+from jaxssl.models.encoders import EncoderConfig, encoder_config, encoder_fields
+from jaxssl.models.heads import MLP
+from jaxssl.models.layers import stack_layers, unstack_layers
+from jaxssl.models.patches import gather_rows, patchify, sincos_positions, unpatchify
+from jaxssl.models.resnet import ResNet, ResNetConfig
+from jaxssl.models.vit import ViT, ViTConfig
+
+__all__ = [
+    "MLP",
+    "EncoderConfig",
+    "MAEDecoder",
+    "ResNet",
+    "ResNetConfig",
+    "ViT",
+    "ViTConfig",
+    "encoder_config",
+    "encoder_fields",
+    "gather_rows",
+    "patchify",
+    "sincos_positions",
+    "stack_layers",
+    "unpatchify",
+    "unstack_layers",
+]

@@ -1,0 +1,275 @@
+"""Layers that the encoders, the decoder and the heads share.
+
+Precision, everywhere in ``models``: parameters, normalisation statistics, softmax and the residual
+stream of a transformer are float32; matrix products and convolutions run in ``dtype``, which is
+"float32" or "bfloat16" (what automatic mixed precision does elsewhere). Outputs are float32.
+
+The functions that take ``name`` create a submodule of the linen module that calls them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import einops
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxssl.types import Array, PyTree
+
+DTYPES = ("float32", "bfloat16")
+
+
+def check_choice(owner: str, field: str, value: object, choices: Sequence[object]) -> None:
+    """Raises a ValueError that lists the choices unless ``value`` is one of them."""
+    if value not in choices:
+        names = ", ".join(map(repr, choices))
+        raise ValueError(f"{owner}: {field} must be one of {names}; got {value!r}.")
+
+
+def check_at_least(owner: str, least: int, **fields: int) -> None:
+    """Raises a ValueError naming the first field that is below ``least``."""
+    for field, value in fields.items():
+        if value < least:
+            raise ValueError(f"{owner}: {field} must be at least {least}; got {value}.")
+
+
+def standardise(images: Array, mean: tuple[float, ...], std: tuple[float, ...]) -> Array:
+    """Brings images to float32, subtracts ``mean`` and divides by ``std``.
+
+    Args:
+        images: [..., C]; uint8 in [0, 255], which is divided by 255, or floating in [0, 1].
+        mean: one value, or one per channel, in units of [0, 1].
+        std: one value, or one per channel, in units of [0, 1].
+
+    Returns:
+        float32 [..., C].
+
+    Raises:
+        TypeError: ``images`` is neither uint8 nor floating.
+        ValueError: ``mean`` or ``std`` has neither 1 nor C values.
+    """
+    num_channels = images.shape[-1]
+    for name, values in (("mean", mean), ("std", std)):
+        if len(values) not in (1, num_channels):
+            raise ValueError(
+                f"standardise: {name} must have 1 value or one per channel; got {len(values)} "
+                f"values for {num_channels} channels."
+            )
+    if images.dtype == jnp.uint8:
+        images = images.astype(jnp.float32) / 255.0
+    elif not jnp.issubdtype(images.dtype, jnp.floating):
+        raise TypeError(
+            f"standardise: images must be uint8 or floating; got {images.dtype}. "
+            "Convert them to uint8 in [0, 255]."
+        )
+    shape = (1,) * (images.ndim - 1) + (-1,)
+    centred = images.astype(jnp.float32) - jnp.asarray(mean, jnp.float32).reshape(shape)
+    return centred / jnp.asarray(std, jnp.float32).reshape(shape)
+
+
+def layer_norm(x: Array, *, dtype: str, name: str) -> Array:
+    """LayerNorm over the last axis with epsilon 1e-6, computed in float32, returned in ``dtype``.
+
+    Source: Ba et al., Layer Normalization, 2016, arXiv:1607.06450; epsilon as in MAE.
+    """
+    norm = nn.LayerNorm(epsilon=1e-6, name=name)
+    return norm(x.astype(jnp.float32)).astype(dtype)
+
+
+def batch_norm(
+    x: Array,
+    *,
+    train: bool,
+    axis_name: str | None,
+    dtype: str,
+    name: str,
+    affine: bool = True,
+    scale_init: nn.initializers.Initializer = nn.initializers.ones,
+) -> Array:
+    """BatchNorm over all axes but the last, over the global batch, computed in float32.
+
+    While training, mean and variance are those of the G examples of all devices along
+    ``axis_name``, and the running averages move by one tenth (momentum 0.9 as flax counts it, 0.1
+    as PyTorch does). The running variance is the biased one, where PyTorch keeps the unbiased.
+
+    Args:
+        x: [B, ..., D], floating.
+        train: normalise by the batch and update ``batch_stats``; otherwise use ``batch_stats``.
+        axis_name: device axis to synchronise over, or None.
+        dtype: dtype of the result.
+        name: name of the submodule.
+        affine: whether to learn scale and bias.
+        scale_init: initial scale.
+
+    Returns:
+        Same shape as ``x``, in ``dtype``.
+
+    Source: Ioffe and Szegedy, Batch Normalization, 2015, arXiv:1502.03167; epsilon 1e-5.
+    """
+    norm = nn.BatchNorm(
+        use_running_average=not train,
+        momentum=0.9,
+        epsilon=1e-5,
+        use_scale=affine,
+        use_bias=affine,
+        scale_init=scale_init,
+        axis_name=axis_name,
+        name=name,
+    )
+    return norm(x.astype(jnp.float32)).astype(dtype)
+
+
+def linear(x: Array, features: int, *, dtype: str, name: str) -> Array:
+    """Linear map with Xavier-uniform kernel and zero bias, the initialisation of MAE's linears."""
+    dense = nn.Dense(
+        features,
+        dtype=jnp.dtype(dtype),
+        kernel_init=nn.initializers.xavier_uniform(),
+        name=name,
+    )
+    return dense(x)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention; queries, keys and values come from one fused linear map.
+
+    Attributes:
+        num_heads: heads; must divide the width.
+        dtype: compute dtype; the softmax is float32 whatever it is.
+
+    Source: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, eq. 1.
+    """
+
+    num_heads: int
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Maps [B, N, D] to [B, N, D]; every token sees every other."""
+        width = x.shape[-1]
+        qkv = linear(x, 3 * width, dtype=self.dtype, name="qkv")
+        q, k, v = einops.rearrange(
+            qkv, "b n (three h d) -> three b n h d", three=3, h=self.num_heads
+        )
+        scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
+        weights = nn.softmax(scores * (width // self.num_heads) ** -0.5).astype(self.dtype)
+        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, v)
+        return linear(mixed.reshape(x.shape), width, dtype=self.dtype, name="proj")
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: x + attention(norm(x)), then x + mlp(norm(x)).
+
+    The hidden layer is 4 times as wide, with exact (erf) GELU. The residual stream stays float32.
+
+    Attributes:
+        num_heads: heads; must divide the width.
+        dtype: compute dtype of the matrix products.
+
+    Source: Dosovitskiy et al., An Image Is Worth 16x16 Words, 2020, arXiv:2010.11929, eq. 2 and 3.
+    """
+
+    num_heads: int
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Maps float32 [B, N, D] to float32 [B, N, D]."""
+        y = layer_norm(x, dtype=self.dtype, name="norm1")
+        y = Attention(self.num_heads, self.dtype, name="attention")(y)
+        x = x + y.astype(jnp.float32)
+        y = layer_norm(x, dtype=self.dtype, name="norm2")
+        y = linear(y, 4 * x.shape[-1], dtype=self.dtype, name="mlp_in")
+        y = nn.gelu(y, approximate=False)
+        y = linear(y, x.shape[-1], dtype=self.dtype, name="mlp_out")
+        return x + y.astype(jnp.float32)
+
+
+def apply_blocks(
+    x: Array,
+    *,
+    depth: int,
+    num_heads: int,
+    dtype: str,
+    scan_layers: bool,
+    remat: bool,
+    summary: Callable[[Array], Array],
+) -> tuple[Array, tuple[Array, ...]]:
+    """Runs ``depth`` blocks as submodules of the calling linen module.
+
+    Args:
+        x: float32 [B, N, D].
+        depth: number of blocks.
+        num_heads: heads in each.
+        dtype: compute dtype.
+        scan_layers: one block in a scan, parameters under "blocks" with a leading layer axis,
+            instead of "block_0", "block_1" …
+        remat: recompute each block's activations in the backward pass.
+        summary: what to keep of the tokens after each block, [B, N, D] -> [B, D].
+
+    Returns:
+        float32 [B, N, D] after the last block, and the summary after each block.
+    """
+    # Inside a scan nothing can be merged across iterations, so the barrier would only cost.
+    block_class = nn.remat(Block, prevent_cse=not scan_layers) if remat else Block
+    if not scan_layers:
+        stages = []
+        for index in range(depth):
+            x = block_class(num_heads, dtype, name=f"block_{index}")(x)
+            stages.append(summary(x))
+        return x, tuple(stages)
+
+    def body(block: nn.Module, x: Array, _: None) -> tuple[Array, Array]:
+        x = block(x)
+        return x, summary(x)
+
+    scan = nn.scan(body, variable_axes={"params": 0}, split_rngs={"params": True}, length=depth)
+    x, stages = scan(block_class(num_heads, dtype, name="blocks"), x, None)
+    return x, tuple(stages[index] for index in range(depth))
+
+
+def stack_layers(params: Mapping[str, PyTree]) -> dict[str, PyTree]:
+    """Turns the parameters of "block_0", "block_1" … into the layout of ``scan_layers=True``.
+
+    Args:
+        params: parameters of one module (a ViT or a decoder) built with ``scan_layers=False``.
+
+    Returns:
+        The same parameters, the blocks' under "blocks" with a leading layer axis.
+
+    Raises:
+        ValueError: there is no "block_0".
+    """
+    depth = sum(name.startswith("block_") for name in params)
+    if not depth:
+        raise ValueError(
+            f"stack_layers: params must have block_0, block_1 …; got {', '.join(params)}. "
+            "Pass the parameters of the ViT itself, unstacked."
+        )
+    blocks = [params[f"block_{index}"] for index in range(depth)]
+    rest = {name: tree for name, tree in params.items() if not name.startswith("block_")}
+    return rest | {"blocks": jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)}
+
+
+def unstack_layers(params: Mapping[str, PyTree]) -> dict[str, PyTree]:
+    """Turns the parameters of ``scan_layers=True`` into "block_0", "block_1" …
+
+    Args:
+        params: parameters of one module (a ViT or a decoder) built with ``scan_layers=True``.
+
+    Returns:
+        The same parameters, one subtree per block.
+
+    Raises:
+        ValueError: there is no "blocks".
+    """
+    if "blocks" not in params:
+        raise ValueError(
+            f"unstack_layers: params must have blocks; got {', '.join(params)}. "
+            "Pass the parameters of the ViT itself, stacked."
+        )
+    rest = {name: tree for name, tree in params.items() if name != "blocks"}
+    depth = jax.tree.leaves(params["blocks"])[0].shape[0]
+    for index in range(depth):
+        rest[f"block_{index}"] = jax.tree.map(lambda leaf, i=index: leaf[i], params["blocks"])
+    return rest

@@ -1,0 +1,237 @@
+"""Vision Transformer encoder."""
+
+import dataclasses
+from typing import Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxssl import types
+from jaxssl.models import layers, patches
+from jaxssl.types import Array
+
+
+class Dimensions(NamedTuple):
+    """What a size name stands for."""
+
+    width: int
+    depth: int
+    num_heads: int
+
+
+SIZES = {
+    "Nano": Dimensions(128, 4, 4),
+    "Ti": Dimensions(192, 12, 3),
+    "S": Dimensions(384, 12, 6),
+    "B": Dimensions(768, 12, 12),
+    "L": Dimensions(1024, 24, 16),
+    "H": Dimensions(1280, 32, 16),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ViTConfig:
+    """Hyper-parameters of a ViT; plain fields that survive JSON.
+
+    There is no stochastic depth: its masks would have to follow the global position of an example
+    to stay the same on any number of devices.
+
+    Attributes:
+        size: "Ti", "S", "B", "L" or "H" as published (width 192, 384, 768, 1024, 1280), or "Nano",
+            jaxssl's own size for work on CPUs: width 128, depth 4, 4 heads.
+        width: features D of a token; None takes the size's.
+        depth: number of blocks; None takes the size's.
+        num_heads: attention heads, must divide the width; None takes the size's.
+        patch_size: side of a square patch, pixels; must divide the image's sides.
+        pool: what Features.pooled is, after the final norm: "class", a learned token that goes
+            along, or "mean" of the patch tokens; with "mean" there is no class token at all.
+        position: "sincos", the fixed table of MAE (width must be a multiple of 4), or "learned", a
+            grid made for the image size of ``init`` and resized bilinearly for any other.
+        num_registers: learned tokens without position that go along and are dropped at the end.
+        scan_layers: run the blocks as one scan, parameters with a leading layer axis: shorter
+            tracing and few leaves; ``stack_layers`` and ``unstack_layers`` convert.
+        remat: recompute each block in the backward pass: less memory, about a third more work.
+        dtype: compute dtype; parameters, softmax and the residual stream stay float32.
+        mean: subtracted from the images, one value or one per channel, in units of [0, 1].
+        std: divides after that, one value or one per channel.
+    """
+
+    size: Literal["Nano", "Ti", "S", "B", "L", "H"] = "B"
+    width: int | None = None
+    depth: int | None = None
+    num_heads: int | None = None
+    patch_size: int = 16
+    pool: Literal["class", "mean"] = "class"
+    position: Literal["sincos", "learned"] = "sincos"
+    num_registers: int = 0
+    scan_layers: bool = False
+    remat: bool = False
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self):
+        layers.check_choice("ViTConfig", "size", self.size, tuple(SIZES))
+        layers.check_choice("ViTConfig", "pool", self.pool, ("class", "mean"))
+        layers.check_choice("ViTConfig", "position", self.position, ("sincos", "learned"))
+        layers.check_choice("ViTConfig", "dtype", self.dtype, layers.DTYPES)
+        width, depth, num_heads = self.dimensions
+        layers.check_at_least(
+            "ViTConfig",
+            1,
+            width=width,
+            depth=depth,
+            num_heads=num_heads,
+            patch_size=self.patch_size,
+        )
+        layers.check_at_least("ViTConfig", 0, num_registers=self.num_registers)
+        if width % num_heads:
+            raise ValueError(
+                f"ViTConfig: width must be a multiple of num_heads; got width {width}, "
+                f"num_heads {num_heads}."
+            )
+        if self.position == "sincos" and width % 4:
+            raise ValueError(
+                f"ViTConfig: width must be a multiple of 4 with position 'sincos'; got {width}. "
+                "Use position 'learned'?"
+            )
+
+    @property
+    def dimensions(self) -> Dimensions:
+        """Width, depth and heads: the size's, unless a field overrides them."""
+        override = (self.width, self.depth, self.num_heads)
+        return Dimensions(*(o if o is not None else s for o, s in zip(override, SIZES[self.size])))
+
+    def build(self, *, axis_name: str | None = None) -> "ViT":
+        """The linen module; ``axis_name`` changes nothing, a ViT has no batch statistics."""
+        return ViT(self, axis_name)
+
+
+class ViT(nn.Module):
+    """Vision Transformer encoder: images to Features.
+
+    Patches are cut by a reshape and embedded by one matrix product, which with ``keep`` covers only
+    the kept ones. Deviations from the original: MAE's initialisation (Xavier-uniform linears,
+    zero biases, tokens with standard deviation 0.02), LayerNorm epsilon 1e-6, exact GELU.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> encoder = ViTConfig(size="Nano", depth=1, patch_size=8).build()
+        >>> images = jnp.zeros((2, 32, 32, 3), jnp.uint8)
+        >>> variables = encoder.init(jax.random.key(0), images)
+        >>> encoder.apply(variables, images).tokens.shape
+        (2, 16, 128)
+
+    Attributes:
+        config: hyper-parameters.
+        axis_name: unused; every encoder has it.
+
+    Source: Dosovitskiy et al., An Image Is Worth 16x16 Words, 2020, arXiv:2010.11929; He et al.,
+        Masked Autoencoders Are Scalable Vision Learners, 2021, arXiv:2111.06377; registers:
+        Darcet et al., Vision Transformers Need Registers, 2023, arXiv:2309.16588.
+    """
+
+    config: ViTConfig
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self, images: Array, train: bool = False, keep: Array | None = None
+    ) -> types.Features:
+        """Encodes images, or only some of their patches.
+
+        Args:
+            images: [B, H, W, C], uint8 or floating in [0, 1], any number of channels.
+            train: no effect; every encoder takes it.
+            keep: int32 [B, K], raster indices in [0, N) of the patches to encode, or None for all.
+
+        Returns:
+            Features in float32: pooled [B, D]; tokens [B, N, D], or [B, K, D] in the order of
+            ``keep``; stages, pooled in the same way before the final norm, [B, D] after each block.
+
+        Raises:
+            ValueError: shapes that do not fit the patch size or each other.
+            TypeError: images neither uint8 nor floating, or ``keep`` not of integers.
+        """
+        del train
+        config = self.config
+        width, depth, num_heads = config.dimensions
+        grid = _check_inputs(images, keep, config.patch_size)
+
+        rows = patches.patchify(images, config.patch_size)  # [B, N, P], raw
+        positions = self._positions(grid)  # [N, D]
+        if keep is None:
+            positions = positions[None]
+        else:
+            rows = patches.gather_rows(rows, keep)
+            positions = positions[keep]
+        by_channel = rows.reshape(*rows.shape[:2], -1, images.shape[-1])
+        rows = layers.standardise(by_channel, config.mean, config.std).reshape(rows.shape)
+        x = layers.linear(rows, width, dtype=config.dtype, name="patch_embedding")
+        x = x.astype(jnp.float32) + positions
+
+        extra = self._extra_tokens()
+        num_extra = extra.shape[1]
+        x = jnp.concatenate([jnp.broadcast_to(extra, (len(x), num_extra, width)), x], axis=1)
+
+        def pool(tokens: Array) -> Array:
+            return tokens[:, 0] if config.pool == "class" else tokens[:, num_extra:].mean(axis=1)
+
+        x, stages = layers.apply_blocks(
+            x,
+            depth=depth,
+            num_heads=num_heads,
+            dtype=config.dtype,
+            scan_layers=config.scan_layers,
+            remat=config.remat,
+            summary=pool,
+        )
+        x = layers.layer_norm(x, dtype="float32", name="norm")
+        return types.Features(pool(x), x[:, num_extra:], stages)
+
+    def _positions(self, grid: tuple[int, int]) -> Array:
+        """Position of every patch, float32 [N, D]."""
+        width = self.config.dimensions.width
+        if self.config.position == "sincos":
+            return jnp.asarray(patches.sincos_positions(*grid, width))
+        # The stored grid wins over the image's, so that other image sizes can be read.
+        stored = self.get_variable("params", "position")
+        shape = (*grid, width) if stored is None else stored.shape
+        table = self.param("position", nn.initializers.normal(0.02), shape)
+        if shape[:2] != grid:
+            table = jax.image.resize(table, (*grid, width), "bilinear")
+        return table.reshape(-1, width)
+
+    def _extra_tokens(self) -> Array:
+        """Class and register tokens, float32 [1, 0 or more, D]."""
+        width = self.config.dimensions.width
+        init = nn.initializers.normal(0.02)
+        tokens = [jnp.zeros((1, 0, width), jnp.float32)]
+        if self.config.pool == "class":
+            class_token = self.param("class_token", init, (1, 1, width))
+            if self.config.position == "learned":
+                class_token = class_token + self.param("class_position", init, (1, 1, width))
+            tokens.append(class_token)
+        if self.config.num_registers:
+            tokens.append(self.param("registers", init, (1, self.config.num_registers, width)))
+        return jnp.concatenate(tokens, axis=1)
+
+
+def _check_inputs(images: Array, keep: Array | None, patch_size: int) -> tuple[int, int]:
+    """Checks shapes and integer type; returns (rows, columns) of patches."""
+    if images.ndim != 4:
+        raise ValueError(
+            f"ViT: images must be [B, H, W, C]; got shape {images.shape}. Add a batch axis?"
+        )
+    rows, columns = patches.patch_grid(*images.shape[1:3], patch_size, caller="ViT")
+    if keep is None:
+        return rows, columns
+    if not jnp.issubdtype(keep.dtype, jnp.integer):
+        raise TypeError(f"ViT: keep must hold integer patch indices; got {keep.dtype}.")
+    if keep.ndim != 2 or len(keep) != len(images) or not 0 < keep.shape[1] <= rows * columns:
+        raise ValueError(
+            f"ViT: keep must be [B, K] with B = {len(images)} images and 0 < K <= "
+            f"{rows * columns} patches; got shape {keep.shape}."
+        )
+    return rows, columns
