@@ -39,3 +39,16 @@ def all_gather(tree: PyTree, axis_name: str | None) -> PyTree:
     if axis_name is None:
         return tree
     return jax.tree.map(lambda leaf: lax.all_gather(leaf, axis_name, tiled=True), tree)
+
+
+def varying(tree: PyTree, axis_name: str | None) -> PyTree:
+    """The same values, typed as differing between devices.
+
+    ``jax.shard_map(check_vma=True)`` asks a custom gradient for exactly the types of its arguments;
+    this lets replicated arguments into one whose gradients differ between devices. Their gradient
+    then sums over devices, as it does wherever a replicated value meets a varying one.
+    """
+    if axis_name is None:
+        return tree
+    zero = lax.axis_index(axis_name) * 0  # pcast does the same, but refuses what already varies
+    return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)

@@ -1,0 +1,88 @@
+"""Trace-time validation shared by the losses.
+
+Everything here is static (rank, shape, dtype, Python numbers), so it costs nothing when compiled.
+Each message names the caller's function and argument and shows what came.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jaxssl.types import Array
+
+
+def floating(function: str, **arrays: Array) -> None:
+    """Raises TypeError unless every array, given under its argument's name, is floating."""
+    for name, array in arrays.items():
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            raise TypeError(
+                f"{function}: {name} must be floating; got {array.dtype}. "
+                f"Cast it, e.g. {name}.astype(jnp.float32)."
+            )
+
+
+def integers(function: str, **arrays: Array) -> None:
+    """Raises TypeError unless every array, given under its argument's name, holds integers."""
+    for name, array in arrays.items():
+        if not jnp.issubdtype(array.dtype, jnp.integer):
+            raise TypeError(
+                f"{function}: {name} must be integers; got {array.dtype}. "
+                "Pass class indices, not one-hot rows or scores."
+            )
+
+
+def axes(function: str, letters: str, **arrays: Array) -> None:
+    """Raises ValueError unless every array has one axis for each letter of e.g. ``"B D"``."""
+    rank = len(letters.split())
+    for name, array in arrays.items():
+        if array.ndim != rank:
+            raise ValueError(
+                f"{function}: {name} must be [{', '.join(letters.split())}]; "
+                f"got shape {array.shape}. Reshape it to {rank} axes."
+            )
+
+
+def equal_shapes(function: str, **shapes: tuple[int, ...]) -> None:
+    """Raises ValueError unless the shapes, each given under its argument's name, are equal."""
+    if len(set(shapes.values())) > 1:
+        names = " and ".join(shapes)
+        got = " and ".join(str(shape) for shape in shapes.values())
+        raise ValueError(
+            f"{function}: {names} must have equal shapes; got {got}. Pair them by position."
+        )
+
+
+def temperature(function: str, value: float | Array) -> None:
+    """Raises ValueError unless the temperature is one finite number above 0.
+
+    A traced temperature (a learned one) is checked for its shape only.
+    """
+    if jnp.shape(value) != ():
+        raise ValueError(
+            f"{function}: temperature must be one number; got shape {jnp.shape(value)}. "
+            "Index or average it first."
+        )
+    if not isinstance(value, jax.core.Tracer) and not 0 < float(value) < math.inf:
+        raise ValueError(
+            f"{function}: temperature must be finite and above 0; got {value}. "
+            "Usual values are 0.05 to 0.5."
+        )
+
+
+def block_size(function: str, value: int | None) -> None:
+    """Raises ValueError unless the block size is None or a whole number of rows, at least 1."""
+    if value is not None and (not isinstance(value, int) or value < 1):
+        raise ValueError(
+            f"{function}: block_size must be None or an int of at least 1; got {value!r}. "
+            "Use None for the dense form, or e.g. 512 rows."
+        )
+
+
+def label_smoothing(function: str, value: float) -> None:
+    """Raises ValueError unless the label smoothing is in [0, 1)."""
+    if not 0 <= value < 1:
+        raise ValueError(
+            f"{function}: label_smoothing must be in [0, 1); got {value}. "
+            "0 turns it off, 0.1 is usual."
+        )

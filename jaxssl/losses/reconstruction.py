@@ -1,0 +1,82 @@
+"""Reconstruction losses: regress the values of masked patches.
+
+Patches are [B, N, P], masks [B, N]; values are per example, local, float32 (float64 for float64
+input), and no example looks at another, so there is no ``axis_name``.
+"""
+
+import jax.numpy as jnp
+
+from jaxssl.losses import checks, numerics
+from jaxssl.types import Array
+
+
+def masked_mse(prediction: Array, target: Array, mask: Array) -> Array:
+    """Mean squared error of the masked patches, of each example.
+
+        value_b = sum_n mask_bn mean_p (prediction_bnp - target_bnp)^2 / sum_n mask_bn
+
+    An empty mask gives 0. What stands at a patch outside the mask never matters, NaN included, in
+    value or gradient. The official MAE code divides by the masked patches of the whole batch:
+    equal to the mean of these values where every example masks equally many patches, as MAE does.
+
+    Args:
+        prediction: [B, N, P] floating.
+        target: [B, N, P] floating, in the same patch order.
+        mask: [B, N] bool, integer or floating; 1 = priced, 0 = left out (what lies between
+            weighs in proportion).
+
+    Returns:
+        [B], local, per example, float32 or wider, at least 0.
+
+    Raises:
+        TypeError: prediction or target not floating.
+        ValueError: a wrong rank or unequal shapes.
+
+    Source: He et al.: Masked Autoencoders Are Scalable Vision Learners, 2021, arXiv 2111.06377,
+    section 3.
+    """
+    checks.axes("masked_mse", "B N P", prediction=prediction, target=target)
+    checks.equal_shapes("masked_mse", prediction=prediction.shape, target=target.shape)
+    checks.equal_shapes("masked_mse", patches=prediction.shape[:2], mask=mask.shape)
+    checks.floating("masked_mse", prediction=prediction, target=target)
+    prediction, target = numerics.at_least_float32(prediction, target)
+    weight = mask.astype(prediction.dtype)
+    error = jnp.where((weight != 0)[:, :, None], prediction - target, 0)
+    per_patch = jnp.mean(jnp.square(error), axis=2)
+    total = jnp.sum(weight, axis=1)
+    return jnp.sum(weight * per_patch, axis=1) / jnp.where(total == 0, 1, total)
+
+
+def normalize_patches(patches: Array, *, epsilon: float = 1e-6) -> Array:
+    """Gives every patch mean 0 and variance 1: the target MAE regresses best.
+
+        (x - mean(x)) / sqrt(var(x) + epsilon)    over the P values of each patch
+
+    The variance is the unbiased one (divided by P - 1), as in the official code. The paper says
+    "standard deviation of all pixels in a patch" without naming the divisor; with the biased one
+    targets are sqrt(P / (P - 1)) larger, 0.07 % for P = 768.
+
+    Args:
+        patches: [..., P] floating, P at least 2.
+        epsilon: added to the variance, so that a constant patch becomes 0.
+
+    Returns:
+        [..., P], float32 or wider.
+
+    Raises:
+        TypeError: patches not floating.
+        ValueError: fewer than 2 values in a patch.
+
+    Source: He et al.: Masked Autoencoders Are Scalable Vision Learners, 2021, arXiv 2111.06377,
+    section 3, "Reconstruction target".
+    """
+    checks.floating("normalize_patches", patches=patches)
+    if patches.ndim < 1 or patches.shape[-1] < 2:
+        raise ValueError(
+            "normalize_patches: patches must be [..., P] with P of at least 2; "
+            f"got shape {patches.shape}. Put the values of one patch on the last axis."
+        )
+    (patches,) = numerics.at_least_float32(patches)
+    centred = patches - jnp.mean(patches, axis=-1, keepdims=True)
+    variance = jnp.sum(jnp.square(centred), axis=-1, keepdims=True) / (patches.shape[-1] - 1)
+    return centred / jnp.sqrt(variance + epsilon)

@@ -1,0 +1,179 @@
+"""Log-sum-exp over the negatives, by strips of rows: exact, with memory linear in the batch.
+
+Both functions compute, for every row i,
+
+    l_i = log sum_j exp(rows_i . columns_j)   over the columns j whose id differs from the row's,
+
+which is all of a contrastive loss that needs the whole matrix of logits. The matrix exists only as
+one strip of ``block_size`` rows at a time, and again in the backward pass, which recomputes
+it: p_ij = exp(s_ij - l_i) needs nothing else. Every exponent is at most 0 whatever the temperature,
+because each l is at least as large as any of its terms, so nothing overflows, and only what is
+negligible beside its sum underflows.
+
+Devices: rows are local. What crosses devices are embeddings, ids and one number per row.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxssl import collectives
+from jaxssl.types import Array, PyTree
+
+
+def logits(rows: Array, columns: Array, row_ids: Array, column_ids: Array) -> Array:
+    """All dot products [B, M] of [B, D] and [M, D]; hugely negative, not -inf, where ids agree.
+
+    A finite mask keeps the value and the gradient finite (0) for a row without any negative. The
+    products run at full float32 precision: accelerators would otherwise round the embeddings to
+    10 or 7 bits, which a temperature of 0.05 turns into errors of 0.02 to 0.1 nats.
+    """
+    products = _dot(rows, columns.T)
+    return jnp.where(
+        row_ids[:, None] == column_ids[None, :], jnp.finfo(products.dtype).min / 2, products
+    )
+
+
+def across(
+    rows: Array,
+    columns: Array,
+    row_ids: Array,
+    column_ids: Array,
+    *,
+    block_size: int,
+    axis_name: str | None,
+) -> Array:
+    """Log-sum-exp of each row over columns of another origin.
+
+    Args:
+        rows: [B, D], local; differentiable.
+        columns: [M, D], all candidates; differentiable.
+        row_ids: int32 [B].
+        column_ids: int32 [M].
+        block_size: rows in one strip, at least 1.
+        axis_name: device axis, or None.
+
+    Returns:
+        [B], local. About -1e38 for a row without a negative.
+    """
+    rows, columns = collectives.varying((rows, columns), axis_name)
+    return _across(rows, columns, row_ids, column_ids, block_size)
+
+
+def within(rows: Array, ids: Array, *, block_size: int, axis_name: str | None) -> Array:
+    """Log-sum-exp of each row over the rows of all devices.
+
+    The matrix is symmetric, so one recomputed strip holds both p_ij and p_ji = exp(s_ij - l_j):
+    with g the incoming gradient, d rows_i = sum_j (g_i p_ij + g_j p_ji) rows_j. That is three
+    products of matrices in all where ``across`` takes four, and on several devices the backward
+    pass gathers the numbers l and g instead of scattering gradients of embeddings.
+
+    Args:
+        rows: [B, D], local; differentiable.
+        ids: int32 [B], distinct between devices.
+        block_size: rows in one strip, at least 1.
+        axis_name: device axis, or None.
+
+    Returns:
+        [B], local. About -1e38 for a row without a negative.
+    """
+    return _within(collectives.varying(rows, axis_name), ids, block_size, axis_name)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _across(
+    rows: Array, columns: Array, row_ids: Array, column_ids: Array, block_size: int
+) -> Array:
+    return _logsumexp(rows, columns, row_ids, column_ids, block_size)
+
+
+def _across_forward(
+    rows: Array, columns: Array, row_ids: Array, column_ids: Array, block_size: int
+) -> tuple[Array, PyTree]:
+    value = _logsumexp(rows, columns, row_ids, column_ids, block_size)
+    return value, (rows, columns, row_ids, column_ids, value)
+
+
+def _across_backward(
+    block_size: int, saved: PyTree, gradient: Array
+) -> tuple[Array, Array, None, None]:
+    rows, columns, row_ids, column_ids, value = saved
+
+    def strip(columns_gradient: Array, block: PyTree) -> tuple[Array, Array]:
+        block_rows, block_ids, block_value, block_gradient = block
+        exponent = logits(block_rows, columns, block_ids, column_ids) - block_value[:, None]
+        weights = block_gradient[:, None] * jnp.exp(exponent)
+        return columns_gradient + _dot(weights.T, block_rows), _dot(weights, columns)
+
+    columns_gradient, rows_gradient = _sweep(
+        strip, jnp.zeros_like(columns), (rows, row_ids, value, gradient), block_size
+    )
+    return rows_gradient, columns_gradient, None, None
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _within(rows: Array, ids: Array, block_size: int, axis_name: str | None) -> Array:
+    return _within_forward(rows, ids, block_size, axis_name)[0]
+
+
+def _within_forward(
+    rows: Array, ids: Array, block_size: int, axis_name: str | None
+) -> tuple[Array, PyTree]:
+    columns, column_ids = collectives.all_gather((rows, ids), axis_name)
+    value = _logsumexp(rows, columns, ids, column_ids, block_size)
+    return value, (rows, ids, columns, column_ids, value)
+
+
+def _within_backward(
+    block_size: int, axis_name: str | None, saved: PyTree, gradient: Array
+) -> tuple[Array, None]:
+    rows, ids, columns, column_ids, value = saved
+    column_value, column_gradient = collectives.all_gather((value, gradient), axis_name)
+
+    def strip(carry: None, block: PyTree) -> tuple[None, Array]:
+        block_rows, block_ids, block_value, block_gradient = block
+        products = logits(block_rows, columns, block_ids, column_ids)
+        weights = block_gradient[:, None] * jnp.exp(products - block_value[:, None])
+        weights += column_gradient[None, :] * jnp.exp(products - column_value[None, :])
+        return carry, _dot(weights, columns)
+
+    _, rows_gradient = _sweep(strip, None, (rows, ids, value, gradient), block_size)
+    return rows_gradient, None
+
+
+_across.defvjp(_across_forward, _across_backward)
+_within.defvjp(_within_forward, _within_backward)
+
+
+def _logsumexp(
+    rows: Array, columns: Array, row_ids: Array, column_ids: Array, block_size: int
+) -> Array:
+    def strip(carry: None, block: PyTree) -> tuple[None, Array]:
+        block_rows, block_ids = block
+        products = logits(block_rows, columns, block_ids, column_ids)
+        return carry, jax.nn.logsumexp(products, axis=1)
+
+    return _sweep(strip, None, (rows, row_ids), block_size)[1]
+
+
+def _sweep(strip, carry: PyTree, arrays: PyTree, block_size: int) -> tuple[PyTree, Array]:
+    """Scans ``strip(carry, block) -> (carry, output)`` over blocks of rows, the last maybe short."""
+    num_rows = jax.tree.leaves(arrays)[0].shape[0]
+    block_size = min(block_size, num_rows)
+    num_blocks = num_rows // block_size
+    num_whole = num_blocks * block_size
+    blocks = jax.tree.map(
+        lambda array: array[:num_whole].reshape(num_blocks, block_size, *array.shape[1:]), arrays
+    )
+    carry, outputs = lax.scan(strip, carry, blocks)
+    outputs = outputs.reshape(num_whole, *outputs.shape[2:])
+    if num_whole == num_rows:
+        return carry, outputs
+    carry, rest = strip(carry, jax.tree.map(lambda array: array[num_whole:], arrays))
+    return carry, jnp.concatenate([outputs, rest])
+
+
+def _dot(left: Array, right: Array) -> Array:
+    return jnp.matmul(left, right, precision=lax.Precision.HIGHEST)

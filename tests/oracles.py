@@ -1,0 +1,107 @@
+"""Expected values: loops in float64 NumPy, written from the papers, sharing no code with jaxssl."""
+
+import math
+
+import numpy as np
+
+# --- Losses: loops over the published formulas -------------------------------------------------
+
+
+def info_nce(query, positive, *, negatives=None, temperature):
+    """van den Oord 2018 eq. 4 / He 2019 eq. 1, one value per query."""
+    query, positive = _unit(query), _unit(positive)
+    values = []
+    for i in range(len(query)):
+        own = math.exp(_dot(query[i], positive[i]) / temperature)
+        total = own
+        if negatives is None:
+            for j in range(len(positive)):
+                if j != i:
+                    total += math.exp(_dot(query[i], positive[j]) / temperature)
+        else:
+            for negative in _unit(negatives):
+                total += math.exp(_dot(query[i], negative) / temperature)
+        values.append(-math.log(own / total))
+    return np.array(values)
+
+
+def nt_xent(view_a, view_b, *, temperature):
+    """Chen 2020 eq. 1, mean of both directions of each pair."""
+    rows = _unit(view_a) + _unit(view_b)
+    count = len(view_a)
+
+    def one_direction(i, j):
+        total = 0.0
+        for k in range(2 * count):
+            if k != i:
+                total += math.exp(_dot(rows[i], rows[k]) / temperature)
+        return -math.log(math.exp(_dot(rows[i], rows[j]) / temperature) / total)
+
+    return np.array(
+        [(one_direction(i, i + count) + one_direction(i + count, i)) / 2 for i in range(count)]
+    )
+
+
+def masked_mse(prediction, target, mask):
+    """He 2021 section 3, each example by itself."""
+    values = []
+    for b in range(prediction.shape[0]):
+        total, count = 0.0, 0
+        for n in range(prediction.shape[1]):
+            if mask[b, n]:
+                count += 1
+                for p in range(prediction.shape[2]):
+                    error = float(prediction[b, n, p]) - float(target[b, n, p])
+                    total += error * error / prediction.shape[2]
+        values.append(total / count if count else 0.0)
+    return np.array(values)
+
+
+def normalize_patches(patches, *, epsilon):
+    """He 2021 section 3 with the sample variance, patches [N, P]."""
+    result = np.zeros(patches.shape)
+    for n, patch in enumerate(patches):
+        values = [float(value) for value in patch]
+        mean = math.fsum(values) / len(values)
+        variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+        for p, value in enumerate(values):
+            result[n, p] = (value - mean) / math.sqrt(variance + epsilon)
+    return result
+
+
+def cross_entropy(logits, labels, *, label_smoothing):
+    """Szegedy 2015 section 7, logits [B, K]."""
+    values = []
+    for row, label in zip(logits, labels, strict=True):
+        total = math.fsum(math.exp(value) for value in row)
+        value = 0.0
+        for k, logit in enumerate(row):
+            target = label_smoothing / len(row) + (1 - label_smoothing) * (k == label)
+            value -= target * math.log(math.exp(logit) / total)
+        values.append(value)
+    return np.array(values)
+
+
+def gradient(function, array, *, step=1e-6):
+    """Central differences of a float64 scalar function, entry by entry."""
+    array = np.array(array, np.float64)
+    result = np.zeros(array.shape)
+    for index in np.ndindex(array.shape):
+        above, below = array.copy(), array.copy()
+        above[index] += step
+        below[index] -= step
+        result[index] = (function(above) - function(below)) / (2 * step)
+    return result
+
+
+def _unit(rows):
+    """Rows as lists of norm 1; a zero row stays zero."""
+    result = []
+    for row in rows:
+        norm = math.sqrt(math.fsum(float(value) ** 2 for value in row))
+        result.append([float(value) / (norm or 1.0) for value in row])
+    return result
+
+
+def _dot(left, right):
+    return math.fsum(a * b for a, b in zip(left, right, strict=True))
