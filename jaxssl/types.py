@@ -59,9 +59,7 @@ class Method(NamedTuple):
 
     view: Callable[[Array, Example], Views]
     init: Callable[[Array, Views], tuple[PyTree, PyTree]]
-    loss: Callable[
-        [PyTree, PyTree, Views, Array, Array], tuple[Array, tuple[PyTree, Metrics]]
-    ]
+    loss: Callable[[PyTree, PyTree, Views, Array, Array], tuple[Array, tuple[PyTree, Metrics]]]
     advance: Callable[[PyTree, PyTree, Array], PyTree]
     encoder: Callable[[PyTree, PyTree], PyTree]
 

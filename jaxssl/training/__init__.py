@@ -1,0 +1,1 @@
+"""The supervised loop around a method: step, optimizer, log, checkpoints."""

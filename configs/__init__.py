@@ -1,0 +1,1 @@
+"""Shipped recipes: one file each, with its command, its source and what to expect of it."""

@@ -1,0 +1,101 @@
+"""From the words of a command line to typed values: tyro parses, errors come back as one line."""
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import os
+import re
+import typing
+from collections.abc import Sequence
+from typing import TypeVar
+
+import tyro
+
+T = TypeVar("T")
+
+
+class UsageError(ValueError):
+    """A command line that cannot be understood; its text is one line."""
+
+
+def parse(cls: type[T], words: Sequence[str], *, prog: str, default: T | None = None) -> T:
+    """Parses a command line into a dataclass.
+
+    Args:
+        cls: the dataclass; fields become options, nested ones with a dotted name.
+        words: the command line after the command's name.
+        prog: the command's name, for the help text.
+        default: where options that are not given take their values; its class's defaults if None.
+
+    Returns:
+        An instance of ``cls``.
+
+    Raises:
+        UsageError: an option that does not exist (names the nearest), or a value that does not fit.
+    """
+    if not {"-h", "--help"} & set(words):
+        _check_names(words, _option_names(cls))
+    text = io.StringIO()
+    columns = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "100000" if "--help" not in words else columns or "100"
+    try:
+        with contextlib.redirect_stderr(text):
+            return tyro.cli(cls, args=list(words), prog=prog, default=default)
+    except SystemExit as exit_:
+        if exit_.code in (0, None):
+            raise
+        raise UsageError(f"{prog}: {_first_paragraph(text.getvalue())}") from None
+    finally:
+        os.environ.pop("COLUMNS")
+        if columns is not None:
+            os.environ["COLUMNS"] = columns
+
+
+def _option_names(cls: type, prefix: str = "") -> set[str]:
+    """Every option of a dataclass as it is typed, e.g. training.batch-size."""
+    arguments = dict(zip(_parameters(cls), typing.get_args(cls)))
+    origin = typing.get_origin(cls) or cls
+    hints = typing.get_type_hints(origin, include_extras=True)
+    names = set()
+    for field in dataclasses.fields(origin):
+        hint = hints[field.name]
+        flat = typing.get_origin(hint) is typing.Annotated
+        hint = typing.get_args(hint)[0] if flat else hint
+        hint = arguments.get(hint, hint)
+        name = prefix + field.name.replace("_", "-")
+        if dataclasses.is_dataclass(typing.get_origin(hint) or hint):
+            names |= _option_names(hint, prefix if flat else f"{name}.")
+        else:
+            names.add(name)
+            if hint is bool:
+                head, _, last = name.rpartition(".")
+                names.add(f"{head}.no-{last}" if head else f"no-{last}")
+    return names
+
+
+def _parameters(cls: type) -> tuple:
+    origin = typing.get_origin(cls)
+    return getattr(origin, "__parameters__", ()) if origin else ()
+
+
+def _check_names(words: Sequence[str], names: set[str]) -> None:
+    for word in words:
+        option = word.partition("=")[0]
+        if not option.startswith("--") or option == "--":
+            continue
+        name = option[2:].replace("_", "-")
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+            raise UsageError(f"{option}: no such option. Did you mean --{near[0]}?")
+
+
+def _first_paragraph(text: str) -> str:
+    """The message inside tyro's box: without the frame, its title and the help that follows."""
+    lines = [line.strip(" │") for line in text.splitlines() if line.startswith("│")]
+    message = []
+    for line in lines:
+        if re.fullmatch("─+", line):
+            break
+        message.append(line)
+    return " ".join(message) if message else " ".join(text.split())

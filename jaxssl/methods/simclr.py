@@ -1,0 +1,94 @@
+"""SimCLR: two views of an image agree, views of different images do not."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxssl import losses
+from jaxssl.augment import recipes
+from jaxssl.models import functional, heads
+from jaxssl.types import Array, Example, Method, PyTree, Views
+
+
+@dataclasses.dataclass(frozen=True)
+class SimCLR:
+    """Contrastive learning of two augmented views.
+
+    Both views pass encoder and projector in one batch, so that batch norm sees all 2G of them, on
+    all devices; loss = nt_xent(projection of view a, projection of view b) with all other views of
+    the global batch as negatives.
+
+    Attributes:
+        augment: applied twice to every image, with independent keys.
+        temperature: of the softmax over similarities; the paper: 0.1 for ImageNet, 0.5 for
+            CIFAR-10.
+        projector_width: features of the projector's hidden layer.
+        projector_dim: features that are compared.
+        block_size: rows of a tile of the similarity matrix; 0 computes it whole. Tiles give the
+            same numbers with memory linear in the batch.
+
+    Source: Chen et al., A Simple Framework for Contrastive Learning of Visual Representations,
+        2020, arXiv:2002.05709, alg. 1; batch norm in every layer of the projector as in the
+        authors' code.
+    """
+
+    augment: recipes.SimCLR = recipes.SimCLR(size=224)
+    temperature: float = 0.1
+    projector_width: int = 2048
+    projector_dim: int = 128
+    block_size: int = 0
+
+    def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
+        """Binds the hyper-parameters; see ``types.Method``."""
+        projector = heads.MLP(
+            (self.projector_width, self.projector_dim),
+            batch_norm_last=True,
+            dtype=encoder.config.dtype,
+            axis_name=axis_name,
+        )
+
+        def view(key: Array, example: Example) -> Views:
+            key_a, key_b = jax.random.split(key)
+            image = example["image"]
+            return {"a": self.augment(key_a, image), "b": self.augment(key_b, image)}
+
+        def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
+            encoder_key, projector_key = jax.random.split(key)
+            params, state = functional.init(encoder, encoder_key, views["a"])
+            features = encoder.apply(functional.variables(params, state), views["a"])
+            projector_params, projector_state = functional.init(
+                projector, projector_key, features.pooled
+            )
+            return (
+                {"encoder": params, "projector": projector_params},
+                {"encoder": state, "projector": projector_state},
+            )
+
+        def loss(params, state, views, key, step):
+            del key, step
+            images = jnp.concatenate([views["a"], views["b"]])
+            features, encoder_state = functional.apply(
+                encoder, params["encoder"], state["encoder"], images
+            )
+            projections, projector_state = functional.apply(
+                projector, params["projector"], state["projector"], features.pooled
+            )
+            view_a, view_b = jnp.split(projections, 2)
+            values = losses.nt_xent(
+                view_a,
+                view_b,
+                temperature=self.temperature,
+                block_size=self.block_size or None,
+                axis_name=axis_name,
+            )
+            return values, ({"encoder": encoder_state, "projector": projector_state}, {})
+
+        return Method(
+            view=view,
+            init=init,
+            loss=loss,
+            advance=lambda params, state, step: state,
+            encoder=lambda params, state: functional.variables(params["encoder"], state["encoder"]),
+        )
