@@ -12,14 +12,17 @@ from jaxssl.data.arrays import ArraySource, from_arrays
 from jaxssl.data.config import DataConfig
 from jaxssl.data.loader import Loader, batches
 from jaxssl.data.opening import open_source
+from jaxssl.data.preparation import Prepared, prepare
 from jaxssl.data.source import Source
 
 __all__ = [
     "ArraySource",
     "DataConfig",
     "Loader",
+    "Prepared",
     "Source",
     "batches",
     "from_arrays",
     "open_source",
+    "prepare",
 ]

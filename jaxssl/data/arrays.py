@@ -53,6 +53,11 @@ class ArraySource:
         record = {"image": self.images[index]}
         return record if self.labels is None else record | {"label": int(self.labels[index])}
 
+    def fitted(self, *, image_size: int, channels: int) -> "ArraySource":
+        """The same source with images uint8 [N, S, S, C]; its fingerprint stays."""
+        images = transforms.fit_array(self.images, image_size=image_size, channels=channels)
+        return dataclasses.replace(self, images=images)
+
 
 def from_arrays(
     images: np.ndarray,
@@ -90,12 +95,6 @@ def from_arrays(
             f"{len(class_names)}; got {num_classes - 1}."
         )
     return ArraySource(name, images, labels, class_names, digest.hexdigest())
-
-
-def fitted(source: ArraySource, *, image_size: int, channels: int) -> ArraySource:
-    """The same source with images uint8 [N, S, S, C]; its fingerprint stays."""
-    images = transforms.fit_array(source.images, image_size=image_size, channels=channels)
-    return dataclasses.replace(source, images=images)
 
 
 def renamed(source: ArraySource, name: str) -> ArraySource:
@@ -146,7 +145,7 @@ def open_npz(path: pathlib.Path, split: str) -> ArraySource:
             labels = archive[labels_key] if labels_key in keys else None
             images = archive[images_key]
             return single_set(images, labels, split, name=name, class_names=class_names)
-        source_lib.check_split(name, split, tuple(split_keys))
+        split = source_lib.chosen_split(name, split, tuple(split_keys))
         labels = {
             each: archive[labels_key]
             for each, (_, labels_key) in split_keys.items()

@@ -33,20 +33,25 @@ def open_idx(
         FileNotFoundError: where a file of the split is missing.
         ValueError: for an unknown split or a damaged file.
     """
-    source_lib.check_split(str(directory), split, SPLITS)
+    split = source_lib.chosen_split(str(directory), split, splits(directory))
     images = read(_file(directory, split, "images"))
     labels = read(_file(directory, split, "labels"))
     if class_names is None:
-        others = [each for each in SPLITS if each != split and _find(directory, each, "labels")]
+        # Every split counts the classes of all splits.
         class_names = arrays.numbered_classes(
-            [labels, *(read(_file(directory, each, "labels")) for each in others)]
+            [read(_file(directory, each, "labels")) for each in splits(directory)]
         )
     return arrays.from_arrays(images, labels, class_names=class_names, name=str(directory))
 
 
 def is_idx(directory: pathlib.Path) -> bool:
     """Whether a directory holds the images of any split as IDX."""
-    return any(_find(directory, split, "images") for split in SPLITS)
+    return bool(splits(directory))
+
+
+def splits(directory: pathlib.Path) -> tuple[str, ...]:
+    """The splits whose images a directory holds."""
+    return tuple(split for split in SPLITS if _find(directory, split, "images"))
 
 
 def read(path: pathlib.Path) -> np.ndarray:

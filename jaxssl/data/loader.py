@@ -4,8 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jaxssl.data import arrays, order
+from jaxssl.data import arrays, order, readahead
 from jaxssl.data import source as source_lib
+
+AHEAD_BATCHES = 2  # the batch being asked for and the one after it
+ENDLESS = 2**62
+HELD_BATCH_SIZE = 256
 
 
 class Loader:
@@ -60,6 +64,8 @@ class Loader:
         self._seed = seed
         self._local_size = batch_size // process_count
         self._first = process_index * self._local_size
+        self._num_threads = num_threads
+        self._ahead: readahead.ReadAhead | None = None
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """This process's part of the batch of one step, without labels.
@@ -72,7 +78,19 @@ class Loader:
         """
         if step < 0:
             raise ValueError(f"Loader.batch: step must be at least 0; got {step}.")
-        return {"image": np.take(self.source.images, self.rows(step), axis=0)}
+        if isinstance(self.source, arrays.ArraySource):
+            return {"image": np.take(self.source.images, self.rows(step), axis=0)}
+        position = step * self._local_size
+        if self._ahead is None or self._ahead.closed or self._ahead.position != position:
+            self.close()
+            self._ahead = readahead.ReadAhead(
+                self._image,
+                start=position,
+                stop=ENDLESS,
+                num_threads=self._num_threads,
+                num_ahead=AHEAD_BATCHES * self._local_size,
+            )
+        return {"image": np.stack(self._ahead.take(self._local_size))}
 
     def rows(self, step: int) -> np.ndarray:
         """Rows of the source in this process's batch of one step; int64 [B]."""
@@ -81,13 +99,32 @@ class Loader:
         )
         return rows[self._first : self._first + self._local_size]
 
+    def close(self) -> None:
+        """Ends the threads that read ahead; the loader may be used again."""
+        if self._ahead is not None:
+            self._ahead.close()
 
-def batches(source: source_lib.Source, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+    def __enter__(self) -> "Loader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _image(self, position: int) -> np.ndarray:
+        """Image at a position in the endless stream of this process; uint8 [S, S, C]."""
+        step, row = divmod(position, self._local_size)
+        return self.source[int(self.rows(step)[row])]["image"]
+
+
+def batches(
+    source: source_lib.Source, batch_size: int, *, num_threads: int = 8
+) -> Iterator[dict[str, np.ndarray]]:
     """All images of a source once, in its order, for evaluation.
 
     Args:
         source: from ``open_source`` or ``from_arrays``.
         batch_size: images per batch.
+        num_threads: threads that decode; unused for a source in memory.
 
     Yields:
         ``{"image": uint8 [B, S, S, C], "label": int32 [B]}``, without "label" where there are
@@ -101,6 +138,34 @@ def batches(source: source_lib.Source, batch_size: int) -> Iterator[dict[str, np
             part = slice(start, start + batch_size)
             batch = {"image": source.images[part]}
             yield batch if source.labels is None else batch | {"label": source.labels[part]}
+        return
+    ahead = readahead.ReadAhead(
+        source.__getitem__,
+        start=0,
+        stop=len(source),
+        num_threads=num_threads,
+        num_ahead=AHEAD_BATCHES * batch_size,
+    )
+    try:
+        while records := ahead.take(batch_size):
+            batch = {"image": np.stack([record["image"] for record in records])}
+            if source.labelled:
+                batch["label"] = np.array([record["label"] for record in records], np.int32)
+            yield batch
+    finally:
+        ahead.close()
+
+
+def held_in_memory(source: source_lib.Source, *, num_threads: int = 8) -> arrays.ArraySource:
+    """All images of a source that decodes on demand, decoded once; its fingerprint stays."""
+    parts = list(batches(source, HELD_BATCH_SIZE, num_threads=num_threads))
+    return arrays.ArraySource(
+        name=source.name,
+        images=np.concatenate([part["image"] for part in parts]),
+        labels=np.concatenate([part["label"] for part in parts]) if source.labelled else None,
+        class_names=source.class_names,
+        fingerprint=source.fingerprint,
+    )
 
 
 def _check_division(batch_size: int, process_index: int, process_count: int) -> None:

@@ -1,55 +1,97 @@
 """From what a path holds to the source that reads it."""
 
 import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
 
-from jaxssl.data import arrays, idx, known
+from jaxssl.data import arrays, folder, idx, known, loader, tfds_source
 from jaxssl.data import source as source_lib
 from jaxssl.data.config import DataConfig
+
+
+class Unprepared(NamedTuple):
+    """A data set that was not prepared by TFDS.
+
+    Attributes:
+        splits: its splits.
+        open: from a split to its images, at the size and channels they have on disk.
+    """
+
+    splits: tuple[str, ...]
+    open: Callable[[str], arrays.ArraySource | folder.ImageFiles]
 
 
 def open_source(config: DataConfig, split: str) -> source_lib.Source:
     """Opens one split of whatever ``config.path`` names.
 
-    In this order: a known name; tfds:NAME; an .npz file; a directory of IDX files. A directory
-    that shares its name with a known data set is reached as ./NAME.
+    In this order: a known name; tfds:NAME; an .npz file; a directory of IDX files, of a prepared
+    TFDS data set, or of images. A directory that shares its name with a known data set is reached
+    as ./NAME.
 
     Args:
         config: path, and the size and channels that images are brought to.
         split: usually ``config.train_split`` or ``config.test_split``. What comes as one set is
-            divided into "train" and "test" by ``source.single_set_rows``.
+            divided into "train" and "test" by ``source.single_set_rows``; where there is no
+            "test", it stands for "validation" or "val".
 
     Returns:
         An ``ArraySource`` where the data set is in memory, converted once; else a source that
-        decodes on demand. Unlabelled data has ``labelled`` False and no "label" in its records.
+        decodes on demand, or with ``config.in_memory`` what it decodes to. Unlabelled data has ``labelled`` False and no "label" in its records.
 
     Raises:
-        FileNotFoundError: where there is nothing at the path.
+        FileNotFoundError: where there is nothing at the path, or tfds:NAME is not prepared.
         ValueError: for an unknown split or content that cannot be read.
     """
     source = _open(config, split)
-    if isinstance(source, arrays.ArraySource):
-        return arrays.fitted(source, image_size=config.image_size, channels=config.channels)
+    if config.in_memory and not isinstance(source, arrays.ArraySource):
+        return loader.held_in_memory(source, num_threads=config.num_threads)
     return source
 
 
 def _open(config: DataConfig, split: str) -> source_lib.Source:
-    """The source, its images as they are where it is in memory."""
-    if config.path == "fashion-mnist":
-        return known.open_fashion_mnist(split)
-    if config.path == "digits":
-        return known.open_digits(split)
-    path = pathlib.Path(config.path).expanduser()
-    if not path.exists():
+    """``open_source`` without ``in_memory``."""
+    shape = {"image_size": config.image_size, "channels": config.channels}
+    if config.path.startswith(tfds_source.PREFIX):
+        name = config.path.removeprefix(tfds_source.PREFIX)
+        return tfds_source.open_named(name, split, data_dir=config.data_dir, **shape)
+    if directory := prepared_directory(config.path):
+        return tfds_source.open_directory(directory, split, **shape)
+    return find_unprepared(config.path).open(split).fitted(**shape)
+
+
+def prepared_directory(path: str) -> pathlib.Path | None:
+    """The prepared TFDS data set at a path; None where there is none."""
+    place = pathlib.Path(path).expanduser()
+    if path in known.NAMES or not place.is_dir():
+        return None
+    return tfds_source.find_directory(place)
+
+
+def find_unprepared(path: str) -> Unprepared:
+    """Recognises a known name, an archive, or a directory of IDX files or images.
+
+    Raises:
+        FileNotFoundError: where there is nothing at the path.
+        ValueError: for a file of another kind.
+    """
+    if path == "fashion-mnist":
+        return Unprepared(idx.SPLITS, known.open_fashion_mnist)
+    if path == "digits":
+        return Unprepared(source_lib.SINGLE_SET_SPLITS[:2], known.open_digits)
+    place = pathlib.Path(path).expanduser()
+    if not place.exists():
         raise FileNotFoundError(
-            f"open_source: path must be a file, a directory, tfds:NAME or one of "
-            f'{", ".join(known.NAMES)}; got "{config.path}", which does not exist.'
-            + source_lib.nearest(config.path, known.NAMES)
+            "open_source: path must be a file, a directory, tfds:NAME or one of "
+            f'{", ".join(known.NAMES)}; got "{path}", which does not exist.'
+            + source_lib.nearest(path, known.NAMES)
         )
-    if path.is_file():
-        if path.suffix != ".npz":
+    if place.is_file():
+        if place.suffix != ".npz":
             raise ValueError(
-                f"open_source: a file must be a NumPy .npz archive; got {path}. "
+                f"open_source: a file must be a NumPy .npz archive; got {place}. "
                 "Give the directory that holds it."
             )
-        return arrays.open_npz(path, split)
-    return idx.open_idx(path, split)
+        return Unprepared(arrays.npz_splits(place), lambda split: arrays.open_npz(place, split))
+    if idx.is_idx(place):
+        return Unprepared(idx.splits(place), lambda split: idx.open_idx(place, split))
+    return Unprepared(folder.splits(place), lambda split: folder.list_images(place, split))

@@ -68,8 +68,7 @@ def single_set_rows(num_rows: int, split: str, *, name: str) -> np.ndarray:
     Raises:
         ValueError: for another split, or fewer than two rows to divide.
     """
-    check_split(name, split, SINGLE_SET_SPLITS)
-    if split == "all":
+    if chosen_split(name, split, SINGLE_SET_SPLITS) == "all":
         return np.arange(num_rows)
     if num_rows < 2:
         raise ValueError(
@@ -81,13 +80,21 @@ def single_set_rows(num_rows: int, split: str, *, name: str) -> np.ndarray:
     return np.sort(shuffled[:num_test] if split == "test" else shuffled[num_test:])
 
 
-def check_split(name: str, split: str, splits: Sequence[str]) -> None:
-    """Raises ValueError where ``split`` is none of ``splits``, naming the nearest."""
-    if split not in splits:
-        raise ValueError(
-            f"open_source: the split of {name} must be one of {', '.join(splits)}; "
-            f'got "{split}".{nearest(split, splits)}'
-        )
+def chosen_split(name: str, split: str, splits: Sequence[str]) -> str:
+    """The one of ``splits`` that ``split`` means: "test" is the validation set where none other is.
+
+    Raises:
+        ValueError: where it is none of them, with the list and the nearest.
+    """
+    if split in splits:
+        return split
+    stand_ins = [each for each in ("validation", "val") if each in splits]
+    if split == "test" and stand_ins:
+        return stand_ins[0]
+    raise ValueError(
+        f"open_source: the split of {name} must be one of {', '.join(splits)}; "
+        f'got "{split}".{nearest(split, splits)}'
+    )
 
 
 def nearest(word: str, words: Sequence[str]) -> str:

@@ -86,9 +86,24 @@ def decode(encoded: bytes, *, image_size: int, channels: int) -> np.ndarray:
             # A JPEG far larger than asked is decoded at 1/2, 1/4 or 1/8 of its size.
             image.draft(None, (2 * image_size, 2 * image_size))
             return fit(ImageOps.exif_transpose(image), image_size=image_size, channels=channels)
-    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        # PIL raises SyntaxError for broken PNG chunks.
-        raise ValueError(f"not a readable image ({error})") from error
+    except unreadable_errors() as error:
+        raise ValueError(unreadable(error)) from error
+
+
+def unreadable_errors() -> tuple[type[Exception], ...]:
+    """What PIL raises for content that it cannot read; SyntaxError is for broken PNG chunks."""
+    from PIL import Image
+
+    return OSError, SyntaxError, EOFError, Image.DecompressionBombError
+
+
+def unreadable(error: Exception) -> str:
+    """Why PIL could not read an image, in a few words."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):  # its text is the address of the buffer
+        return "content of no known image format"
+    return str(error)
 
 
 def fit_array(images: np.ndarray, *, image_size: int, channels: int) -> np.ndarray:

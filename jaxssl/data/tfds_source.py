@@ -1,0 +1,185 @@
+"""Prepared TFDS data sets in the ArrayRecord format, read without TensorFlow."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import re
+import typing
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxssl.data import source as source_lib
+from jaxssl.data import transforms
+
+if typing.TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+PREFIX = "tfds:"
+INFO_FILE = "dataset_info.json"
+IMAGE, LABEL = "image", "label"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TfdsSource:
+    """One split of a prepared TFDS data set, decoded on demand.
+
+    Attributes:
+        name: data set, configuration and version.
+        records: TFDS's random access, its images still encoded.
+        class_names: names of the ClassLabel feature "label"; None without.
+        fingerprint: sha256 of the features and of the sizes of the split's shards.
+        image_size: S, pixels.
+        channels: C, 1 or 3.
+    """
+
+    name: str
+    records: Sequence = dataclasses.field(repr=False)
+    class_names: tuple[str, ...] | None
+    fingerprint: str
+    image_size: int
+    channels: int
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there is a feature "label" of classes."""
+        return self.class_names is not None
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes; None without labels."""
+        return None if self.class_names is None else len(self.class_names)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray | int]:
+        record = self.records[index]
+        shape = {"image_size": self.image_size, "channels": self.channels}
+        try:
+            if isinstance(record[IMAGE], bytes):
+                image = transforms.decode(record[IMAGE], **shape)
+            else:
+                image = transforms.fit_array(record[IMAGE][None], **shape)[0]
+        except ValueError as error:
+            raise ValueError(
+                f"open_source: record {index} of {self.name} must be a readable image; got {error}."
+            ) from error
+        return {"image": image, "label": int(record[LABEL])} if self.labelled else {"image": image}
+
+
+def find_directory(path: pathlib.Path) -> pathlib.Path | None:
+    """The prepared data set at ``path``: itself, or its newest version below; None where none."""
+    if (path / INFO_FILE).is_file():
+        return path
+    versions = [
+        child
+        for child in path.iterdir()
+        if re.fullmatch(r"\d+\.\d+\.\d+", child.name) and (child / INFO_FILE).is_file()
+    ]
+    return max(versions, key=lambda child: tuple(map(int, child.name.split("."))), default=None)
+
+
+def open_named(
+    name: str, split: str, *, data_dir: str | None, image_size: int, channels: int
+) -> TfdsSource:
+    """Opens a data set by its TFDS name, prepared below ``data_dir`` or TFDS's own default.
+
+    Raises:
+        FileNotFoundError: where it was never prepared there.
+        ValueError: see ``open_directory``.
+    """
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import read_only_builder
+
+    place = data_dir or "~/tensorflow_datasets"
+    try:
+        # Unlike tfds.builder this reads the files alone, so that no code of a data set is needed.
+        builder = read_only_builder.builder_from_files(name, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError as error:
+        keyword = "" if data_dir is None else f", data_dir='{data_dir}'"
+        raise FileNotFoundError(
+            f"open_source: {PREFIX}{name} must be prepared in {place}; got nothing there. Preparing"
+            " an official data set needs TensorFlow, once: pip install tensorflow, then python -c "
+            f"\"import tensorflow_datasets as tfds; tfds.builder('{name}'{keyword}, "
+            "file_format='array_record').download_and_prepare()\"."
+        ) from error
+    return _open(builder, split, image_size=image_size, channels=channels)
+
+
+def open_directory(
+    directory: pathlib.Path, split: str, *, image_size: int, channels: int
+) -> TfdsSource:
+    """Opens the prepared data set in a directory that holds dataset_info.json.
+
+    Raises:
+        ValueError: for an unknown split, another format than array_record, or features without
+            "image".
+    """
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(directory)
+    return _open(builder, split, image_size=image_size, channels=channels)
+
+
+def _open(
+    builder: "tfds.core.DatasetBuilder", split: str, *, image_size: int, channels: int
+) -> TfdsSource:
+    """A source of one split of a builder whose data are on disk."""
+    import tensorflow_datasets as tfds
+
+    info = builder.info
+    file_format = info.file_format.value if info.file_format else "unknown"
+    if file_format != "array_record":
+        raise ValueError(
+            f"open_source: {info.full_name} must be prepared in the array_record format to be read "
+            f"by position; got {file_format} in {builder.data_path}. Prepare it again with "
+            "tfds.builder(..., file_format='array_record').download_and_prepare()."
+        )
+    features = info.features
+    feature = features[IMAGE] if IMAGE in features else None
+    encoded = isinstance(feature, tfds.features.Image)
+    if not encoded and not _is_image_tensor(feature):
+        raise ValueError(
+            f'open_source: {info.full_name} must have a feature "{IMAGE}" of uint8 images; '
+            f"got {', '.join(f'{key}: {value!r}' for key, value in features.items())}."
+        )
+    split = _chosen_split(info, split)
+    decoders = {IMAGE: tfds.decode.SkipDecoding()} if encoded else None
+    label = features[LABEL] if LABEL in features else None
+    return TfdsSource(
+        name=info.full_name,
+        records=builder.as_data_source(split, decoders=decoders),
+        class_names=tuple(label.names) if isinstance(label, tfds.features.ClassLabel) else None,
+        fingerprint=_fingerprint(info, split),
+        image_size=image_size,
+        channels=channels,
+    )
+
+
+def _is_image_tensor(feature: object) -> bool:
+    """Whether a feature is a uint8 array [H, W, 1] or [H, W, 3]."""
+    shape = getattr(feature, "shape", None)
+    dtype = getattr(feature, "np_dtype", None)
+    return shape is not None and len(shape) == 3 and shape[-1] in (1, 3) and dtype == np.uint8
+
+
+def _chosen_split(info: "tfds.core.DatasetInfo", split: str) -> str:
+    """The split as TFDS knows it; slices such as train[:90%] and sums are TFDS's own."""
+    chosen = []
+    for part in split.split("+"):
+        base, bracket, rest = part.strip().partition("[")
+        base = source_lib.chosen_split(info.full_name, base, (*info.splits, "all"))
+        chosen.append(base + bracket + rest)
+    return "+".join(chosen)
+
+
+def _fingerprint(info: "tfds.core.DatasetInfo", split: str) -> str:
+    """sha256 of what identifies the content without reading it."""
+    sizes = {
+        name: [each.num_bytes, list(each.shard_lengths)]
+        for name, each in sorted(info.splits.items())
+    }
+    identity = [info.full_name, info.features.to_json(), split, sizes]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
