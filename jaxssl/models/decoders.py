@@ -48,6 +48,7 @@ class MAEDecoder(nn.Module):
         *,
         grid: tuple[int, int],
         class_token: Array | None = None,
+        train: bool = False,
     ) -> Array:
         """Predicts the values of the masked patches.
 
@@ -57,6 +58,7 @@ class MAEDecoder(nn.Module):
             masked: int32 [B, N − K], raster index of each patch to predict.
             grid: (rows, columns) of patches, rows · columns = N.
             class_token: [B, D], the encoder's class token, which the decoder may read; or None.
+            train: no effect; every module takes it.
 
         Returns:
             float32 [B, N − K, P], in the order of ``masked``.
@@ -64,6 +66,7 @@ class MAEDecoder(nn.Module):
         Raises:
             ValueError: widths or shapes that do not fit.
         """
+        del train
         self._check(visible, keep, masked, grid)
         table = jnp.asarray(patches.sincos_positions(*grid, self.width))  # [N, width]
         num_masked = masked.shape[1]
@@ -85,7 +88,6 @@ class MAEDecoder(nn.Module):
             dtype=self.dtype,
             scan_layers=self.scan_layers,
             remat=self.remat,
-            summary=lambda tokens: tokens[:, 0],
         )
         x = layers.layer_norm(x[:, -num_masked:], dtype=self.dtype, name="norm")
         x = layers.linear(x, self.patch_values, dtype=self.dtype, name="prediction")

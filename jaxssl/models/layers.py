@@ -193,7 +193,7 @@ def apply_blocks(
     dtype: str,
     scan_layers: bool,
     remat: bool,
-    summary: Callable[[Array], Array],
+    summary: Callable[[Array], Array] | None = None,
 ) -> tuple[Array, tuple[Array, ...]]:
     """Runs ``depth`` blocks as submodules of the calling linen module.
 
@@ -205,7 +205,7 @@ def apply_blocks(
         scan_layers: one block in a scan, parameters under "blocks" with a leading layer axis,
             instead of "block_0", "block_1" …
         remat: recompute each block's activations in the backward pass.
-        summary: what to keep of the tokens after each block, [B, N, D] -> [B, D].
+        summary: what to keep of the tokens after each block, [B, N, D] -> [B, D]; None: nothing.
 
     Returns:
         float32 [B, N, D] after the last block, and the summary after each block.
@@ -216,16 +216,17 @@ def apply_blocks(
         stages = []
         for index in range(depth):
             x = block_class(num_heads, dtype, name=f"block_{index}")(x)
-            stages.append(summary(x))
+            if summary is not None:
+                stages.append(summary(x))
         return x, tuple(stages)
 
-    def body(block: nn.Module, x: Array, _: None) -> tuple[Array, Array]:
+    def body(block: nn.Module, x: Array, _: None) -> tuple[Array, Array | None]:
         x = block(x)
-        return x, summary(x)
+        return x, None if summary is None else summary(x)
 
     scan = nn.scan(body, variable_axes={"params": 0}, split_rngs={"params": True}, length=depth)
     x, stages = scan(block_class(num_heads, dtype, name="blocks"), x, None)
-    return x, tuple(stages[index] for index in range(depth))
+    return x, () if stages is None else tuple(stages[index] for index in range(depth))
 
 
 def stack_layers(params: Mapping[str, PyTree]) -> dict[str, PyTree]:

@@ -71,8 +71,8 @@ class ResNet(nn.Module):
         >>> import jax, jax.numpy as jnp
         >>> encoder = ResNetConfig(depth=18, width_multiplier=0.25, stem="small").build()
         >>> images = jnp.zeros((2, 32, 32, 3), jnp.uint8)
-        >>> variables = encoder.init(jax.random.key(0), images)
-        >>> encoder.apply(variables, images).pooled.shape
+        >>> variables = jax.jit(encoder.init)(jax.random.key(0), images)
+        >>> jax.jit(encoder.apply)(variables, images).pooled.shape
         (2, 128)
 
     Attributes:

@@ -119,8 +119,8 @@ class ViT(nn.Module):
         >>> import jax, jax.numpy as jnp
         >>> encoder = ViTConfig(size="Nano", depth=1, patch_size=8).build()
         >>> images = jnp.zeros((2, 32, 32, 3), jnp.uint8)
-        >>> variables = encoder.init(jax.random.key(0), images)
-        >>> encoder.apply(variables, images).tokens.shape
+        >>> variables = jax.jit(encoder.init)(jax.random.key(0), images)
+        >>> jax.jit(encoder.apply)(variables, images).tokens.shape
         (2, 16, 128)
 
     Attributes:
@@ -143,7 +143,7 @@ class ViT(nn.Module):
 
         Args:
             images: [B, H, W, C], uint8 or floating in [0, 1], any number of channels.
-            train: no effect; every encoder takes it.
+            train: no effect; every module takes it.
             keep: int32 [B, K], raster indices in [0, N) of the patches to encode, or None for all.
 
         Returns:

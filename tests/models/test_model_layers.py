@@ -1,0 +1,60 @@
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxssl.models import layers
+
+
+def test_standardise_uint8_equals_float():
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 3), dtype=np.uint8)
+    mean, std = (0.5, 0.4, 0.3), (0.1, 0.2, 0.3)
+    want = (images / 255.0 - np.array(mean)) / np.array(std)
+    for given in (jnp.asarray(images), jnp.asarray(images / 255.0, jnp.float32)):
+        got = layers.standardise(given, mean, std)
+        assert got.dtype == jnp.float32
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+def test_standardise_takes_one_value_for_all_channels():
+    got = layers.standardise(jnp.ones((1, 2, 2, 5), jnp.bfloat16), (0.5,), (0.25,))
+    np.testing.assert_array_equal(got, np.full((1, 2, 2, 5), 2.0, np.float32))
+
+
+def test_standardise_errors():
+    images = jnp.zeros((1, 2, 2, 3))
+    with pytest.raises(ValueError, match="mean must have 1 value or one .* got 2 .* 3 channels"):
+        layers.standardise(images, (0.0, 0.0), (1.0,))
+    with pytest.raises(ValueError, match="std must have 1 value or one .* got 2 .* 3 channels"):
+        layers.standardise(images, (0.0,), (1.0, 1.0))
+    with pytest.raises(TypeError, match="images must be uint8 or floating; got int32"):
+        layers.standardise(images.astype(jnp.int32), (0.0,), (1.0,))
+
+
+def test_checks_name_owner_field_and_value():
+    text = "Owner: pool must be one of 'class', 'mean'; got 'max'."
+    with pytest.raises(ValueError, match=re.escape(text)):
+        layers.check_choice("Owner", "pool", "max", ("class", "mean"))
+    with pytest.raises(ValueError, match="Owner: depth must be at least 1; got 0"):
+        layers.check_at_least("Owner", 1, width=4, depth=0)
+
+
+def test_stack_layers_round_trip_sorts_blocks_by_number():
+    # Twelve blocks: in alphabetical order block_10 would come before block_2.
+    params = {f"block_{i}": {"kernel": jnp.full((2,), i, jnp.float32)} for i in range(12)}
+    params["norm"] = {"scale": jnp.ones(3)}
+    stacked = layers.stack_layers(params)
+    assert sorted(stacked) == ["blocks", "norm"]
+    np.testing.assert_array_equal(stacked["blocks"]["kernel"][:, 0], np.arange(12))
+    restored = layers.unstack_layers(stacked)
+    assert jax.tree.structure(restored) == jax.tree.structure(params)
+    jax.tree.map(np.testing.assert_array_equal, restored, params)
+
+
+def test_stack_layers_errors():
+    with pytest.raises(ValueError, match=r"stack_layers: params must have block_0.*got blocks"):
+        layers.stack_layers({"blocks": {}})
+    with pytest.raises(ValueError, match=r"unstack_layers: params must have blocks; got block_0"):
+        layers.unstack_layers({"block_0": {}})
