@@ -3,6 +3,8 @@
 ``python -m jaxssl.data.fetch`` prints one line: where it is, or that it is to be had nowhere.
 """
 
+import functools
+import http.client
 import pathlib
 import shutil
 import subprocess
@@ -45,7 +47,7 @@ def find_or_fetch_fashion_mnist() -> pathlib.Path | None:
             return place
     target = known.cache_directory() / "fashion-mnist"
     ways = [(f"Debian's package {DEBIAN_PACKAGE}", _unpack_debian)]
-    ways += [(url, lambda directory, url=url: _download(url, directory)) for url in URLS]
+    ways += [(url, functools.partial(_download, url)) for url in URLS]
     for origin, fetch in ways:
         if _fetched(fetch, target):
             print(f"Fashion-MNIST: fetched from {origin} into {target}")
@@ -78,7 +80,8 @@ def _fetched(fetch: Callable[[pathlib.Path], None], target: pathlib.Path) -> boo
                 shutil.rmtree(target)
             directory.rename(target)
             return True
-    except (OSError, subprocess.SubprocessError):  # URLError and timeouts are OSErrors
+    except (OSError, subprocess.SubprocessError, http.client.HTTPException):
+        # URLError and timeouts are OSErrors.
         return False
 
 

@@ -36,7 +36,8 @@ def open_source(config: DataConfig, split: str) -> source_lib.Source:
 
     Returns:
         An ``ArraySource`` where the data set is in memory, converted once; else a source that
-        decodes on demand, or with ``config.in_memory`` what it decodes to. Unlabelled data has ``labelled`` False and no "label" in its records.
+        decodes on demand, or with ``config.in_memory`` what it decodes to. Unlabelled data has
+        ``labelled`` False and no "label" in its records.
 
     Raises:
         FileNotFoundError: where there is nothing at the path, or tfds:NAME is not prepared.

@@ -1,0 +1,65 @@
+"""Tiny data sets on disk, one fixture a format."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (20, 6, 6, 1), np.uint8)
+
+
+@pytest.fixture
+def labels():
+    return np.arange(20) % 4
+
+
+def write_idx(path, array):
+    content = struct.pack(f">HBB{array.ndim}i", 0, 8, array.ndim, *array.shape) + array.tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+@pytest.fixture
+def idx_directory(tmp_path, images, labels):
+    directory = tmp_path / "idx"
+    directory.mkdir()
+    labels = labels.astype(np.uint8)
+    write_idx(directory / "train-images-idx3-ubyte.gz", images[:12, ..., 0])
+    write_idx(directory / "train-labels-idx1-ubyte.gz", labels[:12])
+    write_idx(directory / "t10k-images-idx3-ubyte", images[12:, ..., 0])
+    write_idx(directory / "t10k-labels.idx1-ubyte", labels[12:])
+    return directory
+
+
+def write_pictures(directory, count, *, suffixes=(".png", ".jpg"), seed=0):
+    """Smooth RGB pictures of different sizes, so that JPEG keeps them nearly."""
+    directory.mkdir(parents=True)
+    for index in range(count):
+        width, height = 12 + index, 16
+        rows, columns = np.mgrid[:height, :width]
+        levels = [8 * rows, 8 * columns, (40 * (index + seed)) % 256 + 0 * rows]
+        picture = Image.fromarray(np.stack(levels, axis=-1).astype(np.uint8))
+        picture.save(directory / f"{index:02d}{suffixes[index % len(suffixes)]}")
+
+
+@pytest.fixture
+def class_folder(tmp_path):
+    """Two classes of six pictures, PNG and JPEG, not divided into splits."""
+    folder = tmp_path / "pictures"
+    write_pictures(folder / "cat", 6)
+    write_pictures(folder / "dog", 6, seed=9)
+    return folder
+
+
+@pytest.fixture
+def split_folder(tmp_path):
+    """train and val, each with two classes."""
+    folder = tmp_path / "divided"
+    for split, count in (("train", 4), ("val", 2)):
+        for seed, name in enumerate(("cat", "dog")):
+            write_pictures(folder / split / name, count, seed=seed)
+    return folder
