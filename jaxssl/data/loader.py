@@ -56,6 +56,8 @@ class Loader:
                 f"Loader: {source.name} must hold at least one batch of {batch_size} images; "
                 f"got {len(source)}. Set a batch size of at most {len(source)}."
             )
+        if num_threads < 1:
+            raise ValueError(f"Loader: num_threads must be at least 1; got {num_threads}.")
         if not 0 <= seed < 2**64:
             raise ValueError(f"Loader: seed must lie in [0, 2^64); got {seed}.")
         self.source = source

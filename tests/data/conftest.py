@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from pictures import write_pictures
 
 
 @pytest.fixture
@@ -33,17 +33,6 @@ def idx_directory(tmp_path, images, labels):
     write_idx(directory / "t10k-images-idx3-ubyte", images[12:, ..., 0])
     write_idx(directory / "t10k-labels.idx1-ubyte", labels[12:])
     return directory
-
-
-def write_pictures(directory, count, *, suffixes=(".png", ".jpg"), seed=0):
-    """Smooth RGB pictures of different sizes, so that JPEG keeps them nearly."""
-    directory.mkdir(parents=True)
-    for index in range(count):
-        width, height = 12 + index, 16
-        rows, columns = np.mgrid[:height, :width]
-        levels = [8 * rows, 8 * columns, (40 * (index + seed)) % 256 + 0 * rows]
-        picture = Image.fromarray(np.stack(levels, axis=-1).astype(np.uint8))
-        picture.save(directory / f"{index:02d}{suffixes[index % len(suffixes)]}")
 
 
 @pytest.fixture
