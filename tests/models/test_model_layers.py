@@ -25,9 +25,9 @@ def test_standardise_takes_one_value_for_all_channels():
 
 def test_standardise_errors():
     images = jnp.zeros((1, 2, 2, 3))
-    with pytest.raises(ValueError, match="mean must have 1 value or one .* got 2 .* 3 channels"):
+    with pytest.raises(ValueError, match=r"mean must have 1 value or one .* got 2 .* 3 channels"):
         layers.standardise(images, (0.0, 0.0), (1.0,))
-    with pytest.raises(ValueError, match="std must have 1 value or one .* got 2 .* 3 channels"):
+    with pytest.raises(ValueError, match=r"std must have 1 value or one .* got 2 .* 3 channels"):
         layers.standardise(images, (0.0,), (1.0, 1.0))
     with pytest.raises(TypeError, match="images must be uint8 or floating; got int32"):
         layers.standardise(images.astype(jnp.int32), (0.0,), (1.0,))

@@ -42,6 +42,9 @@ def _oracle(params, images, config):
         variance = (centred**2).mean(-1, keepdims=True)
         return centred / np.sqrt(variance + 1e-6) * p["scale"] + p["bias"]
 
+    def pool(x, num_extra):
+        return x[0] if config.pool == "class" else x[num_extra:].mean(0)
+
     def dense(x, p):
         return x @ p["kernel"] + p["bias"]
 
@@ -68,9 +71,7 @@ def _oracle(params, images, config):
             extra += list(params["registers"][0])
         x = np.stack(extra + list(x))
 
-        def pool(x, num_extra=len(extra)):
-            return x[0] if config.pool == "class" else x[num_extra:].mean(0)
-
+        num_extra = len(extra)
         for index in range(depth):
             block = params[f"block_{index}"]
             qkv = dense(norm(x, block["norm1"]), block["attention"]["qkv"])
@@ -85,10 +86,10 @@ def _oracle(params, images, config):
             hidden = dense(norm(x, block["norm2"]), block["mlp_in"])
             hidden = hidden * 0.5 * (1 + np.vectorize(math.erf)(hidden / math.sqrt(2)))
             x = x + dense(hidden, block["mlp_out"])
-            stages[index].append(pool(x))
+            stages[index].append(pool(x, num_extra))
         x = norm(x, params["norm"])
-        pooled.append(pool(x))
-        tokens.append(x[len(extra) :])
+        pooled.append(pool(x, num_extra))
+        tokens.append(x[num_extra:])
     return np.stack(pooled), np.stack(tokens), [np.stack(stage) for stage in stages]
 
 
@@ -220,6 +221,29 @@ def test_bfloat16_computes_low_and_returns_float32(scan_layers):
         jax.grad(lambda v: jnp.sum(config.build().apply(v, images).pooled)), variables
     )
     assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_gradient_is_typed_equal_on_all_devices(scan_layers):
+    config = dataclasses.replace(OPTIONS["learned"], scan_layers=scan_layers, remat=True)
+    module, images = config.build(axis_name="data"), _images()
+    keep = jnp.zeros((2, 3), jnp.int32)
+    variables = jax.eval_shape(module.init, jax.random.key(0), images)
+
+    def step(variables, images, keep):
+        def loss(variables):
+            features = module.apply(variables, images, keep=keep)
+            return jax.lax.pmean(jnp.mean(features.pooled) + jnp.mean(features.tokens), "data")
+
+        return jax.lax.pmean(jax.grad(loss)(variables), "data")
+
+    mapped = jax.shard_map(
+        step,
+        mesh=jax.sharding.Mesh(np.array(jax.devices()[:2]), ("data",)),
+        in_specs=(jax.P(), jax.P("data"), jax.P("data")),
+        out_specs=jax.P(),
+    )
+    assert jax.eval_shape(mapped, variables, images, keep) == variables
 
 
 def test_learned_positions_are_resized_bilinearly():

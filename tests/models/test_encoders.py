@@ -1,0 +1,49 @@
+import json
+import re
+
+import pytest
+
+from jaxssl import models
+
+CONFIGS = [
+    models.ViTConfig(),
+    models.ViTConfig("Nano", depth=2, pool="mean", scan_layers=True, mean=(0.5, 0.4, 0.3)),
+    models.ResNetConfig(),
+    models.ResNetConfig(18, width_multiplier=0.25, stem="small", std=(0.2, 0.2, 0.2)),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_json_round_trip(config):
+    name, fields = models.encoder_fields(config)
+    restored = models.encoder_config(name, json.loads(json.dumps(fields)))
+    assert restored == config
+    assert hash(restored) == hash(config)
+    assert type(restored.build(axis_name="data")).__name__ == name
+    assert restored.build(axis_name="data").axis_name == "data"
+
+
+def test_fields_left_out_take_their_default():
+    assert models.encoder_config("ResNet", {"depth": 18}) == models.ResNetConfig(depth=18)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "text"),
+    [
+        ("vit", {}, "must be one of ViT, ResNet; got 'vit'. Did you mean 'ViT'?"),
+        ("Unet", {}, "encoder_config: the encoder must be one of ViT, ResNet; got 'Unet'."),
+        ("ViT", {"patchsize": 8}, "got 'patchsize'. Did you mean 'patch_size'?"),
+        ("ResNet", {"patch_size": 8}, "encoder_config: ResNet has the fields depth, width_multi"),
+        ("ViT", {"size": "XL"}, "ViTConfig: size must be one of"),
+    ],
+)
+def test_unknown_names_and_values(name, fields, text):
+    with pytest.raises(ValueError, match=re.escape(text)) as raised:
+        models.encoder_config(name, fields)
+    assert "\n" not in str(raised.value)
+
+
+def test_fields_of_another_type():
+    text = "encoder_fields: the config must be a ViTConfig or a ResNetConfig; got dict."
+    with pytest.raises(TypeError, match=re.escape(text)):
+        models.encoder_fields({})
