@@ -102,8 +102,9 @@ def saturation(factor: Array | float) -> Affine:
 def hue(shift: Array | float) -> Affine:
     """Turns the chroma plane of YIQ by ``shift`` turns and keeps luma.
 
-    The sign is HSV's: a positive shift leads from red to green. The angle and the strength of
-    colours differ somewhat from a shift of HSV hue, which keeps the largest channel instead.
+    The sign is HSV's: a positive shift leads from red to green. HSV hue advances by 0.6 to 1.7
+    times the shift, 1.07 on average over the RGB cube at small shifts; HSV's own shift keeps the
+    largest and the smallest channel where this keeps luma.
 
     Args:
         shift: scalar, turns; 0 and 1 are the identity.

@@ -145,8 +145,9 @@ class SimCLR:
     antialiasing (official: bicubic without); jitter runs as brightness, contrast, saturation,
     hue, in this order always (official: shuffled); values are clipped once at the end; hue turns
     the chroma plane of YIQ, not of HSV; contrast works on luma (TensorFlow: on every channel); blur
-    comes before colour, which differs only where values clip; its border is renormalised, and its
-    kernel has at least 3 pixels, so that it still blurs sides under 20. Other than three channels:
+    comes before colour, which differs only where values clip and, by its border, in the mean that
+    contrast sees; its border is renormalised, and its kernel has at least 3 pixels, so that it
+    still blurs sides under 20. Other than three channels:
     saturation, hue and greyscale are left out, brightness and contrast act on all channels alike.
 
     Attributes:
