@@ -1,4 +1,4 @@
-"""One function, any number of devices, two backends: value and gradient must be those of one device.
+"""One function, any number of devices, two backends: the numbers must be those of one device.
 
 The harness applies the device rule of the trainer to a per-device function
 ``fn(params, local_batch, axis_name) -> values``: ``pmean(mean(values))`` inside the differentiated

@@ -7,10 +7,9 @@ from jaxssl.types import Array
 
 
 def at_least_float32(*arrays: Array) -> tuple[Array, ...]:
-    """Casts arrays to their common dtype, or float32 where that is narrower; float64 stays."""
-    dtype = jnp.result_type(jnp.float32)
-    for array in arrays:
-        dtype = jnp.promote_types(dtype, array.dtype)
+    """Casts floating arrays to float32, or all of them to float64 where one of them is."""
+    is_wide = any(array.dtype == jnp.float64 for array in arrays)
+    dtype = jnp.float64 if is_wide else jnp.float32
     return tuple(array.astype(dtype) for array in arrays)
 
 

@@ -159,7 +159,7 @@ def _logsumexp(
 
 
 def _sweep(strip, carry: PyTree, arrays: PyTree, block_size: int) -> tuple[PyTree, Array]:
-    """Scans ``strip(carry, block) -> (carry, output)`` over blocks of rows, the last maybe short."""
+    """Scans ``strip(carry, block) -> (carry, output)`` over row blocks, the last maybe short."""
     num_rows = jax.tree.leaves(arrays)[0].shape[0]
     block_size = min(block_size, num_rows)
     num_blocks = num_rows // block_size

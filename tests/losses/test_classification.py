@@ -1,0 +1,105 @@
+"""cross_entropy against a loop and optax."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import oracles
+import pytest
+from jax.test_util import check_grads
+
+from jaxssl import losses
+
+LABELS = jnp.array([0, 2, 1, 2])
+
+
+def _logits(seed, *shape):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+@pytest.mark.parametrize("label_smoothing", (0.0, 0.1, 0.9))
+def test_cross_entropy_matches_the_loop(label_smoothing):
+    logits = _logits(0, 4, 3)
+    values = losses.cross_entropy(logits, LABELS, label_smoothing=label_smoothing)
+    expected = oracles.cross_entropy(
+        np.float64(logits), np.asarray(LABELS), label_smoothing=label_smoothing
+    )
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
+def test_cross_entropy_matches_optax():
+    logits = 50 * _logits(0, 4, 3)
+    expected = optax.losses.softmax_cross_entropy_with_integer_labels(logits, LABELS)
+    np.testing.assert_allclose(losses.cross_entropy(logits, LABELS), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("leading", ((), (4,), (2, 3, 4)))
+def test_leading_axes_are_kept(leading):
+    logits = _logits(0, *leading, 3)
+    labels = jnp.ones(leading, jnp.uint8)
+    values = losses.cross_entropy(logits, labels)
+    flat = losses.cross_entropy(logits.reshape(-1, 3), labels.reshape(-1))
+    np.testing.assert_array_equal(values, flat.reshape(leading))
+
+
+def test_cross_entropy_gradient():
+    check_grads(
+        lambda logits: losses.cross_entropy(logits, LABELS, label_smoothing=0.1),
+        (_logits(0, 4, 3),), order=1, modes=["fwd", "rev"], atol=1e-2, rtol=1e-2,
+    )  # fmt: skip
+
+
+def test_extreme_logits_stay_finite_and_above_zero():
+    logits = jnp.array([[1e30, 0.0, -1e30], [0.0, -jnp.inf, 20.0]])
+    values, gradient = jax.value_and_grad(
+        lambda logits: losses.cross_entropy(logits, jnp.array([0, 2])).sum()
+    )(logits)
+    assert 0 <= values < 1e-6
+    assert np.all(np.isfinite(gradient))
+
+
+def test_equal_logits_cost_the_log_of_the_number_of_classes():
+    values = losses.cross_entropy(jnp.zeros((4, 3)), LABELS, label_smoothing=0.3)
+    np.testing.assert_allclose(values, np.log(3), rtol=1e-6)
+
+
+@pytest.mark.parametrize("label", (-1, 3))
+def test_a_label_out_of_range_gives_nan(label):
+    values = losses.cross_entropy(_logits(0, 2, 3), jnp.array([label, 1]))
+    assert np.isnan(values[0])
+    assert np.isfinite(values[1])
+
+
+def test_half_precision_logits_are_priced_in_float32():
+    logits = _logits(0, 4, 3).astype(jnp.bfloat16)
+    values = losses.cross_entropy(logits, LABELS)
+    assert values.dtype == jnp.float32
+    wide = losses.cross_entropy(logits.astype(jnp.float32), LABELS)
+    np.testing.assert_array_equal(values, wide)
+    with jax.enable_x64(True):
+        assert losses.cross_entropy(logits.astype(jnp.float64), LABELS).dtype == jnp.float64
+
+
+def test_repeated_calls_compile_once():
+    compiled = jax.jit(losses.cross_entropy)
+    for seed in range(3):
+        compiled(_logits(seed, 4, 3), LABELS)
+    assert compiled._cache_size() == 1
+
+
+def test_static_mistakes_are_named():
+    logits = _logits(0, 4, 3)
+    message = r"cross_entropy: labels must be integers; got float32\. Pass class indices"
+    with pytest.raises(TypeError, match=message):
+        losses.cross_entropy(logits, jnp.ones(4))
+    with pytest.raises(TypeError, match=r"cross_entropy: logits must be floating; got int32\."):
+        losses.cross_entropy(jnp.ones((4, 3), int), LABELS)
+    with pytest.raises(ValueError, match=r"cross_entropy: logits must be \[\.\.\., K\]; got shape"):
+        losses.cross_entropy(jnp.float32(1), jnp.int32(0))
+    message = r"logits without classes and labels must have equal shapes; got \(4,\) and \(3,\)\."
+    with pytest.raises(ValueError, match=message):
+        losses.cross_entropy(logits, LABELS[:3])
+    for wrong in (-0.1, 1.0):
+        message = rf"cross_entropy: label_smoothing must be in \[0, 1\); got {wrong}\. 0 turns it"
+        with pytest.raises(ValueError, match=message):
+            losses.cross_entropy(logits, LABELS, label_smoothing=wrong)

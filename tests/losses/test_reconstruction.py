@@ -1,0 +1,137 @@
+"""masked_mse and normalize_patches against loops; masked values never matter."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+from jax.test_util import check_grads
+
+from jaxssl import losses
+
+
+def _patches(seed, *shape):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+MASK = jnp.array([[1, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize("dtype", (jnp.bool_, jnp.int32, jnp.float32))
+def test_masked_mse_matches_the_loop(dtype):
+    prediction, target = _patches(0, 3, 4, 5), _patches(1, 3, 4, 5)
+    values = losses.masked_mse(prediction, target, MASK.astype(dtype))
+    chex.assert_shape(values, (3,))
+    expected = oracles.masked_mse(np.asarray(prediction), np.asarray(target), np.asarray(MASK))
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
+def test_an_empty_mask_costs_nothing():
+    prediction, target = _patches(0, 3, 4, 5), _patches(1, 3, 4, 5)
+
+    def last(prediction):
+        return losses.masked_mse(prediction, target, MASK)[2]
+
+    value, gradient = jax.value_and_grad(last)(prediction)
+    assert value == 0
+    assert not np.any(gradient)
+
+
+@pytest.mark.parametrize("foreign", (1e30, np.inf, np.nan))
+def test_values_outside_the_mask_never_matter(foreign):
+    prediction, target = _patches(0, 3, 4, 5), _patches(1, 3, 4, 5)
+    outside = MASK[:, :, None] == 0
+
+    def total(prediction, target):
+        return losses.masked_mse(prediction, target, MASK).sum()
+
+    run = jax.value_and_grad(total, argnums=(0, 1))
+    spoiled = run(jnp.where(outside, foreign, prediction), jnp.where(outside, -foreign, target))
+    chex.assert_trees_all_equal(spoiled, run(prediction, target))
+
+
+def test_masked_mse_is_zero_only_for_the_target():
+    target = _patches(1, 3, 4, 5)
+    assert not np.any(losses.masked_mse(target, target, MASK))
+    assert np.all(losses.masked_mse(target + 1, target, MASK)[:2] > 0.99)
+
+
+def test_masked_mse_gradient():
+    target = _patches(1, 3, 4, 5)
+    check_grads(
+        lambda prediction: losses.masked_mse(prediction, target, MASK),
+        (_patches(0, 3, 4, 5),), order=1, modes=["fwd", "rev"], atol=1e-2, rtol=1e-2,
+    )  # fmt: skip
+
+
+def test_half_precision_patches_are_priced_in_float32():
+    prediction, target = (_patches(s, 1, 4, 5).astype(jnp.bfloat16) for s in (0, 1))
+    values = losses.masked_mse(prediction, target, MASK[:1])
+    assert values.dtype == jnp.float32
+    wide = (array.astype(jnp.float32) for array in (prediction, target))
+    np.testing.assert_array_equal(values, losses.masked_mse(*wide, MASK[:1]))
+    assert losses.normalize_patches(prediction).dtype == jnp.float32
+
+
+def test_float64_stays():
+    with jax.enable_x64(True):
+        patches = _patches(0, 1, 4, 5).astype(jnp.float64)
+        assert losses.masked_mse(patches, patches, MASK[:1]).dtype == jnp.float64
+        assert losses.normalize_patches(patches).dtype == jnp.float64
+
+
+def test_repeated_calls_compile_once():
+    compiled = jax.jit(losses.masked_mse)
+    for seed in range(3):
+        compiled(_patches(seed, 3, 4, 5), _patches(seed + 1, 3, 4, 5), MASK)
+    assert compiled._cache_size() == 1
+
+
+def test_normalize_patches_matches_the_loop():
+    patches = 5 + 3 * _patches(0, 6, 8)
+    expected = oracles.normalize_patches(np.asarray(patches), epsilon=1e-6)
+    np.testing.assert_allclose(losses.normalize_patches(patches), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_normalize_patches_uses_the_unbiased_variance():
+    normalized = losses.normalize_patches(jnp.array([0.0, 2.0]), epsilon=0.0)
+    np.testing.assert_allclose(normalized, [-(0.5**0.5), 0.5**0.5], rtol=1e-6)
+
+
+def test_a_constant_patch_becomes_zero():
+    patches = jnp.broadcast_to(jnp.array([0.0, 0.3, 1.0])[:, None], (3, 8))
+    np.testing.assert_allclose(losses.normalize_patches(patches), 0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (
+            [(3, 4), (3, 4), (3, 4)],
+            r"masked_mse: prediction must be \[B, N, P\]; got shape \(3, 4\)\. Reshape it to 3",
+        ),
+        (
+            [(3, 4, 5), (3, 4, 6), (3, 4)],
+            r"prediction and target must have equal shapes; got \(3, 4, 5\) and \(3, 4, 6\)\. Pair",
+        ),
+        (
+            [(3, 4, 5), (3, 4, 5), (3, 5)],
+            r"masked_mse: patches and mask must have equal shapes; got \(3, 4\) and \(3, 5\)\.",
+        ),
+    ],
+)
+def test_masked_mse_names_wrong_shapes(shapes, message):
+    with pytest.raises(ValueError, match=message):
+        losses.masked_mse(*(jnp.ones(shape) for shape in shapes))
+
+
+def test_wrong_dtypes_and_patches_are_named():
+    pixels = jnp.ones((3, 4, 5), jnp.uint8)
+    with pytest.raises(TypeError, match=r"masked_mse: target must be floating; got uint8\. Cast"):
+        losses.masked_mse(jnp.ones((3, 4, 5)), pixels, jnp.ones((3, 4)))
+    with pytest.raises(TypeError, match=r"normalize_patches: patches must be floating; got uint8"):
+        losses.normalize_patches(pixels)
+    message = r"normalize_patches: patches must be \[\.\.\., P\] with P of at least 2; got shape"
+    with pytest.raises(ValueError, match=message):
+        losses.normalize_patches(jnp.ones((4, 1)))
