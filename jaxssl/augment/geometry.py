@@ -14,7 +14,8 @@ from jax import lax
 
 from jaxssl.types import Array
 
-NUM_CROP_TRIES = 10  # candidates of sample_crop, as in torchvision
+NUM_CROP_TRIES = 10  # candidates of a random-resized crop, as in torchvision
+NUM_CROP_DRAWS = 2 * NUM_CROP_TRIES + 2  # area and aspect of each, then one place
 METHODS = ("linear", "cubic")
 # Augmentation is a tiny share of a step; tensor-float products would cost the pixels up to half a
 # grey level and make views differ between backends.
@@ -50,12 +51,7 @@ def sample_crop(
     scale: tuple[float, float],
     ratio: tuple[float, float],
 ) -> Array:
-    """Samples the box of a random-resized crop.
-
-    Ten candidates: area = H·W·U(scale), aspect = exp(U(log ratio)), box of whole pixels
-    round(sqrt(area / aspect)) × round(sqrt(area · aspect)). The first that fits the image is
-    placed uniformly; if none fits, the largest centred box whose aspect lies in ``ratio`` is
-    taken. This is the distribution of torchvision's RandomResizedCrop (not its random stream).
+    """Samples the box of a random-resized crop: ``crop_box`` of fresh draws.
 
     Args:
         key: PRNG key.
@@ -66,13 +62,43 @@ def sample_crop(
 
     Returns:
         [4] float32 of whole numbers: top, left, height, width, pixels.
+    """
+    draws = jax.random.uniform(key, (NUM_CROP_DRAWS,))
+    return crop_box(draws, height, width, scale=scale, ratio=ratio)
+
+
+def crop_box(
+    draws: Array,
+    height: int,
+    width: int,
+    *,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> Array:
+    """The box of a random-resized crop from uniform numbers.
+
+    Ten candidates: area = H·W·U(scale), aspect = exp(U(log ratio)), box of whole pixels
+    round(sqrt(area / aspect)) × round(sqrt(area · aspect)). The first that fits the image is
+    placed uniformly; if none fits, the largest centred box whose aspect lies in ``ratio`` is
+    taken. This is the distribution of torchvision's RandomResizedCrop (not its random stream).
+
+    Args:
+        draws: [NUM_CROP_DRAWS] float32, uniform in [0, 1).
+        height: H of the image, pixels.
+        width: W of the image, pixels.
+        scale: lowest and highest fraction of the image's area, in (0, 1].
+        ratio: lowest and highest width / height of the box.
+
+    Returns:
+        [4] float32 of whole numbers: top, left, height, width, pixels.
 
     Source: Szegedy et al., Going Deeper with Convolutions, 2014, arXiv:1409.4842, section 6.
     """
-    size_key, place_key = jax.random.split(key)
-    area_draw, ratio_draw = jax.random.uniform(size_key, (2, NUM_CROP_TRIES))
-    area = height * width * between(area_draw, *scale)
-    aspect = jnp.exp(between(ratio_draw, math.log(ratio[0]), math.log(ratio[1])))
+    area_draws, ratio_draws, (top_draw, left_draw) = jnp.split(
+        draws, [NUM_CROP_TRIES, 2 * NUM_CROP_TRIES]
+    )
+    area = height * width * between(area_draws, *scale)
+    aspect = jnp.exp(between(ratio_draws, math.log(ratio[0]), math.log(ratio[1])))
     heights = jnp.round(jnp.sqrt(area / aspect))
     widths = jnp.round(jnp.sqrt(area * aspect))
     fits = (heights > 0) & (heights <= height) & (widths > 0) & (widths <= width)
@@ -86,7 +112,6 @@ def sample_crop(
         fits.any(), jnp.sum(jnp.where(first, widths, 0.0)), float(fallback_width)
     )
 
-    top_draw, left_draw = jax.random.uniform(place_key, (2,))
     top = jnp.floor(top_draw * (height - crop_height + 1))
     left = jnp.floor(left_draw * (width - crop_width + 1))
     top = jnp.where(fits.any(), top, float((height - fallback_height) // 2))

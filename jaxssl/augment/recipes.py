@@ -4,12 +4,13 @@
     views = jax.vmap(recipe)(keys, images)          # [B] keys, [B, H, W, C] uint8 or float32
 
 Every field is a number, a string or a tuple of numbers, so that a recipe goes into JSON. A call
-returns one view, float32 in [0, 1]; a method that wants two calls it with two keys. Each named
-random quantity has its own key, taken from the front of one split: one that is added later at
-the end does not change the others.
+returns one view, float32 in [0, 1]; a method that wants two calls it with two keys. A view spends
+one draw of uniform numbers, cut into named parts (each further draw would add a third of a second
+of compilation): a part that is added later at the end does not change the earlier ones.
 """
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -78,8 +79,8 @@ class CropFlip:
     def __call__(self, key: Array, image: Array) -> Array:
         """One view [size, size, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
         image = _checked_image(self, image)
-        crop_key, flip_key = jax.random.split(key)
-        rows, columns = _crop_flip(crop_key, flip_key, image.shape, self)
+        crop, flip = _draw(key, geometry.NUM_CROP_DRAWS, 1)
+        rows, columns = _crop_flip(crop, flip, image.shape, self)
         return jnp.clip(geometry.apply(image, rows, columns), 0.0, 1.0)
 
 
@@ -125,13 +126,12 @@ class PadCropFlip:
     def __call__(self, key: Array, image: Array) -> Array:
         """One view [H, W, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
         image = _checked_image(self, image)
-        shift_key, flip_key = jax.random.split(key)
-        offsets = jax.random.randint(shift_key, (2,), -self.padding, self.padding + 1)
-        down, right = offsets.astype(jnp.float32)
+        shift, flip = _draw(key, 2, 1)
+        down, right = jnp.floor(shift * (2 * self.padding + 1)) - self.padding
         rows = geometry.shift_matrix(down, length=image.shape[0])
         columns = geometry.shift_matrix(right, length=image.shape[1])
-        flip = jax.random.bernoulli(flip_key, self.flip_prob)
-        return geometry.apply(image, rows, geometry.flip_matrix(columns, flip))
+        columns = geometry.flip_matrix(columns, flip[0] < self.flip_prob)
+        return geometry.apply(image, rows, columns)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,23 +204,23 @@ class SimCLR:
     def __call__(self, key: Array, image: Array) -> Array:
         """One view [size, size, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
         image = _checked_image(self, image)
-        crop_key, flip_key, jitter_key, grey_key, blur_key = jax.random.split(key, 5)
-        rows, columns = _crop_flip(crop_key, flip_key, image.shape, self)
+        crop, flip, jitter, grey, blur = _draw(key, geometry.NUM_CROP_DRAWS, 1, 5, 1, 2)
+        rows, columns = _crop_flip(crop, flip, image.shape, self)
         if self.blur_prob:
-            blur = self._blur(blur_key)
+            blur = self._blur_matrix(blur)
             rows, columns = geometry.compose(blur, rows), geometry.compose(blur, columns)
         view = geometry.apply(image, rows, columns)
-        affine = self._color(jitter_key, grey_key, view.mean(axis=(0, 1)))
+        affine = self._color(jitter, grey, view.mean(axis=(0, 1)))
         return jnp.clip(color.apply(view, affine), 0.0, 1.0)
 
-    def _blur(self, key: Array) -> Array:
-        gate, draw = jax.random.uniform(key, (2,))
+    def _blur_matrix(self, draws: Array) -> Array:
+        gate, draw = draws
         sigma = jnp.where(gate < self.blur_prob, geometry.between(draw, *self.blur_sigma), 0.0)
         return geometry.blur_matrix(sigma, size=self.size, radius=max(1, self.size // 20))
 
-    def _color(self, jitter_key: Array, grey_key: Array, mean: Array) -> color.Affine:
+    def _color(self, jitter: Array, grey: Array, mean: Array) -> color.Affine:
         """The whole colour chain as one map; ``mean`` [C] of the cropped image."""
-        gate, *draws = jax.random.uniform(jitter_key, (5,))
+        gate, *draws = jitter
         *factor_changes, turns = [change * self.jitter_strength for change in self.jitter]
         bright, contrast, saturation = (
             geometry.between(draw, max(0.0, 1.0 - change), 1.0 + change)
@@ -234,18 +234,18 @@ class SimCLR:
             chain = color.compose(color.hue(geometry.between(draws[3], -turns, turns)), chain)
         chain = color.select(gate < self.jitter_prob, chain)
         if channels == 3:
-            grey = jax.random.bernoulli(grey_key, self.grayscale_prob)
-            chain = color.compose(color.select(grey, color.grayscale()), chain)
+            greyscale = color.select(grey[0] < self.grayscale_prob, color.grayscale())
+            chain = color.compose(greyscale, chain)
         return chain
 
 
 def _crop_flip(
-    crop_key: Array, flip_key: Array, shape: tuple[int, ...], recipe: CropFlip | SimCLR
+    crop: Array, flip: Array, shape: tuple[int, ...], recipe: CropFlip | SimCLR
 ) -> tuple[Array, Array]:
     """Row and column matrix of a random-resized crop whose columns may be mirrored."""
     height, width, _ = shape
-    top, left, crop_height, crop_width = geometry.sample_crop(
-        crop_key, height, width, scale=recipe.crop_scale, ratio=recipe.crop_ratio
+    top, left, crop_height, crop_width = geometry.crop_box(
+        crop, height, width, scale=recipe.crop_scale, ratio=recipe.crop_ratio
     )
     rows = geometry.resize_matrix(
         top, crop_height, length=height, size=recipe.size, method=recipe.interpolation
@@ -253,8 +253,13 @@ def _crop_flip(
     columns = geometry.resize_matrix(
         left, crop_width, length=width, size=recipe.size, method=recipe.interpolation
     )
-    flip = jax.random.bernoulli(flip_key, recipe.flip_prob)
-    return rows, geometry.flip_matrix(columns, flip)
+    return rows, geometry.flip_matrix(columns, flip[0] < recipe.flip_prob)
+
+
+def _draw(key: Array, *counts: int) -> list[Array]:
+    """Uniform numbers in [0, 1), float32, one array for each count."""
+    ends = list(itertools.accumulate(counts))
+    return jnp.split(jax.random.uniform(key, (ends[-1],)), ends[:-1])
 
 
 def _checked_image(recipe: object, image: Array) -> Array:

@@ -54,6 +54,15 @@ def test_one_map_equals_the_sequence_of_operations(image):
     np.testing.assert_allclose(color.apply(jnp.asarray(image), chain), expected, atol=3e-6)
 
 
+def test_compose_applies_the_inner_map_first(image):
+    """The jitters commute with each other, so the order needs maps that do not."""
+    draws = np.random.default_rng(5).normal(size=(2, 3, 4)).astype(np.float32)
+    inner, outer = (color.Affine(jnp.asarray(d[:, :3]), jnp.asarray(d[:, 3])) for d in draws)
+    expected = color.apply(color.apply(jnp.asarray(image), inner), outer)
+    composed = color.apply(jnp.asarray(image), color.compose(outer, inner))
+    np.testing.assert_allclose(composed, expected, atol=2e-5)
+
+
 @pytest.mark.parametrize("shift", [0.03, 0.2, 0.5])
 def test_hue_keeps_luma_and_greys(image, shift):
     out = np.asarray(color.apply(jnp.asarray(image), color.hue(shift)))

@@ -250,6 +250,17 @@ def test_crop_and_flip_are_the_crop_of_geometry():
         assert min(errors) < 1e-4
 
 
+def test_recipes_with_the_same_key_share_their_crop_and_flip(key):
+    """More named quantities leave the numbers of the earlier ones as they are."""
+    crop = {"crop_scale": (0.3, 0.6), "flip_prob": 0.5}
+    image = random_image()
+    plain = views(recipes.CropFlip(8, **crop), image, count=8)
+    colored = views(
+        recipes.SimCLR(8, **(STILL | crop | {"crop_ratio": (3 / 4, 4 / 3)})), image, count=8
+    )
+    np.testing.assert_allclose(plain, colored, atol=1e-6)
+
+
 def test_mae_is_bicubic(key):
     image = random_image(9, 9, low=0.3, high=0.7)
     recipe = recipes.MAE(5, **WHOLE, flip_prob=1.0)

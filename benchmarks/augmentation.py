@@ -1,0 +1,175 @@
+"""Images per second of the augmentation recipes, beside the same recipes in Pillow.
+
+    python benchmarks/augmentation.py                    # everything, one core, about two minutes
+    python benchmarks/augmentation.py --sides 32 96 --cores 2 --rounds 9 --batch 128
+
+jaxssl: one jitted call on a uint8 batch, float32 views out. Pillow: one image after the other in
+one thread, uint8 in, float32 views out, with the published operations (crops by
+``resize(box=)``, jitter in shuffled order with a clip after each, HSV hue, ``GaussianBlur``). Both
+start from decoded images in memory and use no other process. Rounds alternate between the two;
+a line gives the median and the range over rounds. The machine pins itself to ``--cores``; Pillow
+can use only one of them.
+"""
+
+import argparse
+import math
+import os
+import random
+import statistics
+import time
+
+parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+parser.add_argument("--sides", type=int, nargs="+", default=[28, 32, 96, 224])
+parser.add_argument("--batch", type=int, default=None, help="images a call; default by side")
+parser.add_argument("--rounds", type=int, default=7)
+parser.add_argument("--cores", type=int, default=1)
+arguments = parser.parse_args()
+if hasattr(os, "sched_setaffinity"):  # before JAX sizes its thread pool
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import PIL  # noqa: E402
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps  # noqa: E402
+
+from jaxssl.augment import recipes  # noqa: E402
+
+# side of the view: (side of the source, channels, images a call)
+CASES = {28: (28, 1, 256), 32: (32, 3, 256), 96: (96, 3, 64), 224: (256, 3, 16)}
+
+
+def pillow_crop_flip(image, recipe, generator):
+    width, height = image.size
+    for _ in range(10):
+        area = width * height * generator.uniform(*recipe.crop_scale)
+        aspect = math.exp(generator.uniform(*map(math.log, recipe.crop_ratio)))
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            break
+    else:
+        w, h = width, height
+    left, top = generator.randint(0, width - w), generator.randint(0, height - h)
+    method = (
+        Image.Resampling.BICUBIC if recipe.interpolation == "cubic" else Image.Resampling.BILINEAR
+    )
+    image = image.resize((recipe.size, recipe.size), method, box=(left, top, left + w, top + h))
+    return ImageOps.mirror(image) if generator.random() < recipe.flip_prob else image
+
+
+def pillow_hue(image, turns):
+    if image.mode != "RGB":
+        return image
+    hue, saturation, value = image.convert("HSV").split()
+    turned = Image.fromarray(np.asarray(hue) + np.uint8(int(turns * 255) % 256), "L")
+    return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
+
+
+def pillow_simclr(image, recipe, generator):
+    image = pillow_crop_flip(image, recipe, generator)
+    if generator.random() < recipe.jitter_prob:
+        changes = [change * recipe.jitter_strength for change in recipe.jitter]
+        enhancers = [ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color]
+        for index in generator.sample(range(4), 4):
+            change = changes[index]
+            if index == 3:
+                image = pillow_hue(image, generator.uniform(-change, change))
+            elif image.mode == "RGB" or index < 2:
+                factor = generator.uniform(max(0.0, 1 - change), 1 + change)
+                image = enhancers[index](image).enhance(factor)
+    if image.mode == "RGB" and generator.random() < recipe.grayscale_prob:
+        image = image.convert("L").convert("RGB")
+    if generator.random() < recipe.blur_prob:
+        image = image.filter(ImageFilter.GaussianBlur(generator.uniform(*recipe.blur_sigma)))
+    return image
+
+
+def pillow_batch(view, recipe, images, num_views):
+    generator = random.Random(0)
+
+    def run():
+        out = np.empty(
+            (num_views, len(images), recipe.size, recipe.size, images[0].shape[-1]), np.float32
+        )
+        for row, pixels in enumerate(images):
+            image = Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
+            for number in range(num_views):
+                made = np.asarray(view(image, recipe, generator), np.float32) / 255
+                out[number, row] = made.reshape(out.shape[2:])
+        return out
+
+    return run
+
+
+def jaxssl_batch(recipe, images, num_views):
+    def example_views(key, image):
+        return [recipe(k, image) for k in jax.random.split(key, num_views)]
+
+    @jax.jit
+    def batch_views(key, images):
+        return jax.vmap(example_views)(jax.random.split(key, len(images)), images)
+
+    key = jax.random.key(0)
+    start = time.perf_counter()
+    compiled = batch_views.lower(key, images).compile()
+    compile_seconds = time.perf_counter() - start
+    return lambda: jax.block_until_ready(compiled(key, images)), compile_seconds
+
+
+def rates(runs, num_images, rounds):
+    """Images per second of each run in each round, the runs taking turns."""
+    for run in runs:
+        run()
+    out = [[] for _ in runs]
+    for _ in range(rounds):
+        for rate, run in zip(out, runs):
+            start = time.perf_counter()
+            run()
+            rate.append(num_images / (time.perf_counter() - start))
+    return out
+
+
+def spread(values, form):
+    return f"{form(statistics.median(values))} [{form(min(values))}..{form(max(values))}]"
+
+
+def main():
+    device = jax.devices()[0]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(
+        f"jax {jax.__version__} on {device.device_kind}, Pillow {PIL.__version__}; "
+        f"{cores} core(s), {arguments.rounds} rounds; images/s: median [lowest..highest]"
+    )
+    for side in arguments.sides:
+        source, channels, batch = CASES.get(side, (side, 3, 64))
+        batch = arguments.batch or batch
+        shape = (batch, source, source, channels)
+        images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        small = side < 64
+        simclr = (
+            recipes.SimCLR(side, jitter_strength=0.5, blur_prob=0.0)
+            if small
+            else recipes.SimCLR(side)
+        )
+        for recipe, view, num_views in (
+            (simclr, pillow_simclr, 2),
+            (recipes.SimCLR(side), pillow_simclr, 2) if small else (None, None, 0),
+            (recipes.MAE(side), pillow_crop_flip, 1),
+        ):
+            if recipe is None:
+                continue
+            ours, compile_seconds = jaxssl_batch(recipe, jax.device_put(images), num_views)
+            theirs = pillow_batch(view, recipe, images, num_views)
+            fast, slow = rates([ours, theirs], batch, arguments.rounds)
+            ratios = [a / b for a, b in zip(fast, slow)]
+            blur = ", blur" if getattr(recipe, "blur_prob", 0) else ""
+            print(
+                f"{type(recipe).__name__}{blur}, {num_views} view(s), {source}x{source}x{channels} "
+                f"-> {side}, batch {batch}: jaxssl {spread(fast, '{:.0f}'.format)}, "
+                f"Pillow {spread(slow, '{:.0f}'.format)}, "
+                f"ratio {spread(ratios, '{:.1f}'.format)}, compile {compile_seconds:.1f} s",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
