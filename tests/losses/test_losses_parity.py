@@ -27,23 +27,14 @@ def _queue(block_size, params, batch, axis_name):
     return _contrastive(loss, block_size, params, batch, axis_name)
 
 
-def _masked_mse(params, batch, axis_name):
-    del axis_name
-    prediction = batch["first"][:, :, None] * params["kernel"][None, :1]
-    return losses.masked_mse(prediction, batch["second"][:, :, None] * prediction, batch["mask"])
-
-
-def _cross_entropy(params, batch, axis_name):
+def _per_example(params, batch, axis_name):
+    """masked_mse and cross_entropy: no example looks at another, so no axis name."""
     del axis_name
     logits = batch["first"] @ params["kernel"]
-    return losses.cross_entropy(logits, batch["label"], label_smoothing=0.1)
-
-
-def _kernel_norm(params, batch, axis_name):
-    mean = jnp.mean(batch["first"], axis=0) @ params["kernel"]
-    if axis_name is not None:
-        mean = jax.lax.pmean(mean, axis_name)
-    return jnp.sum(jnp.square(mean))
+    prediction = batch["first"][:, :, None] * params["kernel"][None, :1]
+    target = batch["second"][:, :, None] * prediction
+    priced = losses.masked_mse(prediction, target, batch["mask"])
+    return priced + losses.cross_entropy(logits, batch["label"], label_smoothing=0.1)
 
 
 # The global batch has 16 pairs: strips of 3 divide neither the queries nor the views of any device.
@@ -54,9 +45,7 @@ FUNCTIONS = {
     "nt_xent tiled": functools.partial(_contrastive, losses.nt_xent, 3),
     "queue": functools.partial(_queue, None),
     "queue tiled": functools.partial(_queue, 3),
-    "masked_mse": _masked_mse,
-    "cross_entropy": _cross_entropy,
-    "scalar": _kernel_norm,
+    "masked_mse and cross_entropy": _per_example,
 }
 
 
@@ -99,6 +88,20 @@ def test_tiled_and_dense_agree_globally(problem, name):
     parity.assert_close(expected[f"{name} tiled"], expected[name])
 
 
+@pytest.mark.parametrize("backend", parity.BACKENDS)
+def test_the_harness_takes_a_scalar_equal_on_all_devices(problem, backend):
+    params, batch, _ = problem
+
+    def mean_norm(params, batch, axis_name):
+        mean = jnp.mean(batch["first"], axis=0) @ params["kernel"]
+        if axis_name is not None:
+            mean = jax.lax.pmean(mean, axis_name)
+        return jnp.sum(jnp.square(mean))
+
+    outcome = parity.value_and_grad(mean_norm, params, batch, devices=4, backend=backend)
+    parity.assert_close(outcome, parity.unmapped(mean_norm, params, batch))
+
+
 def test_the_harness_sees_missing_negatives(problem):
     params, batch, expected = problem
 
@@ -133,4 +136,4 @@ def test_the_harness_sees_a_gather_without_gradient(problem):
 def test_the_harness_names_an_unknown_backend(problem):
     params, batch, _ = problem
     with pytest.raises(ValueError, match=r"parity: backend must be one of .*; got 'xmap'\."):
-        parity.value_and_grad(_cross_entropy, params, batch, devices=1, backend="xmap")
+        parity.value_and_grad(_per_example, params, batch, devices=1, backend="xmap")
