@@ -1,0 +1,40 @@
+import dataclasses
+import json
+
+import pytest
+
+from jaxssl import jsonable
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    scale: tuple[float, ...] = (0.5, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outer:
+    inner: Inner = Inner()
+    width: int | None = None
+    rate: float = 1.0
+    name: str = "a"
+
+
+@pytest.mark.parametrize(
+    "value", [Outer(), Outer(Inner((0.1,)), width=3, rate=2.5, name="b")], ids=str
+)
+def test_round_trip_through_json(value):
+    text = json.dumps(jsonable.to_json(value))
+    assert jsonable.from_json(Outer, json.loads(text)) == value
+
+
+def test_whole_numbers_of_float_fields_come_back_as_floats():
+    assert isinstance(jsonable.from_json(Outer, {"rate": 2}).rate, float)
+
+
+def test_missing_fields_take_their_defaults():
+    assert jsonable.from_json(Outer, {}) == Outer()
+
+
+def test_unknown_field_names_the_nearest():
+    with pytest.raises(ValueError, match=r"Outer: a field must be .*got 'widht'. Nearest: width"):
+        jsonable.from_json(Outer, {"widht": 3})
