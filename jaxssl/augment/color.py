@@ -71,7 +71,7 @@ def transform(affine: Affine, pixel: Array) -> Array:
 
 def brightness(factor: Array | float, *, channels: int) -> Affine:
     """Multiplies all channels by ``factor``; 1 is the identity."""
-    return Affine(factor * jnp.eye(channels), jnp.zeros(channels))
+    return Affine(factor * jnp.eye(channels, dtype=jnp.float32), jnp.zeros(channels, jnp.float32))
 
 
 def contrast(factor: Array | float, mean: Array) -> Affine:
@@ -91,12 +91,15 @@ def contrast(factor: Array | float, mean: Array) -> Affine:
     channels = mean.shape[0]
     weights = LUMA if channels == 3 else np.full(channels, 1 / channels, np.float32)
     luma = jnp.sum(weights * mean)
-    return Affine(factor * jnp.eye(channels), jnp.full(channels, (1.0 - factor) * luma))
+    identity = jnp.eye(channels, dtype=jnp.float32)
+    return Affine(factor * identity, jnp.full(channels, (1.0 - factor) * luma))
 
 
 def saturation(factor: Array | float) -> Affine:
     """Scales the distance of RGB from luma: factor 1 is the identity, 0 is grey."""
-    return Affine(factor * jnp.eye(3) + (1.0 - factor) * _grey(), jnp.zeros(3))
+    return Affine(
+        factor * jnp.eye(3, dtype=jnp.float32) + (1.0 - factor) * _grey(), jnp.zeros(3, jnp.float32)
+    )
 
 
 def hue(shift: Array | float) -> Affine:
@@ -114,18 +117,18 @@ def hue(shift: Array | float) -> Affine:
     """
     angle = 2.0 * math.pi * shift
     chroma, turn = _hue_basis()
-    matrix = jnp.eye(3) + (jnp.cos(angle) - 1.0) * chroma + jnp.sin(angle) * turn
-    return Affine(matrix, jnp.zeros(3))
+    matrix = jnp.eye(3, dtype=jnp.float32) + (jnp.cos(angle) - 1.0) * chroma + jnp.sin(angle) * turn
+    return Affine(matrix, jnp.zeros(3, jnp.float32))
 
 
 def grayscale() -> Affine:
     """Replaces every channel of RGB by luma."""
-    return Affine(_grey(), jnp.zeros(3))
+    return Affine(_grey(), jnp.zeros(3, jnp.float32))
 
 
 def select(condition: Array, affine: Affine) -> Affine:
     """``affine`` where the boolean scalar holds, the identity elsewhere."""
-    identity = jnp.eye(affine.bias.shape[0])
+    identity = jnp.eye(affine.bias.shape[0], dtype=jnp.float32)
     return Affine(
         jnp.where(condition, affine.matrix, identity), jnp.where(condition, affine.bias, 0.0)
     )

@@ -63,7 +63,7 @@ def sample_crop(
     Returns:
         [4] float32 of whole numbers: top, left, height, width, pixels.
     """
-    draws = jax.random.uniform(key, (NUM_CROP_DRAWS,))
+    draws = jax.random.uniform(key, (NUM_CROP_DRAWS,), jnp.float32)
     return crop_box(draws, height, width, scale=scale, ratio=ratio)
 
 

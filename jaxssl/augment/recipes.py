@@ -147,8 +147,8 @@ class SimCLR:
     the chroma plane of YIQ, not of HSV; contrast works on luma (TensorFlow: on every channel); blur
     comes before colour, which differs only where values clip and, by its border, in the mean that
     contrast sees; its border is renormalised, and its kernel has at least 3 pixels, so that it
-    still blurs sides under 20. Other than three channels:
-    saturation, hue and greyscale are left out, brightness and contrast act on all channels alike.
+    still blurs sides under 20. Images without exactly three channels skip saturation, hue and
+    greyscale; brightness and contrast act on all their channels alike.
 
     Attributes:
         size: side of the view, pixels.
@@ -259,7 +259,7 @@ def _crop_flip(
 def _draw(key: Array, *counts: int) -> list[Array]:
     """Uniform numbers in [0, 1), float32, one array for each count."""
     ends = list(itertools.accumulate(counts))
-    return jnp.split(jax.random.uniform(key, (ends[-1],)), ends[:-1])
+    return jnp.split(jax.random.uniform(key, (ends[-1],), jnp.float32), ends[:-1])
 
 
 def _checked_image(recipe: object, image: Array) -> Array:

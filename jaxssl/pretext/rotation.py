@@ -49,7 +49,7 @@ def random_rotation(key: Array, image: Array) -> tuple[Array, Array]:
     Raises:
         ValueError: on an image that is not square or has no channel axis.
     """
-    label = jax.random.randint(key, (), 0, NUM_ROTATIONS)
+    label = jax.random.randint(key, (), 0, NUM_ROTATIONS, jnp.int32)
     return rotate90(image, label), label
 
 

@@ -81,6 +81,13 @@ def test_no_gather_and_no_branch_under_vmap(recipe, key):
         assert instruction not in compiled.as_text()
 
 
+@pytest.mark.parametrize("recipe", ALL, ids=lambda recipe: type(recipe).__name__)
+def test_views_stay_float32_where_64_bits_are_enabled(recipe):
+    with jax.enable_x64(True):
+        view = jax.eval_shape(recipe, jax.random.key(0), jnp.zeros((8, 8, 3), jnp.uint8))
+    assert view.dtype == jnp.float32
+
+
 def test_repeated_calls_compile_once(key):
     traces = []
 
