@@ -1,7 +1,6 @@
 """The command line: argv → config → one call."""
 
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -13,15 +12,18 @@ import tyro
 from rich.console import Console
 
 import jaxssl
-from jaxssl import arguments, cpu, data, methods, models, parallel, recipe
+from jaxssl import arguments, cpu, data, pretraining, recipe, report
+from jaxssl.evaluation import evaluate, knn, linear
 from jaxssl.recipe import E, M
-from jaxssl.training import log, loop, optimizers
-
-CONFIG_FILE = "config.json"
+from jaxssl.training import log
 
 USAGE = """usage: jaxssl COMMAND ...
 
-  pretrain CONFIG --out DIR   train an encoder; the same command again resumes
+  pretrain CONFIG --out DIR      train an encoder; the same command again resumes
+  linear-eval RUN                accuracy of a linear classifier on the frozen features
+  knn-eval RUN                   accuracy of their nearest neighbours
+  report RUN                     pictures of a run: views, curve, neighbours, accuracies
+  prepare SOURCE OUT_DIR         images or arrays to a sharded TFDS data set
 
 jaxssl COMMAND --help lists a command's options."""
 
@@ -46,10 +48,76 @@ class Pretrain(Generic[M, E]):
     process_id: int | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class LinearEval:
+    """Fits a linear classifier to frozen features, to convergence; writes RUN/evaluation/.
+
+    Attributes:
+        run: run directory.
+        subject: what is evaluated.
+        options: the protocol of the probe.
+    """
+
+    run: tyro.conf.Positional[Path]
+    subject: Annotated[evaluate.Subject, tyro.conf.arg(name="")] = evaluate.Subject()
+    options: Annotated[linear.LinearConfig, tyro.conf.arg(name="")] = linear.LinearConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class KnnEval:
+    """Classifies by the nearest neighbours of frozen features; writes RUN/evaluation/.
+
+    Attributes:
+        run: run directory.
+        subject: what is evaluated.
+        options: the protocol of the vote.
+    """
+
+    run: tyro.conf.Positional[Path]
+    subject: Annotated[evaluate.Subject, tyro.conf.arg(name="")] = evaluate.Subject()
+    options: Annotated[knn.KnnConfig, tyro.conf.arg(name="")] = knn.KnnConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Draws a run: what the task looks like, the training curve, neighbours, accuracies.
+
+    Attributes:
+        run: run directory.
+        data_path: where the data set is, if not where pretraining found it.
+    """
+
+    run: tyro.conf.Positional[Path]
+    data_path: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepare:
+    """Turns a folder of images, an .npz file or IDX files into a sharded TFDS data set.
+
+    Attributes:
+        source: what to read.
+        out_dir: new directory; its last part is the name of the data set.
+        channels: 3 for RGB, 1 for grey.
+        num_threads: threads that read and check images.
+    """
+
+    source: tyro.conf.Positional[str]
+    out_dir: tyro.conf.Positional[Path]
+    channels: int = 3
+    num_threads: int = 8
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0, 1 (the run failed) or 2 (wrong input)."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    commands = {"pretrain": pretrain}
+    commands = {
+        "pretrain": pretrain,
+        "linear-eval": linear_eval,
+        "knn-eval": knn_eval,
+        "report": draw_report,
+        "prepare": prepare,
+    }
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if argv else 2
@@ -72,6 +140,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def pretrain(words: Sequence[str]) -> None:
     """``jaxssl pretrain CONFIG --out DIR [--field value …]``."""
+    if words and words[0] in ("-h", "--help"):
+        words = ["simclr_fashion_mnist", "--help"]
     if not words or words[0].startswith("-"):
         raise arguments.UsageError(
             "pretrain: must be followed by a config; the shipped ones are "
@@ -80,112 +150,58 @@ def pretrain(words: Sequence[str]) -> None:
     name, *overrides = words
     default = recipe.load(name)
     # Narrowed to the config's own method and encoder, so that each of their fields is an option.
-    cls = Pretrain[type(default.method), type(default.encoder)]
     options = arguments.parse(
-        cls,
+        Pretrain[type(default.method), type(default.encoder)],
         overrides,
         prog=f"jaxssl pretrain {name}",
         default=Pretrain(out=tyro.MISSING, recipe=default),
     )
     _join_processes(options)
-    run(options.recipe, options.out, Console(quiet=jax.process_index() > 0))
+    pretraining.run(options.recipe, options.out, Console(quiet=jax.process_index() > 0))
 
 
-def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
-    """Pretrains as a recipe says.
-
-    Args:
-        config: the recipe.
-        out: run directory, new or of the same recipe.
-        console: where the progress goes.
-
-    Returns:
-        How the run ended.
-    """
-    training = config.training
-    parallel.check_batch_size(training.batch_size, jax.device_count())
-    encoder = config.encoder.build(axis_name=loop.AXIS)
-    method = config.method.build(encoder, axis_name=loop.AXIS)
-    source = data.open_source(config.data, config.data.train_split)
-    loader = data.Loader(
-        source,
-        batch_size=training.batch_size,
-        seed=training.seed,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-        num_threads=config.data.num_threads,
+def linear_eval(words: Sequence[str]) -> None:
+    """``jaxssl linear-eval RUN``."""
+    options = arguments.parse(LinearEval, words, prog="jaxssl linear-eval")
+    record = evaluate.linear_eval(options.run, options.subject, options.options)
+    results = record["results"]
+    print(
+        f"linear {options.subject.encoder}: {100 * results['test_accuracy']:.2f} % "
+        f"± {100 * results['half_width']:.2f} (l2 {results['l2']:g}, "
+        f"{evaluate.result_path(options.run, 'linear', options.subject)})"
     )
-    plan = {
-        "batch_size": training.batch_size,
-        "steps_per_epoch": loader.steps_per_epoch,
-        "total_steps": loop.total_steps(training, loader.steps_per_epoch),
-    }
-    described = recipe.to_json(config)
-    encoder_name, encoder_fields = models.encoder_fields(config.encoder)
-    meta = {
-        "encoder": {"name": encoder_name, "fields": encoder_fields},
-        "image_size": config.method.augment.size,
-        "channels": config.data.channels,
-        "config": described,
-        "plan": plan,
-        "dataset": {
-            "name": source.name,
-            "split": config.data.train_split,
-            "size": len(source),
-            "fingerprint": source.fingerprint,
-        },
-        "versions": {"jaxssl": jaxssl.__version__, "jax": jax.__version__},
-    }
-    optimizer = optimizers.build(config.optimizer, **plan)
-    _claim(out, {"config": described, "dataset": meta["dataset"]})
-    peak = optimizers.peak_learning_rate(config.optimizer, training.batch_size)
-    console.print(
-        f"{type(config.method).__name__} of a {encoder_name} on {source.name}: {len(source):,} "
-        f"images; {config.optimizer.name} with learning rate {peak:g} = "
-        f"{config.optimizer.base_learning_rate:g} x {training.batch_size} / 256",
-        soft_wrap=True,
-        highlight=False,
-    )
-    outcome = loop.train(
-        method,
-        optimizer,
-        loader,
-        training=training,
-        run=config.run,
-        schedule=optimizers.schedule(config.optimizer, **plan),
-        out=out,
-        meta=meta,
-        console=console,
-    )
-    ending = "stopped and saved" if outcome.stopped else "done"
-    console.print(f"{ending} after step {outcome.step} of {outcome.total_steps}: {out}")
-    return outcome
 
 
-def _claim(out: Path, identity: dict) -> None:
-    """Writes config.json into a new run directory; refuses the directory of another run."""
-    path = out / CONFIG_FILE
-    if path.exists():
-        found = json.loads(path.read_text())
-        ours = json.loads(json.dumps(identity))
-        differing = recipe.differing_fields(
-            recipe.without_run(ours["config"]) | {"dataset": ours["dataset"]},
-            recipe.without_run(found["config"]) | {"dataset": found["dataset"]},
-        )
-        if differing:
-            raise ValueError(
-                f"--out {out}: must be new or the directory of this very run; it holds another "
-                f"one, which differs in (now, there): {', '.join(differing[:5])}. Choose another "
-                f"--out."
-            )
-    elif out.is_dir() and any(out.iterdir()):
-        raise ValueError(
-            f"--out {out}: must be new, empty or a run directory; got files without a "
-            f"{CONFIG_FILE}. Choose another --out."
-        )
-    if jax.process_index() == 0:
-        out.mkdir(parents=True, exist_ok=True)
-        recipe.write(path, json.dumps(identity, indent=1) + "\n")
+def knn_eval(words: Sequence[str]) -> None:
+    """``jaxssl knn-eval RUN``."""
+    options = arguments.parse(KnnEval, words, prog="jaxssl knn-eval")
+    record = evaluate.knn_eval(options.run, options.subject, options.options)
+    accuracies = ", ".join(
+        f"{name} {100 * result['accuracy']:.2f} % ± {100 * result['half_width']:.2f}"
+        for name, result in record["results"].items()
+    )
+    path = evaluate.result_path(options.run, "knn", options.subject)
+    print(f"kNN {options.subject.encoder}: {accuracies} ({path})")
+
+
+def draw_report(words: Sequence[str]) -> None:
+    """``jaxssl report RUN``."""
+    options = arguments.parse(Report, words, prog="jaxssl report")
+    for path in report.draw(options.run, data_path=options.data_path):
+        print(path)
+
+
+def prepare(words: Sequence[str]) -> None:
+    """``jaxssl prepare SOURCE OUT_DIR``."""
+    options = arguments.parse(Prepare, words, prog="jaxssl prepare")
+    prepared = data.prepare(
+        options.source, options.out_dir, channels=options.channels, num_threads=options.num_threads
+    )
+    for reason in prepared.skipped:
+        print(f"skipped {reason}", file=sys.stderr)
+    print(
+        f"{prepared.directory}: {prepared.written} images written, {len(prepared.skipped)} skipped"
+    )
 
 
 def _join_processes(options: Pretrain) -> None:

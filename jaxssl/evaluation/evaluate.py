@@ -1,0 +1,196 @@
+"""From a run directory to a result file: restore, extract, probe, write. Reads no training code."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Literal
+
+import jax
+import numpy as np
+
+from jaxssl import checkpoints, data, jsonable
+from jaxssl.evaluation import features, knn, linear, protocol
+
+EncoderKind = Literal["trained", "random", "pixels", "pca"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is evaluated, and on what.
+
+    Attributes:
+        encoder: the trained encoder; the same network with random weights; raw pixels; or the
+            principal components of the pixels, as many as the encoder has features.
+        step: checkpoint; the newest by default.
+        stage: probe the output of this stage or block instead of the pooled features; negative
+            numbers count from the last.
+        seed: of the random weights, and of the part of the training split held out by linear-eval.
+        data_path: where the data set is, if not where pretraining found it.
+        batch_size: images encoded at a time.
+    """
+
+    encoder: EncoderKind = "trained"
+    step: int | None = None
+    stage: int | None = None
+    seed: int = 0
+    data_path: str | None = None
+    batch_size: int = 500
+
+    def __post_init__(self):
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size: must be at least 1; got {self.batch_size}.")
+        if self.stage is not None and self.encoder in ("pixels", "pca"):
+            raise ValueError(
+                f"stage: {self.encoder} has no stages; got {self.stage}. Leave --stage out."
+            )
+
+
+def linear_eval(run: str | os.PathLike, subject: Subject, options: linear.LinearConfig) -> dict:
+    """Linear evaluation of a run: ``RUN/evaluation/linear-ENCODER.json``.
+
+    Args:
+        run: run directory.
+        subject: what is evaluated.
+        options: hyper-parameters of the probe.
+
+    Returns:
+        The record that was written; see ``protocol.write``.
+
+    Raises:
+        ValueError: a data set without labels, or of another content than was asked for.
+    """
+    prepared = prepare(run, subject)
+    result = linear.fit(
+        prepared.train.layer(subject.stage),
+        prepared.train.labels,
+        prepared.test.layer(subject.stage),
+        prepared.test.labels,
+        config=options,
+        seed=subject.seed,
+    )
+    return protocol.write(
+        result_path(run, "linear", subject),
+        protocol=prepared.protocol | {"evaluator": "linear"} | jsonable.to_json(options),
+        subject=prepared.subject,
+        results=result.to_json(),
+    )
+
+
+def knn_eval(run: str | os.PathLike, subject: Subject, options: knn.KnnConfig) -> dict:
+    """kNN evaluation of a run: ``RUN/evaluation/knn-ENCODER.json``; arguments as ``linear_eval``."""
+    prepared = prepare(run, subject)
+    results = knn.evaluate(
+        prepared.train.layer(subject.stage),
+        prepared.train.labels,
+        prepared.test.layer(subject.stage),
+        prepared.test.labels,
+        num_neighbors=options.num_neighbors,
+        temperature=options.temperature,
+    )
+    return protocol.write(
+        result_path(run, "knn", subject),
+        protocol=prepared.protocol | {"evaluator": "knn"} | jsonable.to_json(options),
+        subject=prepared.subject,
+        results={
+            f"k={result.num_neighbors}": {
+                "accuracy": result.accuracy,
+                "half_width": result.half_width,
+            }
+            for result in results
+        },
+    )
+
+
+def result_path(run: str | os.PathLike, evaluator: str, subject: Subject) -> Path:
+    """Where the result of an evaluator on a subject is written."""
+    stage = "" if subject.stage is None else f"-stage{subject.stage}"
+    return Path(run) / "evaluation" / f"{evaluator}-{subject.encoder}{stage}.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """Features of both splits, and what a result file says about them."""
+
+    train: features.FeatureSet
+    test: features.FeatureSet
+    protocol: dict
+    subject: dict
+
+
+def prepare(run: str | os.PathLike, subject: Subject) -> Prepared:
+    """Restores the encoder of a run and extracts the features of its training and test split."""
+    encoder = checkpoints.restore_encoder(run, subject.step)
+    sources = _open(encoder.meta, subject.data_path)
+
+    def batches(source):
+        return data.batches(source, subject.batch_size)
+
+    if subject.encoder in ("pixels", "pca"):
+        train, test = (features.pixels(batches(source)) for source in sources)
+        if subject.encoder == "pca":
+            train, test = features.pca(train, test, _num_features(encoder))
+    else:
+        if subject.encoder == "random":
+            encoder = _random(encoder, subject.seed)
+        train, test = (
+            features.extract(encoder, batches(source), batch_size=subject.batch_size)
+            for source in sources
+        )
+    return Prepared(
+        train=train,
+        test=test,
+        protocol={
+            "dataset": sources[0].name,
+            "train_fingerprint": sources[0].fingerprint,
+            "test_fingerprint": sources[1].fingerprint,
+            "train_size": len(train.pooled),
+            "test_size": len(test.pooled),
+            "image_size": encoder.meta["image_size"],
+            "channels": encoder.meta["channels"],
+            "preprocessing": "short side resized, centre crop, uint8 / 255; no augmentation",
+            "batch_norm": "running statistics of pretraining",
+            "layer": "pooled" if subject.stage is None else f"stage {subject.stage}",
+            "seed": subject.seed,
+        },
+        subject={
+            "encoder": subject.encoder,
+            "method": encoder.meta["config"]["method"],
+            "architecture": encoder.meta["encoder"],
+            "step": encoder.meta["step"],
+            "pretraining_seed": encoder.meta["config"]["training"]["seed"],
+            "num_features": train.layer(subject.stage).shape[1],
+            "versions": {"jax": jax.__version__, "numpy": np.__version__}
+            | {"jaxssl": encoder.meta["versions"]["jaxssl"]},
+        },
+    )
+
+
+def _open(meta: dict, data_path: str | None) -> tuple[data.Source, data.Source]:
+    config = jsonable.from_json(data.DataConfig, meta["config"]["data"])
+    config = dataclasses.replace(
+        config, image_size=meta["image_size"], path=data_path or config.path
+    )
+    sources = tuple(
+        data.open_source(config, split) for split in (config.train_split, config.test_split)
+    )
+    for source, split in zip(sources, (config.train_split, config.test_split)):
+        if not source.labelled:
+            raise ValueError(
+                f"evaluation: the data set must be labelled; got {source.name} ({split}) without "
+                f"labels. Name a labelled one with --data-path."
+            )
+    return sources
+
+
+def _random(encoder: checkpoints.RestoredEncoder, seed: int) -> checkpoints.RestoredEncoder:
+    """The same network with the weights it would have had before pretraining began."""
+    size, channels = encoder.meta["image_size"], encoder.meta["channels"]
+    images = np.zeros((1, size, size, channels), np.uint8)
+    init = jax.jit(lambda key: encoder.module.init(key, images, train=False))
+    return encoder._replace(variables=init(jax.random.key(seed)))
+
+
+def _num_features(encoder: checkpoints.RestoredEncoder) -> int:
+    size, channels = encoder.meta["image_size"], encoder.meta["channels"]
+    images = jax.ShapeDtypeStruct((1, size, size, channels), "uint8")
+    return jax.eval_shape(encoder, images).pooled.shape[1]

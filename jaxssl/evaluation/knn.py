@@ -1,0 +1,156 @@
+"""k-nearest-neighbour classification of frozen features: no training, no hyper-parameter to tune."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxssl.evaluation import accuracy
+from jaxssl.types import Array
+
+_BLOCK = 512  # test rows at a time: the similarities of one block are [512, N]
+
+
+@dataclasses.dataclass(frozen=True)
+class KnnConfig:
+    """The k-nearest-neighbour protocol.
+
+    Attributes:
+        num_neighbors: the ks; each is reported, none is chosen.
+        temperature: of the weighted vote.
+    """
+
+    num_neighbors: tuple[int, ...] = (20, 200)
+    temperature: float = 0.07
+
+
+class KnnResult(NamedTuple):
+    """Accuracy for one number of neighbours.
+
+    Attributes:
+        num_neighbors: k.
+        accuracy: fraction of the test split, in [0, 1].
+        half_width: half the 95 % interval that the size of the test split leaves.
+        predictions: int32 [N], the class of every test example.
+    """
+
+    num_neighbors: int
+    accuracy: float
+    half_width: float
+    predictions: np.ndarray
+
+
+def evaluate(
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    test_features: np.ndarray,
+    test_labels: np.ndarray,
+    *,
+    num_neighbors: Sequence[int] = (20, 200),
+    temperature: float = 0.07,
+) -> list[KnnResult]:
+    """Weighted vote of the nearest training features by cosine similarity.
+
+    class of x = argmax_c Σ_{i ∈ kNN(x), y_i = c} exp(cos(x, x_i) / temperature). Every k is an
+    accuracy of its own; none is chosen by the test split.
+
+    Args:
+        train_features: real [N, D], any scale; rows are L2-normalised, zero rows stay zero.
+        train_labels: integers [N].
+        test_features: real [N_test, D].
+        test_labels: integers [N_test]; read only to score the predictions.
+        num_neighbors: the ks, each from 1 to N.
+        temperature: of the vote, > 0.
+
+    Returns:
+        One result per k, in the order given.
+
+    Raises:
+        ValueError: shapes, labels or features that are wrong; k outside [1, N]; temperature ≤ 0.
+
+    Source: Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination,
+        2018, arXiv:1805.01978, sec. 3.4.
+    """
+    train_features, train_labels = accuracy.check_pair(
+        "knn.evaluate", train_features, train_labels, split="train"
+    )
+    test_features, test_labels = accuracy.check_pair(
+        "knn.evaluate", test_features, test_labels, split="test"
+    )
+    for count in num_neighbors:
+        if not 1 <= count <= len(train_features):
+            raise ValueError(
+                f"knn.evaluate: num_neighbors must lie in [1, {len(train_features)}], the training "
+                f"examples; got {count}."
+            )
+    if temperature <= 0:
+        raise ValueError(f"knn.evaluate: temperature must be greater than 0; got {temperature}.")
+    num_classes = int(max(train_labels.max(), test_labels.max())) + 1
+    similarities, classes = nearest(
+        train_features, train_labels, test_features, count=max(num_neighbors)
+    )
+    results = []
+    for count in num_neighbors:
+        predictions = np.asarray(
+            _vote(
+                similarities[:, :count],
+                classes[:, :count],
+                num_classes=num_classes,
+                temperature=temperature,
+            )
+        )
+        right = float(np.mean(predictions == test_labels))
+        width = accuracy.half_width(right, len(test_labels))
+        results.append(KnnResult(count, right, width, predictions))
+    return results
+
+
+def nearest(
+    train_features: np.ndarray, train_values: np.ndarray, test_features: np.ndarray, *, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine similarities of the nearest training rows and the values that belong to them.
+
+    Args:
+        train_features: float32 [N, D].
+        train_values: [N], labels or row numbers.
+        test_features: float32 [N_test, D].
+        count: k.
+
+    Returns:
+        Similarities float32 [N_test, k], falling, and values [N_test, k]; of equal similarities the
+        earlier training row comes first.
+    """
+    bank = _normalised(jnp.asarray(train_features))
+    similarities, rows = [], []
+    for first in range(0, len(test_features), _BLOCK):
+        block = test_features[first : first + _BLOCK]
+        padded = np.pad(block, [(0, _BLOCK - len(block)), (0, 0)])
+        top, index = _top(bank, jnp.asarray(padded), count=count)
+        similarities.append(np.asarray(top)[: len(block)])
+        rows.append(np.asarray(index)[: len(block)])
+    return np.concatenate(similarities), np.asarray(train_values)[np.concatenate(rows)]
+
+
+@functools.partial(jax.jit, static_argnames="count")
+def _top(bank: Array, block: Array, *, count: int) -> tuple[Array, Array]:
+    # Full precision: a bfloat16 product would swap neighbours that float32 tells apart.
+    product = jnp.matmul(_normalised(block), bank.T, precision=jax.lax.Precision.HIGHEST)
+    return jax.lax.top_k(product, count)
+
+
+@functools.partial(jax.jit, static_argnames=("num_classes", "temperature"))
+def _vote(similarities: Array, classes: Array, *, num_classes: int, temperature: float) -> Array:
+    # Relative to the nearest neighbour, so that a low temperature cannot overflow the exponential.
+    weights = jnp.exp((similarities - similarities[:, :1]) / temperature)
+    one_hot = jax.nn.one_hot(classes, num_classes, dtype=jnp.float32)
+    votes = jnp.einsum("nk,nkc->nc", weights, one_hot)
+    return jnp.argmax(votes, axis=-1).astype(jnp.int32)
+
+
+def _normalised(rows: Array) -> Array:
+    norm = jnp.linalg.norm(rows, axis=-1, keepdims=True)
+    return rows / jnp.where(norm == 0, 1.0, norm)

@@ -1,0 +1,110 @@
+"""From a recipe to a run directory: builds every part and hands them to the training loop."""
+
+import json
+from pathlib import Path
+
+import jax
+from rich.console import Console
+
+import jaxssl
+from jaxssl import data, models, parallel, recipe
+from jaxssl.training import loop, optimizers
+
+CONFIG_FILE = "config.json"
+
+
+def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
+    """Pretrains as a recipe says.
+
+    Args:
+        config: the recipe.
+        out: run directory, new or of the same recipe.
+        console: where the progress goes.
+
+    Returns:
+        How the run ended.
+    """
+    training = config.training
+    parallel.check_batch_size(training.batch_size, jax.device_count())
+    encoder = config.encoder.build(axis_name=loop.AXIS)
+    method = config.method.build(encoder, axis_name=loop.AXIS)
+    source = data.open_source(config.data, config.data.train_split)
+    loader = data.Loader(
+        source,
+        batch_size=training.batch_size,
+        seed=training.seed,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        num_threads=config.data.num_threads,
+    )
+    plan = {
+        "batch_size": training.batch_size,
+        "steps_per_epoch": loader.steps_per_epoch,
+        "total_steps": loop.total_steps(training, loader.steps_per_epoch),
+    }
+    described = recipe.to_json(config)
+    encoder_name, encoder_fields = models.encoder_fields(config.encoder)
+    meta = {
+        "encoder": {"name": encoder_name, "fields": encoder_fields},
+        "image_size": config.method.augment.size,
+        "channels": config.data.channels,
+        "config": described,
+        "plan": plan,
+        "dataset": {
+            "name": source.name,
+            "split": config.data.train_split,
+            "size": len(source),
+            "fingerprint": source.fingerprint,
+        },
+        "versions": {"jaxssl": jaxssl.__version__, "jax": jax.__version__},
+    }
+    optimizer = optimizers.build(config.optimizer, **plan)
+    _claim(out, {"config": described, "dataset": meta["dataset"]})
+    peak = optimizers.peak_learning_rate(config.optimizer, training.batch_size)
+    console.print(
+        f"{type(config.method).__name__} of a {encoder_name} on {source.name}: {len(source):,} "
+        f"images; {config.optimizer.name} with learning rate {peak:g} = "
+        f"{config.optimizer.base_learning_rate:g} x {training.batch_size} / 256",
+        soft_wrap=True,
+        highlight=False,
+    )
+    outcome = loop.train(
+        method,
+        optimizer,
+        loader,
+        training=training,
+        run=config.run,
+        schedule=optimizers.schedule(config.optimizer, **plan),
+        out=out,
+        meta=meta,
+        console=console,
+    )
+    ending = "stopped and saved" if outcome.stopped else "done"
+    console.print(f"{ending} after step {outcome.step} of {outcome.total_steps}: {out}")
+    return outcome
+
+
+def _claim(out: Path, identity: dict) -> None:
+    """Writes config.json into a new run directory; refuses the directory of another run."""
+    path = out / CONFIG_FILE
+    if path.exists():
+        found = json.loads(path.read_text())
+        ours = json.loads(json.dumps(identity))
+        differing = recipe.differing_fields(
+            recipe.without_run(ours["config"]) | {"dataset": ours["dataset"]},
+            recipe.without_run(found["config"]) | {"dataset": found["dataset"]},
+        )
+        if differing:
+            raise ValueError(
+                f"--out {out}: must be new or the directory of this very run; it holds another "
+                f"one, which differs in (now, there): {', '.join(differing[:5])}. Choose another "
+                f"--out."
+            )
+    elif out.is_dir() and any(out.iterdir()):
+        raise ValueError(
+            f"--out {out}: must be new, empty or a run directory; got files without a "
+            f"{CONFIG_FILE}. Choose another --out."
+        )
+    if jax.process_index() == 0:
+        out.mkdir(parents=True, exist_ok=True)
+        recipe.write(path, json.dumps(identity, indent=1) + "\n")
