@@ -64,9 +64,8 @@ def data_parallel(
         ValueError: unknown backend; when called, a batch that the devices cannot share equally.
     """
     if backend not in get_args(Backend):
-        raise ValueError(
-            f"data_parallel: backend must be one of {', '.join(get_args(Backend))}; got {backend!r}."
-        )
+        choices = ", ".join(get_args(Backend))
+        raise ValueError(f"data_parallel: backend must be one of {choices}; got {backend!r}.")
     global_mesh = mesh(axis_name=axis_name, devices=devices)
     num_local = len(global_mesh.local_devices)
 
@@ -105,7 +104,7 @@ def data_parallel(
 def shard_mapped(
     step: Step, *, axis_name: str = "data", devices: Sequence[jax.Device] | None = None
 ) -> Step:
-    """The step under shard_map with check_vma, not compiled: global arrays in, global arrays out."""
+    """The step under shard_map with check_vma, not yet compiled; global arrays in and out."""
     return jax.shard_map(
         step,
         mesh=mesh(axis_name=axis_name, devices=devices),

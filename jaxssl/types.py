@@ -50,9 +50,9 @@ class Method(NamedTuple):
             belongs to an example is spent here, so that it depends on neither batch nor devices.
         init: ``(key, views) -> (params, state)`` from a batch of views. ``params["encoder"]`` holds
             the encoder's parameters.
-        loss: ``(params, state, views, key, step) -> (values, (state, metrics))``. ``values`` is [B],
-            one per local example, or a scalar equal on all devices; ``state`` and ``metrics`` come
-            back equal on all devices. ``key`` is the same on every device.
+        loss: ``(params, state, views, key, step) -> (values, (state, metrics))``. ``values`` is
+            [B], one per local example, or a scalar equal on all devices; ``state`` comes back equal
+            on all devices, ``metrics`` are averaged. ``key`` is the same on every device.
         advance: ``(params, state, step) -> state`` after the optimizer (EMA target, centre, queue).
         encoder: ``(params, state) -> variables``, exactly what evaluation restores.
     """

@@ -1,4 +1,4 @@
-"""k-nearest-neighbour classification of frozen features: no training, no hyper-parameter to tune."""
+"""k-nearest-neighbour classification of frozen features: nothing to train, nothing to tune."""
 
 import dataclasses
 import functools
