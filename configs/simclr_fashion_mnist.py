@@ -20,7 +20,9 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=SimCLR(
-            augment=recipes.SimCLR(size=28, crop_scale=(0.2, 1.0), jitter_strength=0.5, blur_prob=0.0),
+            augment=recipes.SimCLR(
+                size=28, crop_scale=(0.2, 1.0), jitter_strength=0.5, blur_prob=0.0
+            ),
             temperature=0.2,
             projector_width=512,
             projector_dim=128,

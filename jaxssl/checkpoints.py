@@ -170,7 +170,8 @@ def restore_encoder(directory: str | os.PathLike, step: int | None = None) -> Re
     step = max(steps) if step is None else step
     if step not in steps:
         raise CheckpointError(
-            f"restore_encoder: step must be one of {', '.join(map(str, sorted(steps)))}; got {step}."
+            f"restore_encoder: step must be one of {', '.join(map(str, sorted(steps)))}; got "
+            f"{step}."
         )
     path = root / str(step)
     _verify(path, ("encoder", "meta"))
@@ -227,7 +228,8 @@ def _verify(step_directory: Path, items: tuple[str, ...]) -> None:
                 "is damaged: its sha256 is not the manifest's" if path.is_file() else "is missing"
             )
             raise CheckpointError(
-                f"checkpoint {path} {state}. Delete {step_directory} to fall back to an earlier step."
+                f"checkpoint {path} {state}. Delete {step_directory} to fall back to an "
+                f"earlier step."
             )
 
 

@@ -1,4 +1,4 @@
-"""The one setting that makes XLA faster on Linux CPUs: keep freed memory instead of returning it."""
+"""The one setting that makes XLA faster on Linux CPUs: keep freed memory, do not return it."""
 
 import ctypes
 import os

@@ -6,12 +6,12 @@ import numpy as np
 
 from jaxssl import methods, models
 
-SIZE = 8
+SIZE = 16
 # What a field's name says about its size; every method is shrunk by these and nothing else.
 SMALL = {"width": 16, "dim": 8, "depth": 1, "heads": 2}
 
 ENCODERS = {
-    "ViT": models.ViTConfig(width=16, depth=2, num_heads=2, patch_size=2, pool="mean"),
+    "ViT": models.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4, pool="mean"),
     "ResNet": models.ResNetConfig(
         depth=18, width_multiplier=1 / 16, stem="small", zero_init_residual=False
     ),
@@ -23,7 +23,7 @@ CASES = [(name, ENCODER_OF.get(name, "ViT")) for name in methods.all_configs()]
 
 
 def method(name):
-    """The method with default hyper-parameters and small layers on 8 x 8 images."""
+    """The method with default hyper-parameters and small layers on 16 x 16 images."""
     config = methods.all_configs()[name]()
     changes = {
         field.name: SMALL[field.name.rsplit("_", 1)[-1]]
@@ -35,6 +35,6 @@ def method(name):
 
 
 def images(num_images=16):
-    """uint8 [B, 8, 8, 3], smooth enough that a crop resembles its image."""
-    coarse = np.random.default_rng(0).integers(0, 256, (num_images, 4, 4, 3), dtype=np.uint8)
+    """uint8 [B, 16, 16, 3], smooth enough that a crop resembles its image."""
+    coarse = np.random.default_rng(0).integers(0, 256, (num_images, 8, 8, 3), dtype=np.uint8)
     return coarse.repeat(2, axis=1).repeat(2, axis=2)

@@ -77,7 +77,7 @@ def linear_eval(run: str | os.PathLike, subject: Subject, options: linear.Linear
 
 
 def knn_eval(run: str | os.PathLike, subject: Subject, options: knn.KnnConfig) -> dict:
-    """kNN evaluation of a run: ``RUN/evaluation/knn-ENCODER.json``; arguments as ``linear_eval``."""
+    """kNN evaluation of a run: ``RUN/evaluation/knn-ENCODER.json``; see ``linear_eval``."""
     prepared = prepare(run, subject)
     results = knn.evaluate(
         prepared.train.layer(subject.stage),
