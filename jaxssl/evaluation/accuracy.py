@@ -1,0 +1,107 @@
+"""Accuracy, its uncertainty and its breakdown by class, shared by every evaluator."""
+
+import math
+
+import numpy as np
+
+_Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+
+
+def half_width(accuracy: float, num_examples: int) -> float:
+    """Half the length of the 95 % Wilson interval of an accuracy.
+
+    z / (1 + z²/n) · sqrt(a (1 − a) / n + z² / (4 n²)). Unlike the textbook z·sqrt(a (1 − a) / n) it
+    stays above zero where every example, or none, is right. It counts only the draw of the test
+    examples, not the noise of training.
+
+    Args:
+        accuracy: fraction of right predictions, in [0, 1].
+        num_examples: n, the test examples behind it, at least 1.
+
+    Returns:
+        Half-width as a fraction, in (0, 0.5).
+
+    Source: Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+    """
+    z2_n = _Z95**2 / num_examples
+    spread = accuracy * (1 - accuracy) / num_examples + z2_n / (4 * num_examples)
+    return _Z95 / (1 + z2_n) * math.sqrt(spread)
+
+
+def confusion(predictions: np.ndarray, labels: np.ndarray, *, num_classes: int) -> np.ndarray:
+    """Counts how often each class was taken for each other.
+
+    Args:
+        predictions: [N] integer classes in [0, num_classes).
+        labels: [N] integer classes in [0, num_classes).
+        num_classes: K.
+
+    Returns:
+        [K, K] int64, row = label, column = prediction.
+    """
+    pairs = labels.astype(np.int64) * num_classes + predictions
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def per_class(predictions: np.ndarray, labels: np.ndarray, *, classes: np.ndarray) -> np.ndarray:
+    """Fraction of each class's examples that were predicted right (recall).
+
+    Args:
+        predictions: [N] integer labels.
+        labels: [N] integer labels; those not in ``classes`` are not counted.
+        classes: [K] labels to report, in this order.
+
+    Returns:
+        [K] float64 in [0, 1]; NaN for a class without examples.
+    """
+    members = [predictions[labels == label] == label for label in classes]
+    return np.array([hits.mean() if hits.size else np.nan for hits in members])
+
+
+def check_pair(
+    caller: str, features: np.ndarray, labels: np.ndarray, *, split: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Checks one split's features and labels.
+
+    Args:
+        caller: name that opens the error messages.
+        features: [N, D], real numbers, all finite.
+        labels: [N] integers ≥ 0.
+        split: what the messages call this split.
+
+    Returns:
+        The features as float32 and the labels as int64, NumPy arrays.
+
+    Raises:
+        ValueError: wrong rank, unequal lengths, no rows, not finite, or labels that are not
+            integers ≥ 0.
+    """
+    if labels is None:
+        raise ValueError(
+            f"{caller}: {split} labels must be integers; got None. "
+            "Evaluation needs a labelled split."
+        )
+    features, labels = np.asarray(features), np.asarray(labels)
+    if features.ndim != 2 or features.size == 0:
+        raise ValueError(
+            f"{caller}: {split} features must be [N, D] with N and D at least 1; "
+            f"got shape {features.shape}. Pool tokens or flatten images first."
+        )
+    if labels.shape != features.shape[:1]:
+        raise ValueError(
+            f"{caller}: {split} labels must be one per row of the features; got labels "
+            f"{labels.shape} for features {features.shape}. Extract both from the same batches."
+        )
+    if labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise ValueError(
+            f"{caller}: {split} labels must be integers ≥ 0; got {labels.dtype} with minimum "
+            f"{labels.min()}. Drop the unlabelled examples."
+        )
+    features = features.astype(np.float32)
+    bad_rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if bad_rows.size:
+        raise ValueError(
+            f"{caller}: {split} features must be finite; got NaN or infinity in {bad_rows.size} of "
+            f"{len(features)} rows, first in row {bad_rows[0]}. The encoder probably diverged."
+        )
+    return features, labels.astype(np.int64)

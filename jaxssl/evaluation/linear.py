@@ -1,0 +1,264 @@
+"""Linear probe: how well a linear classifier reads the labels off frozen features.
+
+The classifier is solved to a certified optimum for several L2 strengths, the strength is chosen on
+a held-out part of the training split, and the test split is used once, for the accuracy. So the
+number depends on the features and on nothing that could be tuned.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxssl.evaluation import accuracy, logistic
+
+_L2_LIMITS = (1e-7, 10.0)  # how far an edge of the grid may move, a decade at a time
+
+
+class Candidate(NamedTuple):
+    """One L2 strength tried: its accuracy on the held-out part, and how well it was solved."""
+
+    l2: float
+    holdout_accuracy: float
+    certificate: logistic.Certificate
+
+
+class LinearResult(NamedTuple):
+    """What the probe measured.
+
+    Attributes:
+        accuracy: fraction of the test split predicted right.
+        half_width: of the 95 % interval of that accuracy.
+        per_class: [K] recall of each class on the test split; NaN for a class it lacks.
+        train_accuracy: the same classifier on the training split it was fitted to.
+        l2: the strength chosen.
+        at_edge: the chosen strength is the smallest or largest tried, so that a better one may lie
+            beyond; the grid is extended before this is said.
+        candidates: every strength tried, strongest first.
+        certificate: of the final fit on the whole training split.
+        converged: whether the final fit and every candidate reached the tolerance.
+        num_classes: K, classes of the training split.
+        classes: [K] their labels.
+        num_constant: features without variance in the training split, ignored.
+        num_train: rows fitted.
+        num_test: rows predicted.
+        mean: [D] float64, subtracted from the features.
+        scale: [D] float64, multiplied after that; 0 for constant features.
+        weights: [D, K] float64, for standardised features.
+        bias: [K] float64.
+        predictions: [N'] labels predicted for the test split.
+    """
+
+    accuracy: float
+    half_width: float
+    per_class: np.ndarray
+    train_accuracy: float
+    l2: float
+    at_edge: bool
+    candidates: tuple[Candidate, ...]
+    certificate: logistic.Certificate
+    converged: bool
+    num_classes: int
+    classes: np.ndarray
+    num_constant: int
+    num_train: int
+    num_test: int
+    mean: np.ndarray
+    scale: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+    predictions: np.ndarray
+
+
+def fit(
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    test_features: np.ndarray,
+    test_labels: np.ndarray,
+    *,
+    l2_grid: Sequence[float] = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
+    holdout: float = 0.1,
+    seed: int = 0,
+    tolerance: float = 1e-5,
+    max_iterations: int = 50,
+) -> LinearResult:
+    """Fits and tests a linear probe.
+
+    Features are standardised by the mean and standard deviation of the rows being fitted. Each
+    strength minimises mean cross-entropy + (l2 / 2) ‖W‖², bias free, on 1 − ``holdout`` of each
+    class; the one with the highest held-out accuracy, the strongest of equals, is solved again on
+    the whole training split. Where the best strength is an edge of the grid, the grid grows by a
+    decade, between 1e-7 and 10.
+
+    Args:
+        train_features: [N, D] real and finite.
+        train_labels: [N] integers ≥ 0, at least two classes.
+        test_features: [N', D] real and finite.
+        test_labels: [N'] integers ≥ 0; a class that the training split lacks counts as wrong.
+        l2_grid: strengths, > 0, in nats per squared weight of standardised features.
+        holdout: fraction of each training class that chooses the strength, in (0, 1).
+        seed: of the draw of the held-out part.
+        tolerance: Euclidean norm of the gradient below which a fit counts as converged.
+        max_iterations: Newton steps of one fit at most.
+
+    Returns:
+        LinearResult; read ``converged`` before ``accuracy``.
+
+    Raises:
+        ValueError: features not finite, shapes that differ, fewer than two classes, a grid or a
+            hold-out out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxssl.evaluation import linear
+        >>> labels = np.arange(40) % 2
+        >>> features = labels[:, None] + 0.01 * np.arange(40)[:, None]
+        >>> linear.fit(features, labels, features, labels).accuracy
+        1.0
+    """
+    train_features, train_labels = accuracy.check_pair(
+        "linear.fit", train_features, train_labels, split="training"
+    )
+    test_features, test_labels = accuracy.check_pair(
+        "linear.fit", test_features, test_labels, split="test"
+    )
+    if test_features.shape[1] != train_features.shape[1]:
+        raise ValueError(
+            f"linear.fit: test features must have the training features' "
+            f"{train_features.shape[1]} columns; got {test_features.shape[1]}. "
+            "Extract both with the same encoder."
+        )
+    classes, targets = np.unique(train_labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"linear.fit: training labels must hold at least two classes; got only {classes[0]}. "
+            "The split may be sorted by class and cut short."
+        )
+    if not l2_grid or min(l2_grid) <= 0:
+        raise ValueError(
+            f"linear.fit: l2_grid must hold positive strengths; got {tuple(l2_grid)}. "
+            "Use 1e-7 for almost none."
+        )
+    held_out = _hold_out(targets, holdout, seed)
+    candidates = _search(
+        train_features, targets, held_out, len(classes), l2_grid, tolerance, max_iterations
+    )
+    best = _best(candidates)
+
+    mean, scale = _standardiser(train_features)
+    solution = logistic.solve(
+        _standardise(train_features, mean, scale),
+        targets,
+        num_classes=len(classes),
+        l2=candidates[best].l2,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+    )
+    trained = _predict(_standardise(train_features, mean, scale), solution)
+    predictions = classes[_predict(_standardise(test_features, mean, scale), solution)]
+    test_accuracy = float(np.mean(predictions == test_labels))
+    certificates = [solution.certificate, *(candidate.certificate for candidate in candidates)]
+    return LinearResult(
+        accuracy=test_accuracy,
+        half_width=accuracy.half_width(test_accuracy, len(test_labels)),
+        per_class=accuracy.per_class(predictions, test_labels, classes=classes),
+        train_accuracy=float(np.mean(trained == targets)),
+        l2=candidates[best].l2,
+        at_edge=best in (0, len(candidates) - 1),
+        candidates=tuple(candidates),
+        certificate=solution.certificate,
+        converged=all(certificate.converged for certificate in certificates),
+        num_classes=len(classes),
+        classes=classes,
+        num_constant=int(np.sum(scale == 0)),
+        num_train=len(train_labels),
+        num_test=len(test_labels),
+        mean=mean,
+        scale=scale,
+        weights=solution.weights,
+        bias=solution.bias,
+        predictions=predictions,
+    )
+
+
+def _search(
+    features: np.ndarray,
+    targets: np.ndarray,
+    held_out: np.ndarray,
+    num_classes: int,
+    l2_grid: Sequence[float],
+    tolerance: float,
+    max_iterations: int,
+) -> list[Candidate]:
+    """Every strength of the grid and of its extensions, strongest first."""
+    mean, scale = _standardiser(features[~held_out])
+    fitted = _standardise(features[~held_out], mean, scale)
+    judged = _standardise(features[held_out], mean, scale)
+
+    def solve(l2: float, start: logistic.Solution | None) -> tuple[Candidate, logistic.Solution]:
+        solution = logistic.solve(
+            fitted,
+            targets[~held_out],
+            num_classes=num_classes,
+            l2=l2,
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+            start=start,
+        )
+        right = float(np.mean(_predict(judged, solution) == targets[held_out]))
+        return Candidate(l2, right, solution.certificate), solution
+
+    candidates, solution = [], None
+    for l2 in sorted({float(l2) for l2 in l2_grid}, reverse=True):
+        candidate, solution = solve(l2, solution)
+        candidates.append(candidate)
+    slack = 1.0 + 1e-9  # decades are not exact in binary
+    while _best(candidates) == len(candidates) - 1:
+        l2 = candidates[-1].l2 / 10
+        if l2 * slack < _L2_LIMITS[0]:
+            break
+        candidate, solution = solve(l2, solution)
+        candidates.append(candidate)
+    while _best(candidates) == 0:
+        l2 = candidates[0].l2 * 10
+        if l2 > _L2_LIMITS[1] * slack:
+            break
+        candidates.insert(0, solve(l2, None)[0])
+    return candidates
+
+
+def _best(candidates: Sequence[Candidate]) -> int:
+    return int(np.argmax([candidate.holdout_accuracy for candidate in candidates]))
+
+
+def _hold_out(targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """[N] booleans: round(fraction · members) of each class, never all of them."""
+    held_out = np.zeros(len(targets), bool)
+    if 0 < fraction < 1:
+        order = np.random.default_rng(seed).permutation(len(targets))
+        for target in range(targets.max() + 1):
+            members = order[targets[order] == target]
+            held_out[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
+    if not held_out.any():
+        raise ValueError(
+            f"linear.fit: holdout must leave both parts of the training split some examples; got "
+            f"{fraction} of {len(targets)} examples in {targets.max() + 1} classes. "
+            "0.1 needs at least 6 examples of some class."
+        )
+    return held_out
+
+
+def _standardiser(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean = features.mean(axis=0, dtype=np.float64)
+    deviation = features.std(axis=0, dtype=np.float64)
+    # A spread below the float32 resolution of the column is rounding, not information.
+    varies = deviation > np.finfo(np.float32).eps * np.abs(mean)
+    return mean, np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 0.0)
+
+
+def _standardise(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return ((features - mean) * scale).astype(np.float32)
+
+
+def _predict(features: np.ndarray, solution: logistic.Solution) -> np.ndarray:
+    return np.argmax(features @ solution.weights + solution.bias, axis=1)
