@@ -1,186 +1,113 @@
-"""From images to the feature vectors that every evaluator reads: encoder, raw pixels or PCA."""
+"""Frozen features of a whole split: of an encoder, of raw pixels, of their principal components."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxssl import types
+from jaxssl import parallel
+from jaxssl.types import Array, Features
 
 
 class FeatureSet(NamedTuple):
-    """Features of one split, on the host, in the order of its batches.
+    """Features of one split, on the host.
 
     Attributes:
-        pooled: [N, D] float32, one vector per image.
-        stages: one [N, D_stage] float32 array per stage of the encoder; may be empty.
-        labels: [N] int32, or None where the batches carry none.
+        pooled: float32 [N, D].
+        stages: float32 [N, D_stage] after each stage or block; empty for pixels and PCA.
+        labels: int32 [N], or None where the data set has none.
     """
 
     pooled: np.ndarray
     stages: tuple[np.ndarray, ...]
     labels: np.ndarray | None
 
+    def layer(self, stage: int | None) -> np.ndarray:
+        """The pooled features, or those of one stage (negative numbers count from the last).
 
-def frozen(module: object, variables: types.PyTree) -> Callable[[jax.Array], types.Features]:
-    """Binds an encoder and its variables into the function that ``extract`` applies.
-
-    ``train=False`` is fixed here: BatchNorm uses its running statistics, nothing is dropped, so
-    that a feature depends on its own image only. The variables stay arguments of the compiled
-    program instead of constants inside it.
-
-    Args:
-        module: linen encoder, called as ``module.apply(variables, images, train=False)``.
-        variables: its variables, as a checkpoint restores them.
-
-    Returns:
-        Function of images [B, H, W, C] giving types.Features.
-    """
-
-    def apply(variables: types.PyTree, images: jax.Array) -> types.Features:
-        return module.apply(variables, images, train=False)
-
-    return jax.tree_util.Partial(apply, variables)
+        Raises:
+            ValueError: no such stage.
+        """
+        if stage is None:
+            return self.pooled
+        if not -len(self.stages) <= stage < len(self.stages):
+            raise ValueError(
+                f"stage: must be a stage of the encoder, 0 to {len(self.stages) - 1}; got {stage}."
+            )
+        return self.stages[stage]
 
 
 def extract(
-    apply: Callable[[jax.Array], types.Features],
+    apply: Callable[[Array], Features],
     batches: Iterable[Mapping[str, np.ndarray]],
     *,
     batch_size: int,
-    devices: Sequence[jax.Device] | None = None,
 ) -> FeatureSet:
-    """Applies a frozen encoder to every batch; one compilation, all local devices.
-
-    A batch shorter than ``batch_size`` is filled with black images, whose features are dropped.
-    Each batch is split evenly over the devices; where ``batch_size`` is not a multiple of their
-    number the first device does all. Neither changes a feature, since an encoder in evaluation
-    mode treats images one by one.
+    """Runs an encoder over all batches, on all local devices, in one compilation.
 
     Args:
-        apply: encoder in evaluation mode, [B, H, W, C] uint8 → types.Features; best made by
-            ``frozen``.
-        batches: mappings with "image" [≤ batch_size, H, W, C] and optionally "label".
-        batch_size: B, rows of the compiled program.
-        devices: local devices to use; all of them by default.
+        apply: images uint8 [B, H, W, C] to Features, in eval mode: with batch norm in training mode
+            the features of an image would depend on its neighbours.
+        batches: ``{"image": uint8 [B, H, W, C], "label": int32 [B]}``, label optional, B at most
+            ``batch_size``; shorter batches are padded with zeros, whose features are dropped.
+        batch_size: rows of the compiled batch; rounded up to a multiple of the local devices.
 
     Returns:
-        FeatureSet in the order of the batches.
-
-    Raises:
-        ValueError: no batch at all, or a batch larger than ``batch_size``.
+        The features in the order of the batches.
     """
-    devices = list(jax.local_devices() if devices is None else devices)
-    if batch_size % len(devices):
-        devices = devices[:1]
-    mesh = Mesh(np.array(devices), ("data",))
-    if not isinstance(apply, jax.tree_util.Partial):
-        apply = jax.tree_util.Partial(apply)
-    apply = jax.device_put(apply, NamedSharding(mesh, PartitionSpec()))
-    split = NamedSharding(mesh, PartitionSpec("data"))
+    devices = jax.local_devices()
+    rows = -(-batch_size // len(devices)) * len(devices)
+    mesh = parallel.mesh(devices=devices)
+    sharding = jax.sharding.NamedSharding(mesh, jax.P("data"))
 
-    collected, labels, pending = [], [], None
+    @jax.jit
+    def forward(images: Array) -> tuple[Array, tuple[Array, ...]]:
+        features = apply(images)
+        return features.pooled, features.stages
+
+    collected, labels = [], []
     for batch in batches:
-        image = np.asarray(batch["image"])
-        num = len(image)
-        if num > batch_size:
-            raise ValueError(
-                f"features.extract: a batch must have at most batch_size = {batch_size} images; "
-                f"got {num}. Pass the batch size that the batches were made with."
-            )
-        if num < batch_size:
-            image = np.concatenate(
-                [image, np.zeros((batch_size - num, *image.shape[1:]), image.dtype)]
-            )
-        output = _vectors(apply, jax.device_put(image, split))
-        # One batch runs on the device while the one before it is copied to the host.
-        if pending is not None:
-            collected.append(_to_host(*pending))
-        pending = (output, num)
-        if "label" in batch:
-            labels.append(np.asarray(batch["label"], np.int32))
-    if pending is None:
-        raise ValueError(
-            "features.extract: batches must hold at least one batch; got none. "
-            "The data source may be empty or the iterator already used up."
-        )
-    collected.append(_to_host(*pending))
-    pooled, *stages = (np.concatenate(parts) for parts in zip(*collected))
-    return FeatureSet(pooled, tuple(stages), np.concatenate(labels) if labels else None)
+        images = batch["image"]
+        padding = [(0, rows - len(images)), *[(0, 0)] * (images.ndim - 1)]
+        padded = jax.device_put(np.pad(images, padding), sharding)
+        collected.append(jax.tree.map(lambda x: np.asarray(x)[: len(images)], forward(padded)))  # noqa: B023
+        labels.append(batch.get("label"))
+    pooled, stages = jax.tree.map(lambda *parts: np.concatenate(parts), *collected)
+    return FeatureSet(pooled, stages, _joined(labels))
 
 
 def pixels(batches: Iterable[Mapping[str, np.ndarray]]) -> FeatureSet:
-    """The images themselves as features: what an encoder has to beat.
+    """Raw pixels as features: float32 [N, H·W·C] in [0, 1]."""
+    images, labels = zip(*((batch["image"], batch.get("label")) for batch in batches))
+    rows = np.concatenate(images)
+    values = rows.reshape(len(rows), -1).astype(np.float32) / 255
+    return FeatureSet(values, (), _joined(labels))
+
+
+def pca(train: FeatureSet, test: FeatureSet, num_components: int) -> tuple[FeatureSet, FeatureSet]:
+    """Projects both splits on the first principal components of the training split.
 
     Args:
-        batches: mappings with "image" uint8 [B, H, W, C] and optionally "label".
+        train: what the components are fitted on, mean-centred, in float64.
+        test: projected with the same mean and components.
+        num_components: features of the result; at most as many as there are.
 
     Returns:
-        FeatureSet with pooled [N, H·W·C] in [0, 1] and no stages.
-
-    Raises:
-        ValueError: no batch at all.
+        Train and test features [N, min(num_components, D)], components by falling variance.
     """
-    images, labels = [], []
-    for batch in batches:
-        image = np.asarray(batch["image"])
-        images.append(image.reshape(len(image), -1).astype(np.float32) / np.float32(255))
-        if "label" in batch:
-            labels.append(np.asarray(batch["label"], np.int32))
-    if not images:
-        raise ValueError(
-            "features.pixels: batches must hold at least one batch; got none. "
-            "The data source may be empty or the iterator already used up."
-        )
-    return FeatureSet(np.concatenate(images), (), np.concatenate(labels) if labels else None)
-
-
-def pca(train: np.ndarray, test: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Projects both splits on the leading principal components of the training split.
-
-    Mean and components come from ``train`` alone, in float64, through the eigenvectors of the
-    covariance. The components are not whitened, and each is signed so that its largest entry is
-    positive, which makes the result the same everywhere.
-
-    Args:
-        train: [N, D] real.
-        test: [N', D] real.
-        dim: number of components to keep, at most min(N, D).
-
-    Returns:
-        [N, dim] and [N', dim] float32.
-
-    Raises:
-        ValueError: ``dim`` out of range, or unequal D.
-    """
-    if not 1 <= dim <= min(train.shape):
-        raise ValueError(
-            f"features.pca: dim must lie in [1, {min(train.shape)}], the smaller side of the "
-            f"training features {train.shape}; got {dim}. Keep fewer components."
-        )
-    if test.shape[1] != train.shape[1]:
-        raise ValueError(
-            f"features.pca: test features must have the training features' {train.shape[1]} "
-            f"columns; got {test.shape[1]}. Extract both with the same encoder."
-        )
-    mean = train.mean(axis=0, dtype=np.float64)
-    centred = train - mean
+    mean = train.pooled.mean(axis=0, dtype=np.float64)
+    centred = train.pooled - mean
     _, vectors = np.linalg.eigh(centred.T @ centred)
-    vectors = vectors[:, : -dim - 1 : -1]
-    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(dim)]
-    vectors = vectors * np.sign(largest)
-    return (centred @ vectors).astype(np.float32), ((test - mean) @ vectors).astype(np.float32)
+    components = vectors[:, ::-1][:, :num_components]
+
+    def project(features: FeatureSet) -> FeatureSet:
+        values = ((features.pooled - mean) @ components).astype(np.float32)
+        return FeatureSet(values, (), features.labels)
+
+    return project(train), project(test)
 
 
-@jax.jit
-def _vectors(
-    apply: Callable[[jax.Array], types.Features], images: jax.Array
-) -> tuple[jax.Array, ...]:
-    output = apply(images)
-    return tuple(value.astype("float32") for value in (output.pooled, *output.stages))
-
-
-def _to_host(output: tuple[jax.Array, ...], num: int) -> tuple[np.ndarray, ...]:
-    return tuple(np.asarray(value)[:num] for value in output)
+def _joined(labels: Iterable[np.ndarray | None]) -> np.ndarray | None:
+    labels = list(labels)
+    return None if labels[0] is None else np.concatenate(labels)
