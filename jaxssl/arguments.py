@@ -34,11 +34,12 @@ def parse(cls: type[T], words: Sequence[str], *, prog: str, default: T | None = 
     Raises:
         UsageError: an option that does not exist (names the nearest), or a value that does not fit.
     """
-    if not {"-h", "--help"} & set(words):
+    asks_for_help = not {"-h", "--help"}.isdisjoint(words)
+    if not asks_for_help:
         _check_names(words, _option_names(cls))
     text = io.StringIO()
     columns = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "100000" if "--help" not in words else columns or "100"
+    os.environ["COLUMNS"] = columns or "100" if asks_for_help else "100000"
     try:
         with contextlib.redirect_stderr(text):
             return tyro.cli(cls, args=list(words), prog=prog, default=default)
@@ -62,7 +63,7 @@ def _option_names(cls: type, prefix: str = "") -> set[str]:
         hint = hints[field.name]
         flat = typing.get_origin(hint) is typing.Annotated
         hint = typing.get_args(hint)[0] if flat else hint
-        hint = arguments.get(hint, hint)
+        hint = _bound(hint, arguments)
         name = prefix + field.name.replace("_", "-")
         if dataclasses.is_dataclass(typing.get_origin(hint) or hint):
             names |= _option_names(hint, prefix if flat else f"{name}.")
@@ -77,6 +78,13 @@ def _option_names(cls: type, prefix: str = "") -> set[str]:
 def _parameters(cls: type) -> tuple:
     origin = typing.get_origin(cls)
     return getattr(origin, "__parameters__", ()) if origin else ()
+
+
+def _bound(hint: object, arguments: dict) -> object:
+    """A type variable's value, or a generic dataclass with the values of its type variables."""
+    if dataclasses.is_dataclass(origin := typing.get_origin(hint)):
+        return origin[tuple(arguments.get(part, part) for part in typing.get_args(hint))]
+    return arguments.get(hint, hint)
 
 
 def _check_names(words: Sequence[str], names: set[str]) -> None:
