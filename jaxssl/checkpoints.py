@@ -55,24 +55,32 @@ class Checkpoints:
 
     def __init__(self, directory: str | os.PathLike, *, keep_latest: int = 2):
         self._root = _steps_directory(Path(directory), create=True)
+        complete = _complete_steps(self._root)
+        for step in complete:
+            _verify(self._root / str(step), ("metrics",))  # the manager is about to read them
         policy = ocp.checkpoint_managers.AnyPreservationPolicy(
             [
                 ocp.checkpoint_managers.LatestN(keep_latest),
-                ocp.checkpoint_managers.BestN(
-                    get_metric_fn=lambda metrics: metrics["loss"], reverse=True, n=1
-                ),
+                ocp.checkpoint_managers.BestN(get_metric_fn=_loss, reverse=True, n=1),
             ]
         )
         # Synchronous: the manifest needs the committed files, and a step that was announced as
         # saved must survive whatever happens next.
         options = ocp.CheckpointManagerOptions(
             preservation_policy=policy,
+            best_fn=_loss,  # without it Orbax writes no metrics, and a resumed run knows no best
+            best_mode="min",
             enable_async_checkpointing=False,
             cleanup_tmp_directories=True,
         )
         # An interrupted save that Orbax finds and clears is no news to a user who resumes.
         logging.getLogger("absl").setLevel(logging.ERROR)
         self._manager = ocp.CheckpointManager(self._root, options=options)
+        _wait_for_all("open")
+        # A process that died between commit and manifest left a step that nobody may restore, but
+        # that Orbax would count among the newest and refuse to save earlier steps for.
+        for step in sorted(set(self._manager.all_steps()) - set(complete)):
+            self._manager.delete(step)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -94,9 +102,12 @@ class Checkpoints:
             loss: the loss to judge the step by, finite.
         """
         step = int(state.step)
-        if step in self._manager.all_steps():
-            # Left without a manifest by a process that died between commit and manifest.
-            self._manager.delete(step)
+        latest = self.latest_step()
+        if latest is not None and step <= latest:
+            raise CheckpointError(
+                f"Checkpoints.save: step must be later than the newest one saved, {latest}; got "
+                f"{step}."
+            )
         self._manager.save(
             step,
             metrics={"loss": loss},
@@ -109,8 +120,7 @@ class Checkpoints:
         self._manager.wait_until_finished()
         if jax.process_index() == 0:
             _write_manifest(self._root / str(step))
-        if jax.process_count() > 1:
-            multihost_utils.sync_global_devices(f"jaxssl checkpoint {step}")
+        _wait_for_all(f"saved {step}")
 
     def meta(self, step: int) -> dict:
         """The ``meta`` item of a step, verified."""
@@ -160,31 +170,72 @@ def restore_encoder(directory: str | os.PathLike, step: int | None = None) -> Re
         >>> encoder = jaxssl.restore_encoder("runs/simclr")  # doctest: +SKIP
         >>> features = encoder(images).pooled                # doctest: +SKIP
     """
-    root = _steps_directory(Path(directory), create=False)
-    steps = _complete_steps(root)
-    if not steps:
-        raise CheckpointError(
-            f"restore_encoder: the directory must hold a complete checkpoint; got none in "
-            f"{os.fspath(directory)}. Is it the --out directory of a run that has saved?"
-        )
-    step = max(steps) if step is None else step
-    if step not in steps:
-        raise CheckpointError(
-            f"restore_encoder: step must be one of {', '.join(map(str, sorted(steps)))}; got "
-            f"{step}."
-        )
-    path = root / str(step)
+    path = _step_path("restore_encoder", directory, step)
     _verify(path, ("encoder", "meta"))
     meta = json.loads((path / "meta" / "metadata").read_text())
     module = models.encoder_config(meta["encoder"]["name"], meta["encoder"]["fields"]).build()
     size, channels = meta["image_size"], meta["channels"]
     images = jax.ShapeDtypeStruct((1, size, size, channels), "uint8")
     like = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), images)
-    _compare_trees(_tree_of(path / "encoder"), like, path)
+    variables = _restored(path, "encoder", like)
+    return RestoredEncoder(module, variables, meta)
+
+
+def restore_state(
+    directory: str | os.PathLike, like: TrainState, step: int | None = None
+) -> TrainState:
+    """Restores the training state of a run to look at it; a run that goes on is not disturbed.
+
+    Args:
+        directory: a run directory, or the ``checkpoints`` directory inside it.
+        like: shapes and dtypes of the state (``jax.eval_shape`` gives them).
+        step: which checkpoint; the newest complete one by default.
+
+    Returns:
+        The state, on the first local device.
+
+    Raises:
+        CheckpointError: as ``restore_encoder``.
+    """
+    path = _step_path("restore_state", directory, step)
+    _verify(path, ("state",))
+    return _restored(path, "state", like)
+
+
+def _step_path(caller: str, directory: str | os.PathLike, step: int | None) -> Path:
+    """The directory of a complete step, the newest by default."""
+    root = _steps_directory(Path(directory), create=False)
+    steps = _complete_steps(root)
+    if not steps:
+        raise CheckpointError(
+            f"{caller}: the directory must hold a complete checkpoint; got none in "
+            f"{os.fspath(directory)}. Is it the --out directory of a run that has saved?"
+        )
+    step = max(steps) if step is None else step
+    if step not in steps:
+        raise CheckpointError(
+            f"{caller}: step must be one of {', '.join(map(str, sorted(steps)))}; got "
+            f"{step}."
+        )
+    return root / str(step)
+
+
+def _restored(path: Path, item: str, like: PyTree) -> PyTree:
+    """One item of a step, compared with ``like`` and put on the first local device."""
+    _compare_trees(_tree_of(path / item), like, path)
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     with ocp.StandardCheckpointer() as checkpointer:
-        variables = checkpointer.restore(path / "encoder", _placed(like, device))
-    return RestoredEncoder(module, variables, meta)
+        return checkpointer.restore(path / item, _placed(like, device))
+
+
+def _loss(metrics: Mapping[str, float]) -> float:
+    return metrics["loss"]
+
+
+def _wait_for_all(name: str) -> None:
+    """Returns when every process has come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(f"jaxssl checkpoints: {name}")
 
 
 def _steps_directory(directory: Path, *, create: bool) -> Path:
@@ -217,10 +268,21 @@ def _write_manifest(step_directory: Path) -> None:
 
 
 def _verify(step_directory: Path, items: tuple[str, ...]) -> None:
-    """Raises CheckpointError naming the first file of these items that is missing or changed."""
-    sums = json.loads((step_directory / MANIFEST).read_text())
+    """Raises CheckpointError naming the first file of these items that is missing or changed.
+
+    The few small files that belong to no item are always looked at.
+    """
+    way_out = f"Delete {step_directory} to fall back to an earlier step."
+    manifest = step_directory / MANIFEST
+    try:
+        sums = json.loads(manifest.read_text())
+    except ValueError as error:
+        raise CheckpointError(
+            f"checkpoint {manifest} is damaged: it is no JSON. {way_out}"
+        ) from error
     for name, expected in sums.items():
-        if name.split("/")[0] not in items:
+        item, _, inside = name.partition("/")
+        if inside and item not in items:
             continue
         path = step_directory / name
         if not path.is_file() or _sha256(path) != expected:
