@@ -28,21 +28,6 @@ def half_width(accuracy: float, num_examples: int) -> float:
     return _Z95 / (1 + z2_n) * math.sqrt(spread)
 
 
-def confusion(predictions: np.ndarray, labels: np.ndarray, *, num_classes: int) -> np.ndarray:
-    """Counts how often each class was taken for each other.
-
-    Args:
-        predictions: [N] integer classes in [0, num_classes).
-        labels: [N] integer classes in [0, num_classes).
-        num_classes: K.
-
-    Returns:
-        [K, K] int64, row = label, column = prediction.
-    """
-    pairs = labels.astype(np.int64) * num_classes + predictions
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
-
-
 def per_class(predictions: np.ndarray, labels: np.ndarray, *, classes: np.ndarray) -> np.ndarray:
     """Fraction of each class's examples that were predicted right (recall).
 

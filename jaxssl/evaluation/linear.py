@@ -5,6 +5,7 @@ a held-out part of the training split, and the test split is used once, for the 
 number depends on the features and on nothing that could be tuned.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,42 @@ import numpy as np
 from jaxssl.evaluation import accuracy, logistic
 
 _L2_LIMITS = (1e-7, 10.0)  # how far an edge of the grid may move, a decade at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearConfig:
+    """The linear-probe protocol.
+
+    Attributes:
+        l2_grid: penalties tried, > 0, in nats per squared weight of standardised features.
+        holdout: fraction of each training class that chooses the penalty, in (0, 1).
+        tolerance: Euclidean norm of the gradient at which a fit counts as converged.
+        max_iterations: Newton steps of one fit at most.
+    """
+
+    l2_grid: tuple[float, ...] = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+    holdout: float = 0.1
+    tolerance: float = 1e-5
+    max_iterations: int = 50
+
+    def __post_init__(self):
+        if not self.l2_grid or min(self.l2_grid) <= 0:
+            raise ValueError(
+                f"l2_grid: must hold one positive strength or more; got {self.l2_grid}. "
+                "Use 1e-7 for almost none."
+            )
+        if not 0 < self.holdout < 1:
+            raise ValueError(
+                f"holdout: must lie between 0 and 1; got {self.holdout}. 0.1 keeps a tenth out."
+            )
+        if self.tolerance <= 0:
+            raise ValueError(
+                f"tolerance: must be positive; got {self.tolerance}. float32 reaches 1e-5."
+            )
+        if self.max_iterations < 1:
+            raise ValueError(
+                f"max_iterations: must be at least 1; got {self.max_iterations}. 50 is plenty."
+            )
 
 
 class Candidate(NamedTuple):
@@ -27,7 +64,7 @@ class LinearResult(NamedTuple):
     """What the probe measured.
 
     Attributes:
-        accuracy: fraction of the test split predicted right.
+        test_accuracy: fraction of the test split predicted right.
         half_width: of the 95 % interval of that accuracy.
         per_class: [K] recall of each class on the test split; NaN for a class it lacks.
         train_accuracy: the same classifier on the training split it was fitted to.
@@ -49,7 +86,7 @@ class LinearResult(NamedTuple):
         predictions: [N'] labels predicted for the test split.
     """
 
-    accuracy: float
+    test_accuracy: float
     half_width: float
     per_class: np.ndarray
     train_accuracy: float
@@ -69,6 +106,21 @@ class LinearResult(NamedTuple):
     bias: np.ndarray
     predictions: np.ndarray
 
+    def to_json(self) -> dict:
+        """Everything but the classifier and its predictions, as JSON values; NaN becomes None."""
+        fields = self._asdict()
+        for name in ("mean", "scale", "weights", "bias", "predictions"):
+            del fields[name]
+        return fields | {
+            "classes": self.classes.tolist(),
+            "per_class": [None if np.isnan(recall) else float(recall) for recall in self.per_class],
+            "candidates": [
+                candidate._asdict() | {"certificate": candidate.certificate._asdict()}
+                for candidate in self.candidates
+            ],
+            "certificate": self.certificate._asdict(),
+        }
+
 
 def fit(
     train_features: np.ndarray,
@@ -76,16 +128,13 @@ def fit(
     test_features: np.ndarray,
     test_labels: np.ndarray,
     *,
-    l2_grid: Sequence[float] = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
-    holdout: float = 0.1,
+    config: LinearConfig = LinearConfig(),
     seed: int = 0,
-    tolerance: float = 1e-5,
-    max_iterations: int = 50,
 ) -> LinearResult:
     """Fits and tests a linear probe.
 
     Features are standardised by the mean and standard deviation of the rows being fitted. Each
-    strength minimises mean cross-entropy + (l2 / 2) ‖W‖², bias free, on 1 − ``holdout`` of each
+    strength minimises mean cross-entropy + (l2 / 2) ‖W‖², bias free, on 1 − holdout of each
     class; the one with the highest held-out accuracy, the strongest of equals, is solved again on
     the whole training split. Where the best strength is an edge of the grid, the grid grows by a
     decade, between 1e-7 and 10.
@@ -95,25 +144,22 @@ def fit(
         train_labels: [N] integers ≥ 0, at least two classes.
         test_features: [N', D] real and finite.
         test_labels: [N'] integers ≥ 0; a class that the training split lacks counts as wrong.
-        l2_grid: strengths, > 0, in nats per squared weight of standardised features.
-        holdout: fraction of each training class that chooses the strength, in (0, 1).
+        config: the protocol.
         seed: of the draw of the held-out part.
-        tolerance: Euclidean norm of the gradient below which a fit counts as converged.
-        max_iterations: Newton steps of one fit at most.
 
     Returns:
         LinearResult; read ``converged`` before ``accuracy``.
 
     Raises:
-        ValueError: features not finite, shapes that differ, fewer than two classes, a grid or a
-            hold-out out of range.
+        ValueError: features not finite, shapes that differ, fewer than two classes, or too few
+            examples to hold any out.
 
     Example:
         >>> import numpy as np
         >>> from jaxssl.evaluation import linear
         >>> labels = np.arange(40) % 2
         >>> features = labels[:, None] + 0.01 * np.arange(40)[:, None]
-        >>> linear.fit(features, labels, features, labels).accuracy
+        >>> linear.fit(features, labels, features, labels).test_accuracy
         1.0
     """
     train_features, train_labels = accuracy.check_pair(
@@ -134,15 +180,8 @@ def fit(
             f"linear.fit: training labels must hold at least two classes; got only {classes[0]}. "
             "The split may be sorted by class and cut short."
         )
-    if not l2_grid or min(l2_grid) <= 0:
-        raise ValueError(
-            f"linear.fit: l2_grid must hold positive strengths; got {tuple(l2_grid)}. "
-            "Use 1e-7 for almost none."
-        )
-    held_out = _hold_out(targets, holdout, seed)
-    candidates = _search(
-        train_features, targets, held_out, len(classes), l2_grid, tolerance, max_iterations
-    )
+    held_out = _hold_out(targets, config.holdout, seed)
+    candidates = _search(train_features, targets, held_out, len(classes), config)
     best = _best(candidates)
 
     mean, scale = _standardiser(train_features)
@@ -151,15 +190,15 @@ def fit(
         targets,
         num_classes=len(classes),
         l2=candidates[best].l2,
-        tolerance=tolerance,
-        max_iterations=max_iterations,
+        tolerance=config.tolerance,
+        max_iterations=config.max_iterations,
     )
     trained = _predict(_standardise(train_features, mean, scale), solution)
     predictions = classes[_predict(_standardise(test_features, mean, scale), solution)]
     test_accuracy = float(np.mean(predictions == test_labels))
     certificates = [solution.certificate, *(candidate.certificate for candidate in candidates)]
     return LinearResult(
-        accuracy=test_accuracy,
+        test_accuracy=test_accuracy,
         half_width=accuracy.half_width(test_accuracy, len(test_labels)),
         per_class=accuracy.per_class(predictions, test_labels, classes=classes),
         train_accuracy=float(np.mean(trained == targets)),
@@ -186,9 +225,7 @@ def _search(
     targets: np.ndarray,
     held_out: np.ndarray,
     num_classes: int,
-    l2_grid: Sequence[float],
-    tolerance: float,
-    max_iterations: int,
+    config: LinearConfig,
 ) -> list[Candidate]:
     """Every strength of the grid and of its extensions, strongest first."""
     mean, scale = _standardiser(features[~held_out])
@@ -201,15 +238,15 @@ def _search(
             targets[~held_out],
             num_classes=num_classes,
             l2=l2,
-            tolerance=tolerance,
-            max_iterations=max_iterations,
+            tolerance=config.tolerance,
+            max_iterations=config.max_iterations,
             start=start,
         )
         right = float(np.mean(_predict(judged, solution) == targets[held_out]))
         return Candidate(l2, right, solution.certificate), solution
 
     candidates, solution = [], None
-    for l2 in sorted({float(l2) for l2 in l2_grid}, reverse=True):
+    for l2 in sorted({float(l2) for l2 in config.l2_grid}, reverse=True):
         candidate, solution = solve(l2, solution)
         candidates.append(candidate)
     slack = 1.0 + 1e-9  # decades are not exact in binary
@@ -234,16 +271,14 @@ def _best(candidates: Sequence[Candidate]) -> int:
 def _hold_out(targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """[N] booleans: round(fraction · members) of each class, never all of them."""
     held_out = np.zeros(len(targets), bool)
-    if 0 < fraction < 1:
-        order = np.random.default_rng(seed).permutation(len(targets))
-        for target in range(targets.max() + 1):
-            members = order[targets[order] == target]
-            held_out[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
+    order = np.random.default_rng(seed).permutation(len(targets))
+    for target in range(targets.max() + 1):
+        members = order[targets[order] == target]
+        held_out[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
     if not held_out.any():
         raise ValueError(
-            f"linear.fit: holdout must leave both parts of the training split some examples; got "
-            f"{fraction} of {len(targets)} examples in {targets.max() + 1} classes. "
-            "0.1 needs at least 6 examples of some class."
+            f"linear.fit: holdout must keep at least one example out; got {fraction} of "
+            f"{len(targets)} examples in {targets.max() + 1} classes. Raise it or add examples."
         )
     return held_out
 
