@@ -120,7 +120,13 @@ class Prepared:
 def prepare(run: str | os.PathLike, subject: Subject) -> Prepared:
     """Restores the encoder of a run and extracts the features of its training and test split."""
     encoder = checkpoints.restore_encoder(run, subject.step)
-    sources = _open(encoder.meta, subject.data_path)
+    sources = open_splits(encoder.meta, subject.data_path)
+    for source in sources:
+        if not source.labelled:
+            raise ValueError(
+                f"evaluation: the data set must be labelled; got {source.name} without labels. "
+                f"Name a labelled one with --data-path."
+            )
 
     def batches(source):
         return data.batches(source, subject.batch_size)
@@ -165,21 +171,21 @@ def prepare(run: str | os.PathLike, subject: Subject) -> Prepared:
     )
 
 
-def _open(meta: dict, data_path: str | None) -> tuple[data.Source, data.Source]:
+def open_splits(meta: dict, data_path: str | None) -> tuple[data.Source, data.Source]:
+    """Training and test split of a run's data set, at the image size of its encoder.
+
+    Args:
+        meta: what the checkpoint recorded (``RestoredEncoder.meta``).
+        data_path: where the data set is, if not where pretraining found it.
+    """
     config = jsonable.from_json(data.DataConfig, meta["config"]["data"])
     config = dataclasses.replace(
         config, image_size=meta["image_size"], path=data_path or config.path
     )
-    sources = tuple(
+    train, test = (
         data.open_source(config, split) for split in (config.train_split, config.test_split)
     )
-    for source, split in zip(sources, (config.train_split, config.test_split)):
-        if not source.labelled:
-            raise ValueError(
-                f"evaluation: the data set must be labelled; got {source.name} ({split}) without "
-                f"labels. Name a labelled one with --data-path."
-            )
-    return sources
+    return train, test
 
 
 def _random(encoder: checkpoints.RestoredEncoder, seed: int) -> checkpoints.RestoredEncoder:

@@ -10,7 +10,7 @@ from jaxssl import losses, models
 from jaxssl.augment import recipes
 from jaxssl.models import decoders, functional, layers, patches
 from jaxssl.pretext import masking
-from jaxssl.types import Array, Example, Method, PyTree, Views
+from jaxssl.types import Array, Example, Features, Method, PyTree, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,30 +53,11 @@ class MAE:
                 f"{type(encoder).__name__}. Use --encoder of a ViT recipe."
             )
         config, size = encoder.config, self.augment.size
-        grid = patches.patch_grid(size, size, config.patch_size, caller="MAE")
-        num_patches = grid[0] * grid[1]
-
-        def decoder(channels: int) -> nn.Module:
-            return decoders.MAEDecoder(
-                patch_values=config.patch_size**2 * channels,
-                width=self.decoder_width,
-                depth=self.decoder_depth,
-                num_heads=self.decoder_heads,
-                scan_layers=config.scan_layers,
-                remat=config.remat,
-                dtype=config.dtype,
-            )
-
-        def decoder_inputs(features, views) -> tuple[tuple, dict]:
-            class_token = features.pooled if config.pool == "class" else None
-            return (
-                (features.tokens, views["keep"], views["masked"]),
-                {"grid": grid, "class_token": class_token},
-            )
+        rows, columns = patches.patch_grid(size, size, config.patch_size, caller="MAE")
 
         def view(key: Array, example: Example) -> Views:
             augment_key, mask_key = jax.random.split(key)
-            keep, masked = masking.random_masking(mask_key, num_patches, self.mask_ratio)
+            keep, masked = masking.random_masking(mask_key, rows * columns, self.mask_ratio)
             image = self.augment(augment_key, example["image"])
             return {"image": image, "keep": keep, "masked": masked}
 
@@ -86,26 +67,14 @@ class MAE:
             params, state = functional.init(encoder, encoder_key, images, keep=views["keep"])
             variables = functional.variables(params, state)
             features = encoder.apply(variables, images, keep=views["keep"])
-            args, kwargs = decoder_inputs(features, views)
-            decoder_params, _ = functional.init(
-                decoder(images.shape[-1]), decoder_key, *args, **kwargs
-            )
+            decoder = self._decoder(config, images.shape[-1])
+            args, kwargs = _decoder_inputs(config, features, views)
+            decoder_params, _ = functional.init(decoder, decoder_key, *args, **kwargs)
             return {"encoder": params, "decoder": decoder_params}, {"encoder": state}
 
         def loss(params, state, views, key, step):
             del key, step
-            images = views["image"]
-            features, encoder_state = functional.apply(
-                encoder, params["encoder"], state["encoder"], images, keep=views["keep"]
-            )
-            args, kwargs = decoder_inputs(features, views)
-            prediction = decoder(images.shape[-1]).apply(
-                {"params": params["decoder"]}, *args, **kwargs
-            )
-            target = patches.patchify(
-                layers.standardise(images, config.mean, config.std), config.patch_size
-            )
-            target = patches.gather_rows(target, views["masked"])
+            prediction, target, encoder_state = self._predict(encoder, params, state, views)
             if self.normalize_target:
                 target = losses.normalize_patches(target)
             values = losses.masked_mse(prediction, target, jnp.ones(views["masked"].shape))
@@ -118,3 +87,90 @@ class MAE:
             advance=lambda params, state, step: state,
             encoder=lambda params, state: functional.variables(params["encoder"], state["encoder"]),
         )
+
+    def pictures(
+        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
+    ) -> list[tuple[str, Array]]:
+        """The views, what the encoder saw of them, and what the decoder makes of the rest.
+
+        Args:
+            encoder: the linen module, built without an axis name.
+            params: from a checkpoint.
+            state: from a checkpoint.
+            views: of a batch.
+
+        Returns:
+            Titles and images float32 [B, H, W, C] in [0, 1]. Visible patches of the reconstruction
+            are the view's own, bit for bit; a prediction of normalised patches is brought back with
+            the mean and variance of the patch it stands for, which the network was never asked for.
+        """
+        images, config = views["image"], encoder.config
+        prediction, target, _ = self._predict(encoder, params, state, views)
+        if self.normalize_target:
+            prediction = _denormalised(prediction, target)
+        rows = patches.patchify(images, config.patch_size)
+        std, mean = (
+            jnp.tile(jnp.broadcast_to(jnp.array(value), images.shape[-1:]), config.patch_size**2)
+            for value in (config.std, config.mean)
+        )
+        predicted = jnp.clip(prediction * std[None, None] + mean[None, None], 0, 1)
+        grid = (images.shape[1] // config.patch_size, images.shape[2] // config.patch_size)
+
+        def pasted(values: Array) -> Array:
+            whole = jax.vmap(lambda row, at, value: row.at[at].set(value))
+            rows_pasted = whole(rows, views["masked"], values)
+            return patches.unpatchify(rows_pasted, config.patch_size, grid=grid)
+
+        return [
+            ("view", images),
+            ("what the encoder sees", pasted(jnp.full_like(predicted, 0.5))),
+            ("reconstruction", pasted(predicted)),
+        ]
+
+    def _decoder(self, config: models.ViTConfig, channels: int) -> nn.Module:
+        return decoders.MAEDecoder(
+            patch_values=config.patch_size**2 * channels,
+            width=self.decoder_width,
+            depth=self.decoder_depth,
+            num_heads=self.decoder_heads,
+            scan_layers=config.scan_layers,
+            remat=config.remat,
+            dtype=config.dtype,
+        )
+
+    def _predict(
+        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
+    ) -> tuple[Array, Array, PyTree]:
+        """Predicted and true values of the masked patches [B, N - K, P], and the encoder's state.
+
+        The true values are standardised as the encoder's input is, and not yet normalised.
+        """
+        config, images = encoder.config, views["image"]
+        features, encoder_state = functional.apply(
+            encoder, params["encoder"], state["encoder"], images, keep=views["keep"]
+        )
+        args, kwargs = _decoder_inputs(config, features, views)
+        decoder = self._decoder(config, images.shape[-1])
+        prediction = decoder.apply({"params": params["decoder"]}, *args, **kwargs)
+        standardised = layers.standardise(images, config.mean, config.std)
+        target = patches.patchify(standardised, config.patch_size)
+        return prediction, patches.gather_rows(target, views["masked"]), encoder_state
+
+
+def _decoder_inputs(
+    config: models.ViTConfig, features: Features, views: Views
+) -> tuple[tuple, dict]:
+    height, width = views["image"].shape[1:3]
+    return (
+        (features.tokens, views["keep"], views["masked"]),
+        {
+            "grid": (height // config.patch_size, width // config.patch_size),
+            "class_token": features.pooled if config.pool == "class" else None,
+        },
+    )
+
+
+def _denormalised(prediction: Array, target: Array, *, epsilon: float = 1e-6) -> Array:
+    """The inverse of ``losses.normalize_patches`` with the statistics of ``target``."""
+    variance = jnp.var(target, axis=-1, keepdims=True, ddof=1)
+    return prediction * jnp.sqrt(variance + epsilon) + jnp.mean(target, axis=-1, keepdims=True)

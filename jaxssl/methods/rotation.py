@@ -35,7 +35,8 @@ class Rotation:
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
-        head = heads.MLP((4,), dtype=encoder.config.dtype, axis_name=axis_name)
+        del axis_name  # the head has no batch norm
+        head = _head(encoder)
 
         def view(key: Array, example: Example) -> Views:
             augment_key, rotation_key = jax.random.split(key)
@@ -67,3 +68,35 @@ class Rotation:
             advance=lambda params, state, step: state,
             encoder=lambda params, state: functional.variables(params["encoder"], state["encoder"]),
         )
+
+    def pictures(
+        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
+    ) -> list[tuple[str, Array]]:
+        """The turned images, and the same turned back by the predicted turn: upright if right.
+
+        Args:
+            encoder: the linen module, built without an axis name.
+            params: from a checkpoint.
+            state: from a checkpoint.
+            views: of a batch.
+
+        Returns:
+            Titles and images float32 [B, H, W, C] in [0, 1].
+        """
+        images, labels = views["image"], views["label"]
+        variables = functional.variables(params["encoder"], state["encoder"])
+        features = encoder.apply(variables, images, train=False)
+        logits = _head(encoder).apply({"params": params["head"]}, features.pooled)
+        predicted = logits.argmax(-1)
+        right = int((predicted == labels).sum())
+        return [
+            ("turned view", images),
+            (
+                f"turned back as predicted ({right} of {len(images)} right)",
+                jax.vmap(rotation.rotate90)(images, -predicted),
+            ),
+        ]
+
+
+def _head(encoder: nn.Module) -> nn.Module:
+    return heads.MLP((rotation.NUM_ROTATIONS,), dtype=encoder.config.dtype)

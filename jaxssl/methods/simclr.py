@@ -42,12 +42,7 @@ class SimCLR:
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
-        projector = heads.MLP(
-            (self.projector_width, self.projector_dim),
-            batch_norm_last=True,
-            dtype=encoder.config.dtype,
-            axis_name=axis_name,
-        )
+        projector = self._projector(encoder, axis_name)
 
         def view(key: Array, example: Example) -> Views:
             key_a, key_b = jax.random.split(key)
@@ -91,4 +86,42 @@ class SimCLR:
             loss=loss,
             advance=lambda params, state, step: state,
             encoder=lambda params, state: functional.variables(params["encoder"], state["encoder"]),
+        )
+
+    def pictures(
+        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
+    ) -> list[tuple[str, Array]]:
+        """Both views, and which of the second views the network takes for the first one's twin.
+
+        Args:
+            encoder: the linen module, built without an axis name.
+            params: from a checkpoint.
+            state: from a checkpoint.
+            views: of a batch.
+
+        Returns:
+            Titles and images float32 [B, H, W, C] in [0, 1].
+        """
+        view_a, view_b = views["a"], views["b"]
+        variables = functional.variables(params["encoder"], state["encoder"])
+        features = encoder.apply(variables, jnp.concatenate([view_a, view_b]), train=False)
+        projections = self._projector(encoder, None).apply(
+            functional.variables(params["projector"], state["projector"]), features.pooled
+        )
+        projections /= jnp.linalg.norm(projections, axis=-1, keepdims=True)
+        projected_a, projected_b = jnp.split(projections, 2)
+        chosen = (projected_a @ projected_b.T).argmax(-1)
+        right = int((chosen == jnp.arange(len(chosen))).sum())
+        return [
+            ("view a", view_a),
+            ("view b", view_b),
+            (f"the b most like a ({right} of {len(chosen)} right)", view_b[chosen]),
+        ]
+
+    def _projector(self, encoder: nn.Module, axis_name: str | None) -> nn.Module:
+        return heads.MLP(
+            (self.projector_width, self.projector_dim),
+            batch_norm_last=True,
+            dtype=encoder.config.dtype,
+            axis_name=axis_name,
         )

@@ -1,0 +1,232 @@
+"""Pictures of a run, and one page that shows them: RUN/report/."""
+
+import html
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxssl import checkpoints, data, methods, recipe
+from jaxssl.evaluation import evaluate, features, knn, plots
+from jaxssl.training import metrics, optimizers
+from jaxssl.training import step as training_step
+from jaxssl.types import Array, Views
+
+NUM_EXAMPLES = 6
+NUM_QUERIES = 8
+NUM_NEIGHBOURS = 7
+# What a picture needs; whole splits are for the evaluators.
+NUM_TRAIN = 5000
+NUM_TEST = 2000
+_BATCH = 500
+
+
+class Picture(NamedTuple):
+    """One picture of the page: its file (None: not drawn), and a sentence about it."""
+
+    title: str
+    sentence: str
+    path: Path | None
+
+
+def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
+    """Draws a run into ``RUN/report/``: PNG files and ``index.html``, which shows them.
+
+    The views, the training curve, nearest neighbours, the features in two dimensions, and the
+    accuracies of ``RUN/evaluation/``; what is missing is left out, and said on stderr and the page.
+
+    Args:
+        run: run directory with a checkpoint.
+        data_path: where the data set is, if not where pretraining found it.
+
+    Returns:
+        The files that were written, the page last.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        ValueError: no complete checkpoint (CheckpointError), or a data set that cannot be read.
+    """
+    run = Path(run)
+    encoder = checkpoints.restore_encoder(run)
+    config = recipe.from_json(encoder.meta["config"], methods.all_configs())
+    train, test = evaluate.open_splits(encoder.meta, data_path)
+    out = run / "report"
+    out.mkdir(exist_ok=True)
+
+    curve = draw_curve(run, out)
+    accuracies = draw_accuracies(run, out, num_classes=test.num_classes)
+    train_part, test_part = _spread(train, NUM_TRAIN), _spread(test, NUM_TEST)
+    examples = test_part.images[_first_of_each_class(test_part)[:NUM_EXAMPLES]]
+    views = draw_views(run, config, encoder.meta, examples, out)
+    pictures = [views, curve, *draw_features(encoder, train_part, test_part, out), accuracies]
+    for picture in pictures:
+        if picture.path is None:
+            print(f"{picture.title} left out: {picture.sentence}", file=sys.stderr)
+    page = out / "index.html"
+    name = f"{type(config.method).__name__} on {train.name}, step {encoder.meta['step']}"
+    recipe.write(page, _page(name, pictures))
+    return [picture.path for picture in pictures if picture.path is not None] + [page]
+
+
+def draw_curve(run: Path, out: Path) -> Picture:
+    """The training curve of ``RUN/metrics.jsonl``."""
+    title = "Training curve"
+    path = run / metrics.FILE
+    rows = metrics.read(path) if path.exists() else []
+    if not rows:
+        return Picture(title, f"no rows in {path} yet; jaxssl pretrain writes them.", None)
+    plots.training_curve(rows, out / "curve.png")
+    sentence = "Means over the steps since the row before, as logged while training."
+    return Picture(title, sentence, out / "curve.png")
+
+
+def draw_accuracies(run: Path, out: Path, *, num_classes: int | None) -> Picture:
+    """The accuracies of ``RUN/evaluation/``."""
+    title = "Accuracies"
+    records = [json.loads(path.read_text()) for path in sorted(run.glob("evaluation/*.json"))]
+    if not records:
+        commands = f"jaxssl linear-eval {run} and jaxssl knn-eval {run}"
+        return Picture(title, f"not evaluated yet; {commands} measure them.", None)
+    chance = 1 / num_classes if num_classes else None
+    plots.accuracy_bars(records, out / "accuracy.png", chance=chance)
+    sentence = (
+        "Test accuracies of frozen features: of this run, and of the same network with random "
+        "weights, the pixels and their principal components where they were evaluated "
+        "(--encoder random, pixels, pca)."
+    )
+    if not _comparable(records):
+        sentence += " Not all of them were measured under the same protocol: compare with care."
+    return Picture(title, sentence, out / "accuracy.png")
+
+
+def draw_views(
+    run: Path, config: recipe.Recipe, meta: dict, images: np.ndarray, out: Path
+) -> Picture:
+    """What the method made of a few images [B, H, W, C] uint8, and the network of that."""
+    module = config.encoder.build()
+    method = config.method.build(module, axis_name=None)
+    batch = {"image": images}
+    optimizer = optimizers.build(config.optimizer, **meta["plan"])
+    like = jax.eval_shape(
+        lambda: training_step.init_state(method, optimizer, batch, seed=config.training.seed)
+    )
+    state = checkpoints.restore_state(run, like, meta["step"])
+    keys = jax.random.split(jax.random.key(0), len(images))
+    views = jax.jit(lambda batch, keys: training_step.make_views(method, batch, keys))(batch, keys)
+    if hasattr(config.method, "pictures"):
+        columns = config.method.pictures(module, state.params, state.state, views)
+    else:
+        columns = image_leaves(views)
+    plots.image_grid(
+        [("test image", images), *((title, np.asarray(made)) for title, made in columns)],
+        out / "views.png",
+        title=f"{type(config.method).__name__}, step {meta['step']}",
+    )
+    sentence = "Test images, what the method makes of them, and what the network makes of that."
+    return Picture("The task", sentence, out / "views.png")
+
+
+def draw_features(
+    encoder: checkpoints.RestoredEncoder,
+    train: data.ArraySource,
+    test: data.ArraySource,
+    out: Path,
+) -> list[Picture]:
+    """Nearest neighbours of a few test images, and all test images in two dimensions."""
+    bank, queries = (
+        features.extract(encoder, data.batches(part, _BATCH), batch_size=_BATCH).pooled
+        for part in (train, test)
+    )
+    chosen = _first_of_each_class(test)[:NUM_QUERIES]
+    count = min(NUM_NEIGHBOURS, len(train))
+    _, rows = knn.nearest(bank, np.arange(len(train)), queries[chosen], count=count)
+    plots.neighbours(
+        test.images[chosen],
+        train.images[rows],
+        (test.labels[chosen], train.labels[rows]) if test.labelled and train.labelled else None,
+        out / "neighbours.png",
+        class_names=test.class_names,
+    )
+    plots.embedding(queries, test.labels, test.class_names, out / "embedding.png")
+    return [
+        Picture(
+            "Nearest neighbours",
+            f"Test images (left) and the nearest of {len(train):,} training images by cosine "
+            f"similarity of the trained features; pretraining saw no label.",
+            out / "neighbours.png",
+        ),
+        Picture(
+            "Features",
+            "First two principal components of the trained features of test images; colours and "
+            "markers are classes.",
+            out / "embedding.png",
+        ),
+    ]
+
+
+def image_leaves(views: Views) -> list[tuple[str, Array]]:
+    """Every leaf of a batch of views that looks like images [B, H, W, C], with its path as title.
+
+    A leaf [B, V, H, W, C] gives V of them.
+    """
+    found = []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(views):
+        title = "view " + jax.tree_util.keystr(path, simple=True, separator=" ")
+        if leaf.ndim == 4 and leaf.shape[-1] in (1, 3):
+            found.append((title, leaf))
+        elif leaf.ndim == 5 and leaf.shape[-1] in (1, 3):
+            found += [(f"{title} {index}", leaf[:, index]) for index in range(leaf.shape[1])]
+    return found
+
+
+def _spread(source: data.Source, count: int) -> data.ArraySource:
+    """At most ``count`` images, evenly spaced over a split that may be sorted, in memory."""
+    rows = np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)
+    records = [source[row] for row in rows.tolist()]
+    return data.from_arrays(
+        np.stack([record["image"] for record in records]),
+        np.array([record["label"] for record in records]) if source.labelled else None,
+        class_names=source.class_names,
+        name=source.name,
+    )
+
+
+def _first_of_each_class(source: data.ArraySource) -> np.ndarray:
+    """All row numbers, the first of every class in front: a choice that nobody made."""
+    everything = np.arange(len(source))
+    if source.labels is None:
+        return everything
+    _, first = np.unique(source.labels, return_index=True)
+    return np.concatenate([first, np.setdiff1d(everything, first)])
+
+
+def _comparable(records: Sequence[dict]) -> bool:
+    """Whether records of the same evaluator and layer agree in their whole protocol."""
+    stamps = {
+        (record["protocol"]["evaluator"], record["protocol"]["layer"]): set() for record in records
+    }
+    for record in records:
+        stamps[record["protocol"]["evaluator"], record["protocol"]["layer"]].add(record["stamp"])
+    return all(len(group) == 1 for group in stamps.values())
+
+
+def _page(name: str, pictures: Sequence[Picture]) -> str:
+    parts = []
+    for picture in pictures:
+        title, sentence = html.escape(picture.title), html.escape(picture.sentence)
+        parts.append(f"<h2>{title}</h2>\n<p>{sentence}</p>")
+        if picture.path is not None:
+            parts.append(f'<img src="{picture.path.name}" alt="{title}">')
+    style = "body{font-family:sans-serif;max-width:62em;margin:2em auto;padding:0 1em}"
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"<title>{html.escape(name)}</title>\n<style>{style} img{{max-width:100%}}</style>\n"
+        f"</head>\n<body>\n<h1>{html.escape(name)}</h1>\n"
+        + "\n".join(parts)
+        + "\n</body>\n</html>\n"
+    )
