@@ -1,0 +1,309 @@
+"""What is saved comes back on any number of devices, or one sentence says what is wrong with it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from jaxssl import checkpoints, models, parallel
+from jaxssl.checkpoints import CheckpointError, Checkpoints
+from jaxssl.types import TrainState
+
+VIT = models.ViTConfig(width=8, depth=1, num_heads=2, patch_size=4, pool="mean")
+CHANNELS = tiny.images().shape[-1]
+
+
+def meta_of(config):
+    name, fields = models.encoder_fields(config)
+    return {
+        "encoder": {"name": name, "fields": fields},
+        "image_size": tiny.SIZE,
+        "channels": CHANNELS,
+        "config": {"anything": [1, 2.5, None, "text"]},
+    }
+
+
+def variables_of(config, seed=0):
+    """Random variables; unlike a fresh initialisation no leaf is all 0 or all 1."""
+    form = jax.eval_shape(
+        lambda: config.build().init(jax.random.key(0), tiny.images(2), train=False)
+    )
+    generator = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(generator.uniform(0.05, 0.1, leaf.shape), leaf.dtype), dict(form)
+    )
+
+
+def state_at(step, variables):
+    """A state with every kind of container that optimizers and methods use."""
+    return TrainState(
+        step=jnp.int32(step),
+        params={"encoder": variables["params"], "head": {"bias": jnp.arange(3.0) + step}},
+        state={"queue": jnp.arange(6, dtype=jnp.bfloat16).reshape(2, 3)},
+        opt_state=((jnp.int32(step), {"mu": jnp.full((4,), 0.1)}), ()),
+    )
+
+
+def form_of(state):
+    return jax.eval_shape(lambda: state)
+
+
+def save(directory, steps=(1,), *, losses=None, devices=None):
+    variables = variables_of(VIT)
+    with Checkpoints(directory) as saved:
+        for index, step in enumerate(steps):
+            saved.save(
+                parallel.replicate(state_at(step, variables), devices),
+                variables,
+                meta_of(VIT),
+                loss=losses[index] if losses else 1.0 / step,
+            )
+
+
+def steps_in(directory):
+    return sorted(int(path.name) for path in (directory / "checkpoints").iterdir())
+
+
+def assert_same(got, expected):
+    assert jax.tree.structure(got) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected)):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def saved_run(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("run")
+    save(directory, (3, 7))
+    return directory
+
+
+@pytest.mark.parametrize(("saved_on", "restored_on"), [(1, 1), (1, 8), (8, 8), (8, 2)])
+def test_state_comes_back_on_any_number_of_devices(tmp_path, saved_on, restored_on):
+    save(tmp_path, devices=jax.devices()[:saved_on])
+    expected = state_at(1, variables_of(VIT))
+    sharding = parallel.replicated(jax.devices()[:restored_on])
+    with Checkpoints(tmp_path) as saved:
+        got = saved.restore_state(1, form_of(expected), sharding)
+    assert_same(got, expected)
+    for leaf in jax.tree.leaves(got):
+        assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
+
+
+def test_state_comes_back_without_opening_the_run(saved_run):
+    expected = state_at(7, variables_of(VIT))
+    assert_same(checkpoints.restore_state(saved_run, form_of(expected)), expected)
+    before = state_at(3, variables_of(VIT))
+    assert_same(checkpoints.restore_state(saved_run, form_of(before), 3), before)
+
+
+def test_encoder_and_meta_come_back(saved_run):
+    restored = checkpoints.restore_encoder(saved_run)
+    assert restored.meta == {**meta_of(VIT), "step": 7} | {
+        "encoder": {
+            "name": "ViT",
+            "fields": meta_of(VIT)["encoder"]["fields"] | {"mean": [0.0], "std": [1.0]},
+        }
+    }
+    assert restored.module == VIT.build()
+    assert_same(restored.variables, variables_of(VIT))
+    with Checkpoints(saved_run) as saved:
+        assert saved.meta(3)["step"] == 3
+
+
+def test_encoder_of_a_step_or_of_the_newest_and_from_the_inner_directory(saved_run):
+    assert checkpoints.restore_encoder(saved_run).meta["step"] == 7
+    assert checkpoints.restore_encoder(saved_run, 3).meta["step"] == 3
+    assert checkpoints.restore_encoder(saved_run / "checkpoints").meta["step"] == 7
+
+
+def test_relative_directory(saved_run, monkeypatch):
+    monkeypatch.chdir(saved_run.parent)
+    assert checkpoints.restore_encoder(saved_run.name).meta["step"] == 7
+
+
+def test_calling_a_restored_encoder_is_eval_mode(tmp_path):
+    config = tiny.ENCODERS["ResNet"]
+    variables = variables_of(config)
+    with Checkpoints(tmp_path) as saved:
+        saved.save(state_at(1, variables), variables, meta_of(config), loss=1.0)
+    images = tiny.images(4)
+    restored = checkpoints.restore_encoder(tmp_path)
+    got = jax.jit(lambda images: restored(images))(images)
+
+    @jax.jit
+    def features(variables, images):
+        return config.build().apply(variables, images, train=False)
+
+    for a, b in zip(
+        jax.tree.leaves(got), jax.tree.leaves(features(variables, images)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+    # Batch statistics of the images would make a row depend on the others.
+    np.testing.assert_allclose(features(variables, images[:2]).pooled, got.pooled[:2], rtol=1e-5)
+
+
+def test_a_step_without_manifest_is_ignored_and_saved_over(tmp_path):
+    save(tmp_path, (2, 4))
+    (tmp_path / "checkpoints" / "4" / checkpoints.MANIFEST).unlink()
+    assert checkpoints.restore_encoder(tmp_path).meta["step"] == 2
+    with pytest.raises(CheckpointError, match="step must be one of 2; got 4"):
+        checkpoints.restore_encoder(tmp_path, 4)
+    with Checkpoints(tmp_path) as saved:
+        assert saved.latest_step() == 2
+    save(tmp_path, (3, 4))  # 3 lies before the step that was left behind
+    assert checkpoints.restore_encoder(tmp_path).meta["step"] == 4
+    assert steps_in(tmp_path) == [3, 4]
+
+
+def test_an_earlier_step_is_refused(tmp_path):
+    save(tmp_path, (4,))
+    with pytest.raises(
+        CheckpointError, match="step must be later than the newest one saved, 4; go"
+    ):
+        save(tmp_path, (4,))
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_newest_two_and_the_best_are_kept(tmp_path, resumed):
+    losses = [0.9, 0.1, 0.5, 0.6, 0.7]
+    if resumed:
+        for step, loss in enumerate(losses, 1):
+            save(tmp_path, (step,), losses=[loss])
+    else:
+        save(tmp_path, range(1, 6), losses=losses)
+    assert steps_in(tmp_path) == [2, 4, 5]
+
+
+DAMAGES = {
+    "flipped": lambda path: path.write_bytes(flipped(path.read_bytes())),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "missing": Path.unlink,
+}
+
+
+def flipped(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def resume(directory):
+    with Checkpoints(directory) as saved:
+        saved.restore_state(7, form_of(state_at(7, variables_of(VIT))), parallel.replicated())
+
+
+def read_meta(directory):
+    with Checkpoints(directory) as saved:
+        saved.meta(7)
+
+
+# Who reads the files of each item; those of no item are looked at by everybody.
+READERS = {
+    "encoder": [checkpoints.restore_encoder],
+    "meta": [checkpoints.restore_encoder, read_meta],
+    "metrics": [resume],
+    "state": [resume],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_every_damaged_file_is_named(saved_run, tmp_path, damage):
+    names = [
+        path.relative_to(saved_run)
+        for path in sorted((saved_run / "checkpoints" / "7").rglob("*"))
+        if path.is_file() and path.name != checkpoints.MANIFEST
+    ]
+    assert {name.parts[2] for name in names} >= {"state", "encoder", "meta", "metrics"}
+    shutil.copytree(saved_run, tmp_path / "run")
+    for name in names:
+        path = tmp_path / "run" / name
+        content = path.read_bytes()
+        if not content and damage != "missing":
+            continue
+        DAMAGES[damage](path)
+        state = "is missing" if damage == "missing" else "is damaged: its sha256 is not"
+        for read in READERS.get(name.parts[2], [checkpoints.restore_encoder, resume]):
+            with pytest.raises(CheckpointError, match=f"{re.escape(str(path))} {state}"):
+                read(tmp_path / "run")
+        path.write_bytes(content)
+    resume(tmp_path / "run")
+    checkpoints.restore_encoder(tmp_path / "run")
+
+
+def test_a_damaged_manifest_is_named(saved_run, tmp_path):
+    shutil.copytree(saved_run, tmp_path / "run")
+    manifest = tmp_path / "run" / "checkpoints" / "7" / checkpoints.MANIFEST
+    manifest.write_bytes(manifest.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=r"manifest.json is damaged: .* Delete .*/7 to fall"):
+        checkpoints.restore_encoder(tmp_path / "run")
+
+
+def test_deleting_a_damaged_step_falls_back(saved_run, tmp_path):
+    shutil.copytree(saved_run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "7")
+    assert checkpoints.restore_encoder(tmp_path / "run").meta["step"] == 3
+
+
+def test_a_step_that_is_not_there_is_answered_with_those_that_are(saved_run):
+    with pytest.raises(CheckpointError, match="restore_encoder: step must be one of 3, 7; got 5"):
+        checkpoints.restore_encoder(saved_run, 5)
+
+
+@pytest.mark.parametrize("name", ["empty", "missing"])
+def test_a_directory_without_checkpoints(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        CheckpointError, match=rf"complete checkpoint; got none in .*{name}\. Is it"
+    ):
+        checkpoints.restore_encoder(tmp_path / name)
+    assert not (tmp_path / "missing").exists()
+
+
+def test_an_encoder_of_another_shape_names_five_leaves(tmp_path):
+    meta = meta_of(VIT)
+    meta["encoder"]["fields"]["width"] = 16
+    variables = variables_of(VIT)
+    with Checkpoints(tmp_path) as saved:
+        saved.save(state_at(1, variables), variables, meta, loss=1.0)
+    with pytest.raises(CheckpointError, match="leaves must be those of the model") as caught:
+        checkpoints.restore_encoder(tmp_path)
+    assert re.search(r"float32\[8,\d+\], expected float32\[16,\d+\]", str(caught.value))
+    assert len(re.findall("checkpoint has", str(caught.value))) == 5
+    assert re.search(r" and \d+ more\.$", str(caught.value))
+
+
+def test_a_state_with_other_leaves_names_them(saved_run):
+    state = state_at(7, variables_of(VIT))
+    other = TrainState(state.step, state.params, {"centre": jnp.zeros(2)}, state.opt_state)
+    text = (
+        r"state/centre: checkpoint has nothing, expected float32\[2\]; "
+        r"state/queue: checkpoint has bfloat16\[2,3\], expected nothing\."
+    )
+    with (
+        pytest.raises(CheckpointError, match=text),
+        Checkpoints(saved_run) as saved,
+    ):
+        saved.restore_state(7, form_of(other), parallel.replicated())
+
+
+def test_restoring_an_encoder_imports_no_training_code(saved_run):
+    program = (
+        "import sys, jaxssl; jaxssl.restore_encoder(sys.argv[1]); "
+        "print([name for name in ('jaxssl.training', 'jaxssl.methods', 'jaxssl.losses', "
+        "'jaxssl.data', 'optax', 'grain', 'tensorflow_datasets', 'tyro') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, str(saved_run)],
+        env=os.environ | {"JAX_NUMPY_DTYPE_PROMOTION": "strict"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("[]\n", "", 0)
