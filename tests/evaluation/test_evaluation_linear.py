@@ -32,6 +32,19 @@ def test_accuracy_is_that_of_scikit_learn_at_the_same_penalty(digits, probed):
     np.testing.assert_array_equal(probed.predictions, peer.predict(standardised))
 
 
+def test_held_out_accuracies_are_those_of_scikit_learn(digits, probed):
+    train, train_labels, _, _ = digits
+    held_out = linear._hold_out(train_labels, SHORT.holdout, seed=0)
+    mean, deviation = train[~held_out].mean(axis=0), train[~held_out].std(axis=0)
+    standardised = (train - mean) / np.where(deviation == 0, np.inf, deviation)
+    for candidate in probed.candidates:
+        peer = sklearn.linear_model.LogisticRegression(
+            C=1 / (np.sum(~held_out) * candidate.l2), tol=1e-6, max_iter=20000
+        ).fit(standardised[~held_out], train_labels[~held_out])
+        expected = peer.score(standardised[held_out], train_labels[held_out])
+        assert candidate.holdout_accuracy == pytest.approx(expected, abs=1e-4)
+
+
 def test_the_strongest_of_the_best_candidates_is_chosen(probed):
     accuracies = [candidate.holdout_accuracy for candidate in probed.candidates]
     strengths = [candidate.l2 for candidate in probed.candidates]
