@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 RIGHT, WRONG, GREY = "#009E73", "#D55E00", "#B0B0B0"
+CLASS_COLOURS = (*COLOURS, "#882255", "#999933", "#6B4423")
 MARKERS = "osD^vP*X<>"
 ENCODERS = ("trained", "random", "pca", "pixels")
 _DPI = 100
@@ -48,8 +49,13 @@ def training_curve(rows: Sequence[Mapping[str, float]], path: str | os.PathLike)
         axis.grid(alpha=0.3)
         if name not in ("loss", "learning_rate"):
             axis.annotate(
-                f"{values[-1]:.3g}", (steps[-1], values[-1]), (0, 5), textcoords="offset points"
+                f"{values[-1]:.3g}",
+                (steps[-1], values[-1]),
+                (0, 6),
+                textcoords="offset points",
+                ha="right",
             )
+            axis.margins(y=0.15)
     axes[-1].set_ylim(bottom=0)
     axes[-1].ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     axes[-1].set_xlabel("step")
@@ -124,7 +130,7 @@ def image_grid(
     for column, (name, images) in enumerate(columns):
         for row, image in enumerate(images):
             _show(axes[row, column], image)
-        axes[0, column].set_title(textwrap.fill(name, int(13 * cell)), fontsize=9)
+        axes[0, column].set_title(textwrap.fill(name, int(15 * cell)), fontsize=9)
     figure.suptitle(title, fontsize=11)
     _save(figure, path)
 
@@ -150,7 +156,7 @@ def neighbours(
     """
     num_queries, num_found = found.shape[:2]
     cell = _cell(queries)
-    figure = _figure((num_found + 1) * (cell + 0.12) + 0.2, num_queries * (cell + 0.3) + 0.6)
+    figure = _figure((num_found + 1) * (cell + 0.05), num_queries * (cell + 0.2) + 0.5)
     axes = figure.subplots(
         num_queries, num_found + 1, squeeze=False, width_ratios=[1.25, *[1] * num_found]
     )
@@ -196,7 +202,7 @@ def embedding(
     shares = 100 * variances[:-3:-1] / max(variances.sum(), np.finfo(np.float64).tiny)
     figure = _figure(8.0, 6.0)
     axis = figure.subplots()
-    size = float(np.clip(6000 / len(points), 8, 40))
+    size = float(np.clip(12000 / len(points), 10, 40))
     labels = np.zeros(len(points), int) if labels is None else labels
     classes = np.unique(labels)
     rest = ~np.isin(labels, classes[:_MAX_CLASSES])
@@ -204,16 +210,21 @@ def embedding(
         name = f"{len(classes) - _MAX_CLASSES} other classes"
         axis.scatter(*points[rest].T, s=size / 2, color=GREY, alpha=0.5, label=name)
     for number, label in enumerate(classes[:_MAX_CLASSES]):
-        own = points[labels == label]
+        own, colour = points[labels == label], CLASS_COLOURS[number]
         axis.scatter(
             *own.T,
-            s=size,
-            color=COLOURS[number % len(COLOURS)],
+            s=size * (1.6 if MARKERS[number] in "P*X" else 1),
+            color=colour,
             marker=MARKERS[number],
             alpha=0.7,
             linewidths=0,
-            label=class_names[label] if class_names else f"{len(own)} images",
+            label=str(class_names[label]) if class_names else f"{len(own)} images",
         )
+        if class_names:
+            box = {"boxstyle": "round,pad=0.2", "fc": "white", "ec": colour, "alpha": 0.85}
+            axis.text(
+                *np.median(own, axis=0), class_names[label], fontsize=8, ha="center", bbox=box
+            )
     axis.set_xlabel(f"first principal component ({shares[0]:.0f} % of the variance)")
     axis.set_ylabel(f"second principal component ({shares[1]:.0f} %)")
     axis.set_title(f"Features of {len(points):,} test images")
@@ -263,8 +274,8 @@ def _save(figure: "Figure", path: str | os.PathLike) -> None:
 
 
 def _cell(images: np.ndarray) -> float:
-    """Side of one image in inches: at least 1, and its own size up to 2.3."""
-    return float(np.clip(images.shape[-3] / _DPI, 1.0, 2.3))
+    """Side of one image in inches: at least 1.2, and its own size up to 2.3."""
+    return float(np.clip(images.shape[-3] / _DPI, 1.2, 2.3))
 
 
 def _show(axis: "Axes", image: np.ndarray) -> None:

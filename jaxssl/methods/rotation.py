@@ -72,7 +72,7 @@ class Rotation:
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
     ) -> list[tuple[str, Array]]:
-        """The turned images, and the same turned back by the predicted turn: upright if right.
+        """The views before and after their turn, and turned back as predicted: as before if right.
 
         Args:
             encoder: the linen module, built without an axis name.
@@ -89,11 +89,13 @@ class Rotation:
         logits = _head(encoder).apply({"params": params["head"]}, features.pooled)
         predicted = logits.argmax(-1)
         right = int((predicted == labels).sum())
+        turn = jax.vmap(rotation.rotate90)
         return [
-            ("turned view", images),
+            ("view", turn(images, -labels)),
+            ("turned, as the encoder sees it", images),
             (
                 f"turned back as predicted ({right} of {len(images)} right)",
-                jax.vmap(rotation.rotate90)(images, -predicted),
+                turn(images, -predicted),
             ),
         ]
 

@@ -1,0 +1,168 @@
+"""Every picture is written, has something in it, and says what it should."""
+
+import builtins
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxssl.evaluation import plots
+
+RANDOM = np.random.default_rng(0)
+GREY = RANDOM.integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
+COLOUR = RANDOM.random((3, 8, 8, 3), dtype=np.float32)
+ROWS = [
+    {"step": s, "loss": 1 / s, "accuracy": s / 9, "learning_rate": 1e-3, "grad_norm": 7.0}
+    for s in (1, 2, 3)
+]
+
+
+def record(evaluator, encoder, results, *, layer="pooled"):
+    return {
+        "protocol": {"evaluator": evaluator, "layer": layer},
+        "subject": {"encoder": encoder, "step": 40},
+        "results": results,
+    }
+
+
+LINEAR = {"test_accuracy": 0.8, "half_width": 0.02}
+KNN = {"k=20": {"accuracy": 0.7, "half_width": 0.03}, "k=200": {"accuracy": 0.6, "half_width": 0.1}}
+
+
+def pixels(path):
+    """A PNG as an array, checked for size and for not being blank."""
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        values = np.asarray(image.convert("RGB"))
+    assert 150 < min(values.shape[:2]) and max(values.shape[:2]) < 2000
+    assert 0.005 < np.mean(values != 255) < 0.95
+    return values
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved."""
+    figures = []
+    save = plots._save
+    monkeypatch.setattr(plots, "_save", lambda f, path: (figures.append(f), save(f, path)))
+    return figures
+
+
+def texts(figure):
+    return " ".join(text.get_text() for text in figure.findobj(lambda o: hasattr(o, "get_text")))
+
+
+def test_training_curve_draws_loss_own_metrics_and_rate_only(tmp_path, drawn):
+    plots.training_curve(ROWS, tmp_path / "a.png")
+    pixels(tmp_path / "a.png")
+    axes = drawn[0].axes
+    assert [axis.get_ylabel() for axis in axes] == ["loss", "accuracy", "learning rate"]
+    np.testing.assert_allclose(axes[0].lines[0].get_ydata(), [1, 1 / 2, 1 / 3])
+    np.testing.assert_allclose(axes[0].lines[0].get_xdata(), [1, 2, 3])
+
+
+def test_training_curve_of_one_row_shows(tmp_path):
+    plots.training_curve(ROWS[:1], tmp_path / "a.png")
+    pixels(tmp_path / "a.png")
+
+
+def test_accuracy_bars_stand_at_their_values_with_intervals(tmp_path, drawn):
+    records = [
+        record("knn", "pixels", KNN),
+        record("knn", "trained", KNN),
+        record("linear", "trained", LINEAR),
+        record("linear", "random", {"test_accuracy": 0.5, "half_width": 0.02}, layer="stage 1"),
+    ]
+    plots.accuracy_bars(records, tmp_path / "a.png", chance=0.1)
+    pixels(tmp_path / "a.png")
+    (axis,) = drawn[0].axes
+    names = [label.get_text() for label in axis.get_xticklabels()]
+    assert names == ["trained\nstep 40", "random\nstage 1", "pixels"]
+    bars = {
+        container.get_label(): [round(bar.get_height(), 6) for bar in container]
+        for container in axis.containers
+        if hasattr(container, "patches") and container.patches
+    }
+    assert bars == {"linear": [80, 50], "kNN, k=20": [70, 70], "kNN, k=200": [60, 60]}
+    # Interval of the first bar, from its error bar's line.
+    segment = axis.containers[0][2][0].get_segments()[0]
+    np.testing.assert_allclose(segment[:, 1], [78, 82])
+    assert "chance" in texts(drawn[0])
+
+
+def test_image_grid_shows_each_image_in_its_place(tmp_path, drawn):
+    plots.image_grid([("one", GREY), ("two", COLOUR)], tmp_path / "a.png", title="above")
+    pixels(tmp_path / "a.png")
+    axes = np.array(drawn[0].axes).reshape(3, 2)
+    for row in range(3):
+        np.testing.assert_array_equal(axes[row, 0].images[0].get_array(), GREY[row, :, :, 0])
+        np.testing.assert_array_equal(axes[row, 1].images[0].get_array(), COLOUR[row])
+        # Floats span [0, 1] and bytes [0, 255], never the range an image happens to have.
+        assert axes[row, 0].images[0].get_clim() == (0, 255)
+    assert axes[0, 1].get_title() == "two"
+
+
+def test_neighbours_say_right_and_wrong_by_more_than_colour(tmp_path, drawn):
+    found = np.stack([COLOUR, COLOUR], axis=1)
+    labels = (np.array([0, 1, 0]), np.array([[0, 1], [1, 1], [1, 0]]))
+    plots.neighbours(COLOUR, found, labels, tmp_path / "a.png", class_names=("cat", "dog"))
+    pixels(tmp_path / "a.png")
+    axes = np.array(drawn[0].axes).reshape(3, 3)
+    titles = [[axis.get_title() for axis in row] for row in axes]
+    assert titles == [
+        ["cat", "✓ cat", "✗ dog"],
+        ["dog", "✓ dog", "✓ dog"],
+        ["cat", "✗ dog", "✓ cat"],
+    ]
+    assert axes[0, 1].spines["left"].get_linestyle() != axes[0, 2].spines["left"].get_linestyle()
+
+
+def test_neighbours_without_labels_have_no_verdict(tmp_path, drawn):
+    plots.neighbours(COLOUR, COLOUR[:, None], None, tmp_path / "a.png")
+    pixels(tmp_path / "a.png")
+    assert "✓" not in texts(drawn[0])
+    assert "✗" not in texts(drawn[0])
+
+
+def test_embedding_is_the_first_two_principal_components(tmp_path, drawn):
+    features = RANDOM.normal(size=(50, 6)).astype(np.float32) * [5, 3, 1, 1, 1, 1] + 100
+    plots.embedding(features, np.zeros(50, int), ("only",), tmp_path / "a.png")
+    pixels(tmp_path / "a.png")
+    points = np.asarray(drawn[0].axes[0].collections[0].get_offsets())
+    centred = features - features.mean(axis=0)
+    left, scales, _ = np.linalg.svd(centred.astype(np.float64), full_matrices=False)
+    for axis in range(2):
+        expected = left[:, axis] * scales[axis]
+        sign = np.sign(expected @ points[:, axis])
+        np.testing.assert_allclose(points[:, axis], sign * expected, atol=1e-4)
+    share = 100 * scales[0] ** 2 / (scales**2).sum()
+    assert f"{share:.0f} %" in drawn[0].axes[0].get_xlabel()
+
+
+@pytest.mark.parametrize("num_classes, legend", [(3, ["0", "1", "2"]), (12, ["2 other classes"])])
+def test_embedding_tells_at_most_ten_classes_apart(tmp_path, drawn, num_classes, legend):
+    labels = np.arange(60) % num_classes
+    names = tuple(map(str, range(num_classes)))
+    plots.embedding(RANDOM.normal(size=(60, 4)), labels, names, tmp_path / "a.png")
+    shown = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert set(legend) <= set(shown)
+    assert len(shown) == min(num_classes, 11)
+
+
+def test_embedding_without_labels(tmp_path, drawn):
+    plots.embedding(RANDOM.normal(size=(9, 4)), None, None, tmp_path / "a.png")
+    pixels(tmp_path / "a.png")
+    assert "9 images" in texts(drawn[0])
+
+
+def test_missing_matplotlib_is_one_line_that_names_the_extra(tmp_path, monkeypatch):
+    found = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return found(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r'^plots: .* pip install "jaxssl\[plot\]"\.$'):
+        plots.training_curve(ROWS, tmp_path / "a.png")
