@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Installs jaxssl, pretrains an encoder on real images, evaluates it against the same network with
+# random weights and against raw pixels, and draws what was learned. Run it again and it goes on
+# where it stopped.
+#
+#   bash launch/demo.sh [RUN_DIRECTORY]        under 6 minutes on 2 CPU cores after the install
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source launch/environment.sh plot
+
+if python -m jaxssl.data.fetch; then
+    data=fashion-mnist epochs=5
+else
+    data=digits epochs=100
+    echo "demo: Fashion-MNIST is not to be had; taking scikit-learn's handwritten digits"
+fi
+run=${1:-runs/demo-$data}
+
+jaxssl pretrain mae_fashion_mnist --out "$run" --data.path "$data" --training.epochs "$epochs"
+for encoder in trained random pixels; do
+    jaxssl linear-eval "$run" --encoder "$encoder"
+    jaxssl knn-eval "$run" --encoder "$encoder"
+done
+jaxssl report "$run"

@@ -1,0 +1,28 @@
+# Sourced by the other scripts: a virtual environment in .venv with jaxssl and the extras named.
+# Built once; built again when setup.cfg or the extras change.
+#
+#   source launch/environment.sh EXTRA[,EXTRA]
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+extras=$1
+
+for candidate in "${PYTHON:-}" python3 python3.14 python3.13 python3.12 python3.11; do
+    if [ -n "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        python=$candidate
+        break
+    fi
+done
+if [ -z "${python:-}" ]; then
+    echo "launch: needs Python 3.11 or newer; found $(python3 --version 2>&1). Name one with PYTHON=..." >&2
+    exit 2
+fi
+
+wanted="$extras $(cksum < "$root/setup.cfg")"
+built="$root/.venv/jaxssl-installed"
+if [ "$(cat "$built" 2>/dev/null)" != "$wanted" ]; then
+    echo "launch: installing jaxssl into .venv (the first time takes a minute or two)"
+    "$python" -m venv "$root/.venv"
+    "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check -e "$root[$extras]"
+    echo "$wanted" > "$built"
+fi
+export PATH="$root/.venv/bin:$PATH"
