@@ -90,7 +90,7 @@ class Checkpoints:
         self._manager.close()
 
     def latest_step(self) -> int | None:
-        """The newest step with a manifest, or None."""
+        """The newest complete step, or None."""
         return max(_complete_steps(self._root), default=None)
 
     def save(self, state: TrainState, encoder: PyTree, meta: Mapping, *, loss: float) -> None:
@@ -150,6 +150,11 @@ class Checkpoints:
         return self._manager.restore(
             step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))
         ).state
+
+
+def complete_steps(directory: str | os.PathLike) -> list[int]:
+    """The steps of a run that can be restored, ascending; none where there is no run."""
+    return sorted(_complete_steps(_steps_directory(Path(directory), create=False)))
 
 
 def restore_encoder(directory: str | os.PathLike, step: int | None = None) -> RestoredEncoder:

@@ -109,7 +109,10 @@ class Prepare:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit status: 0, 1 (the run failed) or 2 (wrong input)."""
+    """Runs one command; returns its exit status.
+
+    0: done, or stopped by a signal and saved; 1: the run failed; 2: wrong input; 130: interrupted.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     commands = {
         "pretrain": pretrain,
@@ -135,6 +138,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(error, 1)
     except (ValueError, TypeError, OSError, ImportError) as error:
         return _failed(error, 2)
+    except KeyboardInterrupt:
+        print("jaxssl: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -1,13 +1,15 @@
 """From a recipe to a run directory: builds every part and hands them to the training loop."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+from jax.experimental import multihost_utils
 from rich.console import Console
 
 import jaxssl
-from jaxssl import data, models, parallel, recipe
+from jaxssl import checkpoints, data, models, parallel, recipe
 from jaxssl.training import loop, optimizers
 
 CONFIG_FILE = "config.json"
@@ -85,10 +87,16 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
 
 
 def _claim(out: Path, identity: dict) -> None:
-    """Writes config.json into a new run directory; refuses the directory of another run."""
+    """Writes config.json into a run directory that is new, of this run, or has saved nothing."""
     path = out / CONFIG_FILE
-    if path.exists():
-        found = json.loads(path.read_text())
+    found = _read_identity(path)
+    if found is None:
+        if out.exists() and (not out.is_dir() or any(_foreign(out))):
+            raise ValueError(
+                f"--out {out}: must be new, empty or a run directory; got files without the "
+                f"{CONFIG_FILE} of a run. Choose another --out."
+            )
+    elif checkpoints.complete_steps(out):
         ours = json.loads(json.dumps(identity))
         differing = recipe.differing_fields(
             recipe.without_run(ours["config"]) | {"dataset": ours["dataset"]},
@@ -100,11 +108,23 @@ def _claim(out: Path, identity: dict) -> None:
                 f"one, which differs in (now, there): {', '.join(differing[:5])}. Choose another "
                 f"--out."
             )
-    elif out.is_dir() and any(out.iterdir()):
-        raise ValueError(
-            f"--out {out}: must be new, empty or a run directory; got files without a "
-            f"{CONFIG_FILE}. Choose another --out."
-        )
+    if jax.process_count() > 1:  # what the first one writes, the others must not find
+        multihost_utils.sync_global_devices("jaxssl: run directory checked")
     if jax.process_index() == 0:
         out.mkdir(parents=True, exist_ok=True)
         recipe.write(path, json.dumps(identity, indent=1) + "\n")
+
+
+def _read_identity(path: Path) -> dict | None:
+    """What a run directory's config.json says; None where it is no such file."""
+    try:
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    is_of_a_run = isinstance(found, dict) and found.keys() == {"config", "dataset"}
+    return found if is_of_a_run else None
+
+
+def _foreign(out: Path) -> Iterator[Path]:
+    """What lies in a directory, without the file that ``recipe.write`` leaves when it is killed."""
+    return (path for path in out.iterdir() if path.name != f"{CONFIG_FILE}.tmp")

@@ -1,10 +1,15 @@
 """A recipe: everything that defines a run, in one frozen dataclass that a config file returns."""
 
+import contextlib
 import dataclasses
 import difflib
+import importlib.machinery
 import importlib.util
 import os
-from collections.abc import Mapping
+import sys
+import traceback
+import types
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -50,7 +55,7 @@ def load(name: str) -> Recipe:
 
     Raises:
         FileNotFoundError: no such file and no such name (names the nearest).
-        ValueError: a file without ``get_config()``, or one that returns something else.
+        ValueError: a file without ``get_config()``, or one that returns something else or raises.
     """
     shipped = {path.stem: path for path in shipped_directory().glob("[!_]*.py")}
     path = shipped.get(name, Path(name))
@@ -60,17 +65,45 @@ def load(name: str) -> Recipe:
             f"config: must be the path of a config file or one of {', '.join(sorted(shipped))}; "
             f"got {name!r}. Nearest: {near[0]}."
         )
-    spec = importlib.util.spec_from_file_location(f"jaxssl_config_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with _blaming(path):
+        module = _run(path)
     if not hasattr(module, "get_config"):
         raise ValueError(f"config {path}: must define get_config(); got a file without it.")
-    config = module.get_config()
+    with _blaming(path):
+        config = module.get_config()
     if not isinstance(config, Recipe):
         raise ValueError(
             f"config {path}: get_config() must return a jaxssl.Recipe; got {type(config).__name__}."
         )
     return config
+
+
+def _run(path: Path) -> types.ModuleType:
+    name = f"jaxssl_config_{path.stem}"
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    sys.modules[name] = module  # where the annotations of classes that it defines are looked up
+    loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def _blaming(path: Path) -> Iterator[None]:
+    """Turns whatever a config file raises into one ValueError that names the file and the line."""
+    try:
+        yield
+    except Exception as error:
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == str(path)
+        ]
+        if isinstance(error, SyntaxError):
+            lines.append(error.lineno)
+        place = f"{path}, line {lines[-1]}" if lines else f"{path}"
+        raise ValueError(
+            f"config {place}: must run as Python; got {type(error).__name__}: {error}"
+        ) from error
 
 
 def shipped_directory() -> Path:

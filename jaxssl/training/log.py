@@ -55,10 +55,10 @@ class Log:
         self._clock = time.monotonic()
         self._writers = []
         if jax.process_index() == 0:
-            self._writers.append(metrics.JsonLines(out / metrics.FILE, resume_step=first_step))
             if tensorboard:
                 directory = out / "tensorboard"
                 self._writers.append(metrics.TensorBoard(directory, resume_step=first_step))
+            self._writers.append(metrics.JsonLines(out / metrics.FILE, resume_step=first_step))
             self._progress = metrics.ProgressLine(
                 start_step=first_step, total_steps=last_step, console=console
             )
@@ -86,6 +86,7 @@ class Log:
         while self._in_flight:
             self._take()
         self._rows.clear()  # rows after a save start afresh, in a resumed run as in this one
+        self._clock = time.monotonic()
         for writer in self._writers:
             writer.sync()
         losses, self._losses = self._losses, []

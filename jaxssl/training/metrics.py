@@ -61,7 +61,7 @@ class TensorBoard:
             import tensorboardX
         except ImportError as error:
             raise ImportError(
-                "training.tensorboard: needs the extra; install it with: pip install "
+                "run.tensorboard: needs the extra; install it with: pip install "
                 '"jaxssl[tensorboard]".'
             ) from error
         self._writer = tensorboardX.SummaryWriter(str(directory), purge_step=resume_step + 1)

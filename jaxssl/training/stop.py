@@ -29,6 +29,6 @@ class Signals:
         return self._asked
 
     def _ask(self, number: int, frame) -> None:
-        if self._asked:  # asked twice: the user will not wait for a save
-            signal.signal(number, signal.default_int_handler)
+        if self._asked:
+            raise KeyboardInterrupt  # asked twice: the user will not wait for a save
         self._asked = True

@@ -1,0 +1,99 @@
+"""Shipped recipes shrunk to 8 x 8 images, as the words of a command line, and runs of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import tiny
+
+BATCH_SIZE = 8
+NUM_TRAIN, NUM_TEST = 32, 8  # 4 steps an epoch
+TIMES = ("images_per_second", "seconds_left")
+# What makes each recipe small; everything else stays as it is shipped.
+SHRUNK = {
+    "mae_fashion_mnist": (
+        "--encoder.width 16 --encoder.depth 1 --encoder.num-heads 2 --encoder.patch-size 2 "
+        "--method.decoder-width 16 --method.decoder-depth 1 --method.decoder-heads 2"
+    ),
+    "rotation_fashion_mnist": "--encoder.width-multiplier 0.0625",
+    "simclr_fashion_mnist": (
+        "--encoder.width-multiplier 0.0625 --method.projector-width 16 --method.projector-dim 8"
+    ),
+}
+
+
+def write_data(path):
+    """An .npz file of grey images in four classes; returns its path."""
+    images = tiny.images(NUM_TRAIN + NUM_TEST)[..., :1]
+    labels = np.arange(len(images)) % 4
+    np.savez(
+        path,
+        train_images=images[:NUM_TRAIN],
+        train_labels=labels[:NUM_TRAIN],
+        test_images=images[NUM_TRAIN:],
+        test_labels=labels[NUM_TRAIN:],
+    )
+    return path
+
+
+def words(recipe, data, out, *more):
+    """The command line of a shrunken run: ten steps, a row each, a checkpoint every three."""
+    return [
+        "pretrain", recipe, "--out", str(out), "--data.path", str(data), "--data.image-size", "8",
+        "--method.augment.size", "8", *SHRUNK[recipe].split(),
+        "--training.batch-size", str(BATCH_SIZE), "--training.epochs", "2.5",
+        "--optimizer.warmup-epochs", "0.5", "--run.log-every", "1", "--run.checkpoint-every", "3",
+        *map(str, more),
+    ]  # fmt: skip
+
+
+def environment(devices):
+    """The environment of a process with so many fake devices, its other settings those of here."""
+    flags = os.environ["XLA_FLAGS"].split()
+    kept = [flag for flag in flags if "host_platform_device_count" not in flag]
+    count = f"--xla_force_host_platform_device_count={devices}"
+    return os.environ | {"XLA_FLAGS": " ".join([count, *kept])}
+
+
+def start(argv, *, devices=8, stdout=subprocess.PIPE):
+    """Starts ``jaxssl ARGV`` as a user would."""
+    program = "import sys; from jaxssl import cli; sys.exit(cli.main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *argv],
+        env=environment(devices),
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    """Waits for a started run to succeed; returns what it printed."""
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, text
+    return text
+
+
+def kill_at(process, out, step):
+    """Kills a started run once the row of a step is in its metrics."""
+    path = out / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not path.exists() or f'"step": {step},' not in path.read_text():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def rows(out):
+    """The rows of a run's metrics, without the fields that hold times."""
+    lines = (out / "metrics.jsonl").read_text().splitlines()
+    return [
+        {name: value for name, value in json.loads(line).items() if name not in TIMES}
+        for line in lines
+    ]
