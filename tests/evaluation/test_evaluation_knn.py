@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import sklearn.datasets
+import sklearn.neighbors
+
+from jaxssl.evaluation import knn
+
+
+def loop_votes(train, labels, test, count, temperature, num_classes):
+    predictions = []
+    for row in test.astype(np.float64):
+        cosines = [
+            row @ other / (np.linalg.norm(row) * np.linalg.norm(other))
+            for other in train.astype(np.float64)
+        ]
+        votes = [0.0] * num_classes
+        for index in sorted(range(len(train)), key=lambda i: -cosines[i])[:count]:
+            votes[labels[index]] += np.exp(cosines[index] / temperature)
+        predictions.append(votes.index(max(votes)))
+    return predictions
+
+
+@pytest.mark.parametrize("temperature", [0.07, 1.0])
+def test_votes_are_those_of_the_formula(temperature):
+    generator = np.random.default_rng(0)
+    train, test = generator.normal(size=(40, 5)), generator.normal(size=(11, 5))
+    labels = generator.integers(0, 4, 40)
+    results = knn.evaluate(
+        train, labels, test, np.zeros(11, int), num_neighbors=(1, 7, 40), temperature=temperature
+    )
+    for result in results:
+        expected = loop_votes(train, labels, test, result.num_neighbors, temperature, 4)
+        np.testing.assert_array_equal(result.predictions, expected)
+        assert result.accuracy == pytest.approx(np.mean(np.array(expected) == 0))
+
+
+def test_accuracy_is_that_of_scikit_learn_over_several_blocks():
+    images, labels = sklearn.datasets.load_digits(return_X_y=True)
+    rows = images / np.linalg.norm(images, axis=1, keepdims=True)
+    peer = sklearn.neighbors.KNeighborsClassifier(
+        20,
+        algorithm="brute",
+        weights=lambda distance: np.exp((1 - distance**2 / 2) / 0.07),
+    ).fit(rows[:900], labels[:900])
+    (result,) = knn.evaluate(
+        images[:900], labels[:900], images[900:], labels[900:], num_neighbors=(20,)
+    )
+    assert len(images) - 900 > knn._BLOCK
+    assert result.accuracy == pytest.approx(peer.score(rows[900:], labels[900:]), abs=2e-3)
+    assert result.accuracy > 0.9
+    assert 0 < result.half_width < 0.03
+
+
+def test_scale_of_a_row_does_not_matter():
+    generator = np.random.default_rng(0)
+    train, test, labels = (
+        generator.normal(size=(30, 4)),
+        generator.normal(size=(9, 4)),
+        np.arange(30),
+    )
+    scales = np.exp(generator.normal(size=(30, 1)))
+    first, second = (
+        knn.evaluate(rows, labels, test, np.zeros(9, int), num_neighbors=(3,))[0].predictions
+        for rows in (train, scales * train)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_equal_rows_come_in_training_order_and_equal_votes_go_to_the_lowest_class():
+    train = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 0.0]])
+    query = np.array([[1.0, 0.0]])
+    _, rows = knn.nearest(train.astype(np.float32), np.arange(3), query.astype(np.float32), count=2)
+    assert rows.tolist() == [[1, 2]]
+    (result,) = knn.evaluate(train, [0, 2, 1], query, [1], num_neighbors=(2,))
+    assert result.predictions.tolist() == [1]
+
+
+def test_zero_rows_and_a_tiny_temperature_stay_finite():
+    train, labels = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), [0, 1, 2]
+    (result,) = knn.evaluate(train, labels, [[0.0, 3.0]], [2], num_neighbors=(3,), temperature=1e-4)
+    assert result.predictions.tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"num_neighbors": (2, 9)}, r"num_neighbors must lie in \[1, 3\].*got 9"),
+        ({"num_neighbors": (0,)}, r"num_neighbors must lie in \[1, 3\].*got 0"),
+        ({"num_neighbors": (1,), "temperature": 0.0}, r"temperature must be greater than 0; got 0"),
+    ],
+)
+def test_unusable_settings_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        knn.evaluate(np.eye(3), [0, 1, 2], np.eye(3), [0, 1, 2], **options)
