@@ -5,6 +5,7 @@ said by a marker, a line style or a sign too. matplotlib is imported when the fi
 drawn: it is an extra.
 """
 
+import itertools
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 RIGHT, WRONG, GREY = "#009E73", "#D55E00", "#B0B0B0"
 CLASS_COLOURS = (*COLOURS, "#882255", "#999933", "#6B4423")
 MARKERS = "osD^vP*X<>"
+HATCHES = ("", "//", "..", "xx")
 ENCODERS = ("trained", "random", "pca", "pixels")
 _DPI = 100
 # What a metrics row holds beside the values of the loss and the method's own metrics.
@@ -41,7 +43,7 @@ def training_curve(rows: Sequence[Mapping[str, float]], path: str | os.PathLike)
     figure = _figure(7.5, sum(heights) + 0.6)
     axes = figure.subplots(len(names), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     steps = [row["step"] for row in rows]
-    for axis, name, colour in zip(axes, names, COLOURS):
+    for axis, name, colour in zip(axes, names, itertools.cycle(COLOURS)):
         values = [row[name] for row in rows]
         # A marker only where rows are so few that a line would hide them.
         axis.plot(steps, values, color=colour, marker="o" if len(rows) < 30 else "", markersize=4)
@@ -80,7 +82,8 @@ def accuracy_bars(
     figure = _figure(max(5.0, 1.2 + 0.62 * len(groups) * len(kinds)), 4.4)
     axis = figure.subplots()
     width = 0.8 / len(kinds)
-    for number, (kind, colour, hatch) in enumerate(zip(kinds, COLOURS, ("", "//", "..", "xx"))):
+    looks = zip(itertools.cycle(COLOURS), itertools.cycle(HATCHES))
+    for number, (kind, (colour, hatch)) in enumerate(zip(kinds, looks)):
         present = [place for place, group in enumerate(groups) if (group, kind) in measured]
         values = np.array([measured[groups[place], kind] for place in present])  # [bars, 2]
         places = np.array(present) + (number - (len(kinds) - 1) / 2) * width
@@ -162,7 +165,8 @@ def neighbours(
     )
 
     def named(label: int) -> str:
-        return textwrap.shorten(class_names[label] if class_names else str(label), int(13 * cell))
+        name, room = str(class_names[label] if class_names else label), int(13 * cell)
+        return name if len(name) <= room else name[: room - 1] + "…"
 
     for row in range(num_queries):
         _show(axes[row, 0], queries[row])

@@ -90,6 +90,12 @@ def test_accuracy_bars_stand_at_their_values_with_intervals(tmp_path, drawn):
     assert "chance" in texts(drawn[0])
 
 
+def test_accuracy_bars_leave_out_no_number_of_neighbours(tmp_path, drawn):
+    counts = {f"k={k}": {"accuracy": k / 20, "half_width": 0.01} for k in range(1, 10)}
+    plots.accuracy_bars([record("knn", "trained", counts)], tmp_path / "a.png")
+    assert len(drawn[0].axes[0].patches) == 9
+
+
 def test_image_grid_shows_each_image_in_its_place(tmp_path, drawn):
     plots.image_grid([("one", GREY), ("two", COLOUR)], tmp_path / "a.png", title="above")
     pixels(tmp_path / "a.png")
@@ -115,6 +121,13 @@ def test_neighbours_say_right_and_wrong_by_more_than_colour(tmp_path, drawn):
         ["cat", "✗ dog", "✓ cat"],
     ]
     assert axes[0, 1].spines["left"].get_linestyle() != axes[0, 2].spines["left"].get_linestyle()
+
+
+def test_long_class_names_are_cut(tmp_path, drawn):
+    labels = (np.zeros(3, int), np.zeros((3, 1), int))
+    names = ("a_class_name_without_end",)
+    plots.neighbours(COLOUR, COLOUR[:, None], labels, tmp_path / "a.png", class_names=names)
+    assert drawn[0].axes[0].get_title() == "a_class_name_w…"
 
 
 def test_neighbours_without_labels_have_no_verdict(tmp_path, drawn):

@@ -1,0 +1,95 @@
+"""What the methods show in a report: true to the views, and to what the network says of them."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from jaxssl import losses, methods
+from jaxssl.methods import mae
+from jaxssl.pretext import rotation
+from jaxssl.training import step as training_step
+
+NUM_IMAGES = 4
+SHOWING = [case for case in tiny.CASES if hasattr(methods.all_configs()[case[0]], "pictures")]
+
+
+@functools.cache
+def shown(name, encoder, **changes):
+    """Views, and the pictures of an untrained network by title."""
+    config = dataclasses.replace(tiny.method(name), **changes)
+    module = dataclasses.replace(tiny.ENCODERS[encoder], mean=(0.4,), std=(0.3,)).build()
+    method = config.build(module, axis_name=None)
+    keys = jax.random.split(jax.random.key(1), NUM_IMAGES)
+    batch = {"image": tiny.images(NUM_IMAGES)}
+    views = jax.jit(lambda: training_step.make_views(method, batch, keys))()
+    params, state = jax.jit(method.init)(jax.random.key(0), views)
+    return views, config.pictures(module, params, state, views)
+
+
+@pytest.mark.parametrize("name, encoder", SHOWING)
+def test_pictures_are_titled_images(name, encoder):
+    _, pictures = shown(name, encoder)
+    titles = [title for title, _ in pictures]
+    assert len(set(titles)) == len(titles) >= 2
+    for _, images in pictures:
+        assert images.shape == (NUM_IMAGES, tiny.SIZE, tiny.SIZE, 3)
+        assert images.dtype == jnp.float32
+        assert 0 <= images.min() and images.max() <= 1
+
+
+@pytest.mark.parametrize("normalize_target", [True, False])
+def test_reconstruction_pastes_visible_patches_exactly(normalize_target):
+    views, pictures = shown("MAE", "ViT", normalize_target=normalize_target)
+    (_, original), (_, seen), (_, reconstruction) = pictures
+    np.testing.assert_array_equal(original, views["image"])
+    size = tiny.ENCODERS["ViT"].patch_size
+    side = tiny.SIZE // size
+    for example in range(NUM_IMAGES):
+        for patch in range(side**2):
+            row, column = divmod(patch, side)
+            top, left = size * row, size * column
+            place = (example, slice(top, top + size), slice(left, left + size))
+            if patch in views["keep"][example]:
+                np.testing.assert_array_equal(seen[place], original[place])
+                np.testing.assert_array_equal(reconstruction[place], original[place])
+            else:
+                np.testing.assert_array_equal(seen[place], 0.5)
+                assert np.any(reconstruction[place] != original[place])
+
+
+def test_a_perfect_prediction_reconstructs_the_view(monkeypatch):
+    found = mae.MAE._predict
+
+    def perfect(self, encoder, params, state, views):
+        _, target, encoder_state = found(self, encoder, params, state, views)
+        return losses.normalize_patches(target), target, encoder_state
+
+    monkeypatch.setattr(mae.MAE, "_predict", perfect)
+    views, pictures = shown.__wrapped__("MAE", "ViT")
+    np.testing.assert_allclose(pictures[-1][1], views["image"], atol=1e-6)
+
+
+def test_rotation_is_undone_as_predicted():
+    views, ((_, upright), (_, turned), (title, undone)) = shown("Rotation", "ViT")
+    np.testing.assert_array_equal(turned, views["image"])
+    right = 0
+    for example in range(NUM_IMAGES):
+        back = rotation.rotate90(views["image"][example], -views["label"][example])
+        np.testing.assert_array_equal(upright[example], back)
+        right += bool(np.array_equal(undone[example], back))
+    assert f"({right} of {NUM_IMAGES} right)" in title
+
+
+def test_simclr_shows_one_of_the_second_views_for_each_first():
+    views, pictures = shown("SimCLR", "ResNet")
+    title, chosen = pictures[-1]
+    twins = [
+        [bool(np.array_equal(image, other)) for other in views["b"]] for image in chosen
+    ]  # [chosen, b]
+    assert np.array_equal(np.sum(twins, axis=1), np.ones(NUM_IMAGES))
+    assert f"({np.trace(twins)} of {NUM_IMAGES} right)" in title
