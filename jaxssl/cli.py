@@ -28,6 +28,9 @@ USAGE = """usage: jaxssl COMMAND ...
 jaxssl COMMAND --help lists a command's options."""
 
 
+RunDirectory = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+
+
 @dataclasses.dataclass(frozen=True)
 class Pretrain(Generic[M, E]):
     """Pretrains an encoder. The same command on the same --out resumes where it stopped.
@@ -58,7 +61,7 @@ class LinearEval:
         options: the protocol of the probe.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: RunDirectory
     subject: Annotated[evaluate.Subject, tyro.conf.arg(name="")] = evaluate.Subject()
     options: Annotated[linear.LinearConfig, tyro.conf.arg(name="")] = linear.LinearConfig()
 
@@ -73,7 +76,7 @@ class KnnEval:
         options: the protocol of the vote.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: RunDirectory
     subject: Annotated[evaluate.Subject, tyro.conf.arg(name="")] = evaluate.Subject()
     options: Annotated[knn.KnnConfig, tyro.conf.arg(name="")] = knn.KnnConfig()
 
@@ -87,7 +90,7 @@ class Report:
         data_path: where the data set is, if not where pretraining found it.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: RunDirectory
     data_path: str | None = None
 
 
@@ -102,8 +105,8 @@ class Prepare:
         num_threads: threads that read and check images.
     """
 
-    source: tyro.conf.Positional[str]
-    out_dir: tyro.conf.Positional[Path]
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
+    out_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT_DIR")]
     channels: int = 3
     num_threads: int = 8
 

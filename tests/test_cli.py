@@ -1,0 +1,354 @@
+"""Every wrong input is answered with one line that says what to do, and nothing is left behind."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+
+import jax
+import pytest
+import tiny_runs
+from jax.experimental import multihost_utils
+
+import jaxssl
+from jaxssl import checkpoints, cli, data, pretraining, recipe
+from jaxssl.training import log, loop
+
+ROTATION = "rotation_fashion_mnist"
+MAE = "mae_fashion_mnist"
+
+
+@pytest.fixture(autouse=True)
+def standard_promotion():
+    """optax relies on implicit promotion in its bias correction."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def npz(tmp_path_factory):
+    return tiny_runs.write_data(tmp_path_factory.mktemp("data") / "tiny.npz")
+
+
+@pytest.fixture(scope="module")
+def finished(npz, tmp_path_factory):
+    """A finished MAE run of two steps."""
+    out = tmp_path_factory.mktemp("runs") / "mae"
+    with jax.numpy_dtype_promotion("standard"):
+        assert cli.main(tiny_runs.words(MAE, npz, out, "--training.epochs", 0.5,
+                                        "--optimizer.warmup-epochs", 0)) == 0  # fmt: skip
+    return out
+
+
+@pytest.fixture
+def refused(capsys):
+    """Runs a command that must be refused; returns the one line it answers with."""
+
+    def run(*argv, status=2):
+        assert cli.main([str(word) for word in argv]) == status
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("jaxssl: ")
+        return lines[0]
+
+    return run
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Runs end where training would begin."""
+    outcome = loop.Outcome(step=1, total_steps=1, stopped=False)
+    return lambda: monkeypatch.setattr(loop, "train", lambda *_, **__: outcome)
+
+
+def assert_matches(pattern, line):
+    assert re.search(pattern, line), line
+
+
+def test_no_command_shows_the_commands(capsys):
+    assert cli.main([]) == 2
+    text = capsys.readouterr().out
+    for command in ("pretrain", "linear-eval", "knn-eval", "report", "prepare"):
+        assert f"  {command} " in text
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{jaxssl.__version__}\n"
+
+
+def test_the_words_of_the_process_are_the_default(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["jaxssl", "--version"])
+    assert cli.main() == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "options"),
+    [
+        (["--help"], ["pretrain", "linear-eval", "knn-eval", "report", "prepare"]),
+        (["pretrain", "--help"], ["--out", "--training.batch-size", "--num-processes"]),
+        (
+            ["pretrain", MAE, "--help"],
+            [
+                "--out",
+                "--method.mask-ratio",
+                "--encoder.patch-size",
+                "--data.path",
+                "--run.backend",
+            ],
+        ),
+        (["linear-eval", "--help"], ["RUN", "--encoder", "--step", "--stage", "--batch-size"]),
+        (["knn-eval", "-h"], ["RUN", "--encoder", "--num-neighbors", "--temperature"]),
+        (["report", "--help"], ["RUN", "--data-path"]),
+        (["prepare", "--help"], ["SOURCE", "OUT_DIR", "--channels", "--num-threads"]),
+    ],
+)
+def test_help_names_every_field_and_succeeds(argv, options, capsys):
+    try:
+        status = cli.main(argv)
+    except SystemExit as exit_:
+        status = exit_.code or 0
+    captured = capsys.readouterr()
+    assert (status, captured.err) == (0, "")
+    for option in options:
+        assert option in captured.out
+
+
+def test_unknown_command_lists_the_commands(refused):
+    assert_matches("pretrian: no such command; the commands are pretrain, ", refused("pretrian"))
+
+
+def test_unknown_config_names_the_nearest(refused, tmp_path):
+    line = refused("pretrain", "mae_fashion_mnits", "--out", tmp_path / "run")
+    assert_matches(
+        "must be the path of a config file or one of mae_fashion_mnist.*got 'mae_fashion_mnits'. "
+        r"Nearest: mae_fashion_mnist\.",
+        line,
+    )
+
+
+def test_pretrain_without_a_config_lists_them(refused):
+    assert_matches("pretrain: must be followed by a config.*mae_fashion_mnist", refused("pretrain"))
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["--training.batchsize", 8], "--training.batchsize: .*Did you mean --training.batch-size"),
+        (["--method.mask", 0.5], "--method.mask: .*Did you mean --method.mask-ratio"),
+        (["--encoder.weight", 16], "--encoder.weight: .*Did you mean --encoder.width"),
+        (["--training.batch-size", "many"], "--training.batch-size.*many"),
+        (["--method.mask-ratio", 1.5], r"got mask ratio 1\.5"),
+        (["--optimizer.name", "adam"], "adam.*adamw.*sgd.*lars"),
+        (["--training.epochs", 0], r"training.epochs: must be greater than 0; got 0"),
+        (["--optimizer.warmup-epochs", 9], "warm-up must be shorter than the run; got 36 warm-up"),
+        (["--training.batch-size", 12], r"got 12 for 8 devices. Nearest: 8 or 16\."),
+        (["--training.batch-size", 3], r"got 3 for 8 devices. Nearest: 8\."),
+        (["--training.batch-size", 0], r"got 0 for 8 devices. Nearest: 8\."),
+        (["--training.batch-size", 64], "at least one batch of 64 images; got 32"),
+        (["--run.backend", "jit"], "jit.*pmap.*shard_map"),
+        (["--encoder.patch-size", 3], "patch.*3"),
+        (["--num-processes", 2], "needs --coordinator HOST:PORT and --process-id 0 to 1; got None"),
+        (["--data.path", "nowhere.npz"], "nowhere.npz.*does not exist"),
+        (["--data.path", "fashion-mnits"], 'fashion-mnits.*Did you mean "?fashion-mnist'),
+        (["--data.train-split", "training"], "training"),
+    ],
+    ids=str,
+)
+def test_wrong_fields_are_named(refused, npz, tmp_path, more, text):
+    out = tmp_path / "run"
+    assert_matches(text, refused(*tiny_runs.words(MAE, npz, out, *more)))
+    assert not (out / "checkpoints").exists() or not list((out / "checkpoints").iterdir())
+
+
+def test_missing_out_is_named(refused, npz):
+    argv = tiny_runs.words(MAE, npz, "x")
+    del argv[argv.index("--out") : argv.index("--out") + 2]
+    assert_matches(r"jaxssl pretrain mae_fashion_mnist: .*--out", refused(*argv))
+
+
+@pytest.mark.parametrize(("make", "text"), [("mkdir", "."), ("touch", "npz")])
+def test_an_empty_data_set(refused, tmp_path, make, text):
+    path = tmp_path / "empty.npz"
+    getattr(path, make)()
+    assert_matches(text, refused(*tiny_runs.words(MAE, path, tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_after_a_wrong_field_the_same_directory_works(refused, npz, tmp_path, untrained):
+    out = tmp_path / "run"
+    refused(*tiny_runs.words(MAE, npz, out, "--encoder.patch-size", 3))
+    untrained()
+    assert cli.main(tiny_runs.words(MAE, npz, out)) == 0
+    written = json.loads((out / "config.json").read_text())
+    assert written["config"]["encoder"]["fields"]["patch_size"] == 2
+
+
+def test_mae_with_a_resnet(refused, npz, tmp_path):
+    config = tmp_path / "config.py"
+    config.write_text(
+        "import dataclasses\nfrom jaxssl import models, recipe\n\ndef get_config():\n"
+        "    mae = recipe.load('mae_fashion_mnist')\n"
+        "    return dataclasses.replace(mae, encoder=models.ResNetConfig(depth=18))\n"
+    )
+    line = refused(
+        "pretrain",
+        config,
+        "--out",
+        tmp_path / "run",
+        "--data.path",
+        npz,
+        "--training.batch-size",
+        8,
+    )
+    assert_matches("MAE: the encoder must be a ViT.*got ResNet", line)
+    assert not (tmp_path / "run").exists()
+
+
+CONFIGS = {
+    "without get_config": (
+        "x = 1\n",
+        r"config .*c\.py: must define get_config\(\); got a file wit",
+    ),
+    "other type": (
+        "def get_config():\n    return {}\n",
+        r"must return a jaxssl.Recipe; got dict\.",
+    ),
+    "syntax": ("x = 1\ndef get_config(:\n", r"c\.py, line 2: must run as Python; got SyntaxError"),
+    "import": ("import nosuchmodule\n", r"c\.py, line 1: .* got ModuleNotFoundError: No module"),
+    "attribute": (
+        "from jaxssl import models\ndef get_config():\n    return models.Vit\n",
+        r"c\.py, line 3: .* got AttributeError.*Vit",
+    ),
+    "value": (
+        "from jaxssl.training.loop import TrainingConfig\n\n\ndef get_config():\n"
+        "    return TrainingConfig(\n        epochs=0\n    )\n",
+        r"c\.py, line 5: .* got ValueError: training.epochs: must be greater than 0; got 0",
+    ),
+    "empty": ("", "must define get_config"),
+    "not text": ("\0", r"c\.py"),
+}
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_config_file_that_is_none(refused, tmp_path, kind):
+    source, text = CONFIGS[kind]
+    (tmp_path / "c.py").write_text(source)
+    line = refused("pretrain", tmp_path / "c.py", "--out", tmp_path / "run")
+    assert_matches(text, line)
+
+
+def test_the_directory_of_another_run_names_the_fields(refused, npz, finished):
+    line = refused(*tiny_runs.words(MAE, npz, finished, "--method.mask-ratio", 0.5,
+                                    "--training.epochs", 0.5, "--optimizer.warmup-epochs", 0,
+                                    "--training.seed", 1, "--run.log-every", 7))  # fmt: skip
+    assert_matches(
+        r"holds another one, which differs in \(now, there\): method.fields.mask_ratio "
+        r"\(0.5, 0.75\), training.seed \(1, 0\)\. Choose another --out\.",
+        line,
+    )
+
+
+def test_another_data_set_is_another_run(refused, finished, tmp_path):
+    argv = tiny_runs.words(MAE, tmp_path / "tiny.npz", finished, "--training.epochs", 0.5,
+                           "--optimizer.warmup-epochs", 0)  # fmt: skip
+    shutil.copy(tiny_runs.write_data(tmp_path / "tiny.npz"), tmp_path / "copy.npz")
+    assert_matches("differs in .*data.path", refused(*argv))
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "config.json"])
+def test_a_directory_with_files_of_somebody_else(refused, npz, tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text('{"model_type": "vit"}')
+    line = refused(*tiny_runs.words(MAE, npz, tmp_path / "mine"))
+    assert_matches(r"--out .*mine: must be new, empty or a run directory; got files without", line)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == [name]
+    assert (tmp_path / "mine" / name).read_text() == '{"model_type": "vit"}'
+
+
+def test_out_is_a_file(refused, npz, tmp_path):
+    (tmp_path / "file").touch()
+    assert_matches(
+        "--out .*file: must be new", refused(*tiny_runs.words(MAE, npz, tmp_path / "file"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "item"), [("resume", "state"), ("linear-eval", "encoder"), ("knn-eval", "encoder")]
+)
+def test_a_damaged_checkpoint_is_named(refused, npz, finished, tmp_path, command, item):
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    path = max((out / "checkpoints" / "2" / item).rglob("d/*"), key=os.path.getsize)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    short = ["--training.epochs", 0.5, "--optimizer.warmup-epochs", 0]
+    argv = tiny_runs.words(MAE, npz, out, *short) if command == "resume" else [command, out]
+    assert_matches(f"checkpoint {re.escape(str(path))} is damaged: .* Delete ", refused(*argv))
+
+
+@pytest.mark.parametrize("command", ["linear-eval", "knn-eval", "report"])
+@pytest.mark.parametrize("name", ["empty", "missing"])
+def test_evaluating_a_directory_without_checkpoints(refused, tmp_path, command, name):
+    (tmp_path / "empty").mkdir()
+    line = refused(command, tmp_path / name)
+    assert_matches(rf"{name}", line)
+    assert_matches("checkpoint|run", line)
+    assert not (tmp_path / "missing").exists()
+
+
+def test_evaluating_a_step_that_is_not_there(refused, finished):
+    assert_matches("step must be one of 2; got 9", refused("linear-eval", finished, "--step", 9))
+
+
+def test_a_diverging_run_fails_with_1(refused, npz, tmp_path, monkeypatch):
+    def diverge(*_, **__):
+        raise log.DivergedError("loss is nan at step 3")
+
+    monkeypatch.setattr(loop, "train", diverge)
+    line = refused(*tiny_runs.words(MAE, npz, tmp_path / "run"), status=1)
+    assert line == "jaxssl: loss is nan at step 3"
+
+
+def test_ctrl_c_before_the_first_step(capsys, monkeypatch, npz, tmp_path):
+    def interrupt(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(data, "open_source", interrupt)
+    assert cli.main(tiny_runs.words(MAE, npz, tmp_path / "run")) == 130
+    assert capsys.readouterr().err == "jaxssl: interrupted\n"
+
+
+def test_the_traceback_is_there_for_those_who_ask(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAXSSL_TRACEBACK", "1")
+    with pytest.raises(checkpoints.CheckpointError, match="complete checkpoint"):
+        cli.main(["linear-eval", str(tmp_path)])
+
+
+def test_a_run_killed_while_it_claimed_its_directory_goes_on(npz, tmp_path, untrained):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "config.json.tmp").write_text('{"conf')
+    untrained()
+    assert cli.main(tiny_runs.words(MAE, npz, out)) == 0
+    assert [path.name for path in out.iterdir()] == ["config.json"]
+
+
+def test_evaluation_of_a_run(finished, capsys):
+    assert cli.main(["knn-eval", str(finished), "--num-neighbors", "3"]) == 0
+    assert_matches(r"kNN trained: k=3 \d+\.\d\d % ± ", capsys.readouterr().out)
+
+
+def test_processes_agree_before_the_first_writes(monkeypatch, tmp_path):
+    """What one process writes must not make another take the directory for somebody else's."""
+    calls = []
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(
+        multihost_utils, "sync_global_devices", lambda name: calls.append(list(tmp_path.iterdir()))
+    )
+    pretraining._claim(
+        tmp_path / "run", {"config": recipe.to_json(recipe.load(MAE)), "dataset": {}}
+    )
+    assert calls == [[]]
+    assert (tmp_path / "run" / "config.json").exists()
