@@ -86,6 +86,13 @@ def test_accuracies_of_different_protocols_are_marked(run, tmp_path):
     assert "Not all of them were measured under the same protocol" in picture.sentence
 
 
+def test_unlabelled_images_have_neighbours_too(run, tmp_path):
+    encoder = report.checkpoints.restore_encoder(run)
+    part = from_arrays(tiny.images(3))
+    pictures = report.draw_features(encoder, part, part, tmp_path)
+    assert names([picture.path for picture in pictures]) == {"neighbours.png", "embedding.png"}
+
+
 def test_missing_metrics_are_said(tmp_path):
     picture = report.draw_curve(tmp_path, tmp_path)
     assert picture.path is None
