@@ -12,6 +12,7 @@ import tiny
 
 BATCH_SIZE = 8
 NUM_TRAIN, NUM_TEST = 32, 8  # 4 steps an epoch
+JAXSSL = (sys.executable, "-c", "import sys; from jaxssl import cli; sys.exit(cli.main())")
 TIMES = ("images_per_second", "seconds_left")
 # What makes each recipe small; everything else stays as it is shipped.
 SHRUNK = {
@@ -59,13 +60,12 @@ def environment(devices):
     return os.environ | {"XLA_FLAGS": " ".join([count, *kept])}
 
 
-def start(argv, *, devices=8, stdout=subprocess.PIPE):
-    """Starts ``jaxssl ARGV`` as a user would."""
-    program = "import sys; from jaxssl import cli; sys.exit(cli.main())"
+def start(argv, *, devices=8, launcher=()):
+    """Starts ``jaxssl ARGV`` as a user would, behind a launcher if one is given."""
     return subprocess.Popen(
-        [sys.executable, "-c", program, *argv],
+        [*launcher, *JAXSSL, *argv],
         env=environment(devices),
-        stdout=stdout,
+        stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
@@ -78,15 +78,20 @@ def finish(process):
     return text
 
 
-def kill_at(process, out, step):
-    """Kills a started run once the row of a step is in its metrics."""
+def signal_at(process, number, out, step):
+    """Sends a started run a signal once the row of a step is in its metrics."""
     path = out / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while not path.exists() or f'"step": {step},' not in path.read_text():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(number)
+
+
+def kill_at(process, out, step):
+    """Kills a started run once the row of a step is in its metrics."""
+    signal_at(process, signal.SIGKILL, out, step)
     process.communicate()
 
 

@@ -1,0 +1,135 @@
+"""Two processes that train as one, and the script that starts them."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import tiny_runs
+
+from jaxssl import checkpoints, cli
+
+SCRIPT = Path(__file__).parent.parent / "launch" / "local.py"
+LAUNCHER = (sys.executable, str(SCRIPT), "--num-processes", "2")
+
+
+def load():
+    spec = importlib.util.spec_from_file_location("launch_local", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def launch(program, *more):
+    """Starts a small Python program in two processes; its arguments are those of the launcher."""
+    return subprocess.Popen(
+        [*LAUNCHER, *more, "--", sys.executable, "-S", "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_two_processes_train_as_one_stop_together_and_go_on(tmp_path):
+    """Starts under pmap, is stopped by a signal, and goes on under shard_map."""
+    npz = tiny_runs.write_data(tmp_path / "tiny.npz")
+    more = ["--training.epochs", 5, "--run.checkpoint-every", 1000]
+    argv = tiny_runs.words("mae_fashion_mnist", npz, tmp_path / "two", *more)
+    launcher = (*LAUNCHER, "--devices-per-process", "2", "--")
+    first = tiny_runs.start(argv, launcher=launcher)
+    tiny_runs.signal_at(first, signal.SIGTERM, tmp_path / "two", 2)
+    text = tiny_runs.finish(first)
+    assert "[0] 4 cpu devices, batch 8 (2 a device)" in text
+    assert "[0] stopped and saved after step" in text
+    (step,) = checkpoints.complete_steps(tmp_path / "two")
+    assert 2 <= step < 20
+    text = tiny_runs.finish(
+        tiny_runs.start([*argv, "--run.backend", "shard_map"], launcher=launcher)
+    )
+    assert f"[0] resuming after step {step} of 20" in text
+    assert "[1] MAE" not in text  # only the first process reports
+
+    argv = tiny_runs.words("mae_fashion_mnist", npz, tmp_path / "one", *more)
+    with jax.numpy_dtype_promotion("standard"):
+        assert cli.main(argv) == 0
+    two, one = tiny_runs.rows(tmp_path / "two"), tiny_runs.rows(tmp_path / "one")
+    assert [row["step"] for row in two] == list(range(1, 21))
+    for got, expected in zip(two, one, strict=True):
+        assert got["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    got, expected = (
+        np.concatenate(
+            [
+                np.ravel(leaf)
+                for leaf in jax.tree.leaves(checkpoints.restore_encoder(tmp_path / name).variables)
+            ]
+        )
+        for name in ("two", "one")
+    )
+    assert np.linalg.norm(got - expected) < 1e-5 * np.linalg.norm(expected)
+
+
+def test_processes_are_numbered_and_know_each_other():
+    process = launch("import sys; print(*sys.argv[1:])")
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    first, second = sorted(text.splitlines())
+    port = first.split("127.0.0.1:")[1].split()[0]
+    arguments = f"--coordinator 127.0.0.1:{port} --num-processes 2 --process-id"
+    assert first == f"[0] {arguments} 0"
+    assert second == f"[1] {arguments} 1"
+
+
+def test_when_one_fails_the_others_are_killed_and_its_status_is_returned():
+    process = launch("import sys, time\nif sys.argv[-1] == '1': sys.exit('gone')\ntime.sleep(100)")
+    start = time.monotonic()
+    text, _ = process.communicate(timeout=60)
+    assert (process.returncode, text) == (1, "[1] gone\n")
+    assert time.monotonic() - start < 30
+
+
+def test_a_killed_process_counts_as_failed():
+    process = launch(
+        "import os, sys, time\nif sys.argv[-1] == '0': os.kill(os.getpid(), 9)\ntime.sleep(100)"
+    )
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + 9
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_reach_every_process_as_sigterm(number):
+    process = launch(
+        "import signal, sys, time\n"
+        "def end(number, frame):\n"
+        "    print('saved', number, flush=True)\n"
+        "    sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(100)"
+    )
+    assert {process.stdout.readline() for _ in range(2)} == {"[0] ready\n", "[1] ready\n"}
+    process.send_signal(number)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert sorted(text.splitlines()) == ["[0] saved 15", "[1] saved 15"]
+
+
+def test_fake_devices_replace_the_number_that_is_set(monkeypatch):
+    local = load()
+    monkeypatch.setenv("XLA_FLAGS", "--xla_a=1 --xla_force_host_platform_device_count=8")
+    changed = local.environment(2)
+    assert changed["XLA_FLAGS"] == "--xla_a=1 --xla_force_host_platform_device_count=2"
+    assert changed["JAX_PLATFORMS"] == "cpu"
+    assert local.environment(None) == dict(os.environ)
+
+
+def test_no_processes_are_refused(capsys):
+    with pytest.raises(SystemExit) as caught:
+        load().main(["--num-processes", "0", "--", "true"])
+    assert caught.value.code == 2
+    assert "--num-processes: must be at least 1; got 0." in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""kill -9 at any step, then the same command again: the numbers of a run that nothing disturbed."""
+
+import random
+
+import jax
+import numpy as np
+import pytest
+import tiny_runs
+
+from jaxssl import checkpoints, cli, data, methods, recipe
+from jaxssl.training import loop, optimizers
+from jaxssl.training import step as training_step
+
+MAE = "mae_fashion_mnist"
+NUM_STEPS = 10
+# Three kills of one method, one of each other: each costs the start of a process.
+KILLS = {name: 3 if name == MAE else 1 for name in tiny_runs.SHRUNK}
+
+
+@pytest.fixture(autouse=True)
+def standard_promotion():
+    """optax relies on implicit promotion in its bias correction."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def npz(tmp_path_factory):
+    return tiny_runs.write_data(tmp_path_factory.mktemp("data") / "tiny.npz")
+
+
+@pytest.fixture(scope="module")
+def whole(npz, tmp_path_factory):
+    """A run of each recipe that nothing interrupts."""
+    outs = {}
+
+    def run(name):
+        if name not in outs:
+            outs[name] = tmp_path_factory.mktemp("whole") / name
+            assert cli.main(tiny_runs.words(name, npz, outs[name])) == 0
+        return outs[name]
+
+    return run
+
+
+def state_of(out):
+    """The last training state of a run, all of it, on the host."""
+    meta = checkpoints.restore_encoder(out).meta
+    assert meta["step"] == NUM_STEPS
+    config = recipe.from_json(meta["config"], methods.all_configs())
+    method = config.method.build(config.encoder.build(axis_name=loop.AXIS), axis_name=loop.AXIS)
+    source = data.open_source(config.data, "train")
+    like = jax.eval_shape(
+        lambda: training_step.init_state(
+            method,
+            optimizers.build(config.optimizer, **meta["plan"]),
+            {"image": source.images[:1]},
+            seed=config.training.seed,
+        )
+    )
+    return checkpoints.restore_state(out, like)
+
+
+@pytest.mark.parametrize("name", tiny_runs.SHRUNK)
+def test_kill_and_resume_gives_the_same_bits(name, npz, whole, tmp_path):
+    steps = sorted(random.Random(name).sample(range(1, NUM_STEPS), KILLS[name]))
+    argv = tiny_runs.words(name, npz, tmp_path / "run")
+    for step in steps:
+        tiny_runs.kill_at(tiny_runs.start(argv), tmp_path / "run", step)
+    assert max(checkpoints.complete_steps(tmp_path / "run"), default=0) < NUM_STEPS
+    assert cli.main(argv) == 0
+    jax.tree.map(np.testing.assert_array_equal, state_of(tmp_path / "run"), state_of(whole(name)))
+    assert tiny_runs.rows(tmp_path / "run") == tiny_runs.rows(whole(name))
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+def test_another_number_of_devices_goes_on(npz, whole, tmp_path):
+    argv = tiny_runs.words(MAE, npz, tmp_path / "run")
+    tiny_runs.kill_at(tiny_runs.start(argv, devices=2), tmp_path / "run", 5)
+    assert checkpoints.complete_steps(tmp_path / "run") == [3]
+    assert cli.main(argv) == 0
+    for got, expected in zip(
+        tiny_runs.rows(tmp_path / "run"), tiny_runs.rows(whole(MAE)), strict=True
+    ):
+        assert got == pytest.approx(expected, rel=1e-4)
+    got, expected = (flat(state_of(out).params) for out in (tmp_path / "run", whole(MAE)))
+    # As a whole: Adam divides a gradient that is zero but for rounding by its own size.
+    assert np.linalg.norm(got - expected) < 1e-5 * np.linalg.norm(expected)
