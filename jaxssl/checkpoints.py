@@ -109,6 +109,9 @@ class Checkpoints:
                 f"Checkpoints.save: step must be later than the newest one saved, {latest}; got "
                 f"{step}."
             )
+        if jax.process_count() == 1:
+            # One copy of each leaf: Orbax would collect a slice from every device, in Python.
+            state, encoder = jax.tree.map(lambda leaf: leaf.addressable_data(0), (state, encoder))
         self._manager.save(
             step,
             metrics={"loss": loss},

@@ -43,22 +43,21 @@ def whole(npz, tmp_path_factory):
     return run
 
 
-def state_of(out):
-    """The last training state of a run, all of it, on the host."""
-    meta = checkpoints.restore_encoder(out).meta
-    assert meta["step"] == NUM_STEPS
+def states_of(*outs):
+    """The last training state of runs of one recipe, all of it."""
+    meta = checkpoints.restore_encoder(outs[0]).meta
     config = recipe.from_json(meta["config"], methods.all_configs())
     method = config.method.build(config.encoder.build(axis_name=loop.AXIS), axis_name=loop.AXIS)
-    source = data.open_source(config.data, "train")
+    images = data.open_source(config.data, "train").images[:1]
+    optimizer = optimizers.build(config.optimizer, **meta["plan"])
     like = jax.eval_shape(
         lambda: training_step.init_state(
-            method,
-            optimizers.build(config.optimizer, **meta["plan"]),
-            {"image": source.images[:1]},
-            seed=config.training.seed,
+            method, optimizer, {"image": images}, seed=config.training.seed
         )
     )
-    return checkpoints.restore_state(out, like)
+    states = [checkpoints.restore_state(out, like) for out in outs]
+    assert all(state.step == NUM_STEPS for state in states)
+    return states
 
 
 @pytest.mark.parametrize("name", tiny_runs.SHRUNK)
@@ -69,7 +68,7 @@ def test_kill_and_resume_gives_the_same_bits(name, npz, whole, tmp_path):
         tiny_runs.kill_at(tiny_runs.start(argv), tmp_path / "run", step)
     assert max(checkpoints.complete_steps(tmp_path / "run"), default=0) < NUM_STEPS
     assert cli.main(argv) == 0
-    jax.tree.map(np.testing.assert_array_equal, state_of(tmp_path / "run"), state_of(whole(name)))
+    jax.tree.map(np.testing.assert_array_equal, *states_of(tmp_path / "run", whole(name)))
     assert tiny_runs.rows(tmp_path / "run") == tiny_runs.rows(whole(name))
 
 
@@ -79,13 +78,13 @@ def flat(tree):
 
 def test_another_number_of_devices_goes_on(npz, whole, tmp_path):
     argv = tiny_runs.words(MAE, npz, tmp_path / "run")
-    tiny_runs.kill_at(tiny_runs.start(argv, devices=2), tmp_path / "run", 5)
-    assert checkpoints.complete_steps(tmp_path / "run") == [3]
+    tiny_runs.kill_at(tiny_runs.start(argv, devices=2), tmp_path / "run", 6)
+    assert checkpoints.complete_steps(tmp_path / "run") == [4]
     assert cli.main(argv) == 0
     for got, expected in zip(
         tiny_runs.rows(tmp_path / "run"), tiny_runs.rows(whole(MAE)), strict=True
     ):
         assert got == pytest.approx(expected, rel=1e-4)
-    got, expected = (flat(state_of(out).params) for out in (tmp_path / "run", whole(MAE)))
+    got, expected = (flat(state.params) for state in states_of(tmp_path / "run", whole(MAE)))
     # As a whole: Adam divides a gradient that is zero but for rounding by its own size.
     assert np.linalg.norm(got - expected) < 1e-5 * np.linalg.norm(expected)

@@ -42,12 +42,12 @@ def write_data(path):
 
 
 def words(recipe, data, out, *more):
-    """The command line of a shrunken run: ten steps, a row each, a checkpoint every three."""
+    """The command line of a shrunken run: ten steps, a row each, a checkpoint every four."""
     return [
         "pretrain", recipe, "--out", str(out), "--data.path", str(data), "--data.image-size", "8",
         "--method.augment.size", "8", *SHRUNK[recipe].split(),
         "--training.batch-size", str(BATCH_SIZE), "--training.epochs", "2.5",
-        "--optimizer.warmup-epochs", "0.5", "--run.log-every", "1", "--run.checkpoint-every", "3",
+        "--optimizer.warmup-epochs", "0.5", "--run.log-every", "1", "--run.checkpoint-every", "4",
         *map(str, more),
     ]  # fmt: skip
 
