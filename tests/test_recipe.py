@@ -1,0 +1,124 @@
+"""Shipped recipes and recipes as JSON."""
+
+import dataclasses
+import importlib
+import json
+import typing
+from pathlib import Path
+
+import pytest
+import tiny_runs
+
+from jaxssl import methods, models, recipe
+from jaxssl.augment import recipes
+from jaxssl.training import optimizers
+
+NAMES = sorted(path.stem for path in recipe.shipped_directory().glob("[!_]*.py"))
+
+
+def test_every_shipped_recipe_has_a_shrunken_form():
+    """It is run in test_resume.py."""
+    assert NAMES == sorted(tiny_runs.SHRUNK)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_recipes_are_the_same_by_name_and_by_path(name):
+    config = recipe.load(name)
+    assert isinstance(config, recipe.Recipe)
+    assert config == recipe.load(str(recipe.shipped_directory() / f"{name}.py"))
+    assert type(config.method).__name__.lower() == name.split("_")[0]
+    assert config.method.augment.size == config.data.image_size
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_recipes_say_how_to_run_them(name):
+    text = (recipe.shipped_directory() / f"{name}.py").read_text()
+    assert f"Command: jaxssl pretrain {name} --out runs/" in text
+    assert "Source: " in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_recipes_survive_json(name):
+    config = recipe.load(name)
+    text = json.dumps(recipe.to_json(config))
+    assert recipe.from_json(json.loads(text), methods.all_configs()) == config
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_plan_is_one_that_can_be_run(name):
+    """Warm-up shorter than the run, on the 60,000 images that the recipe is made for."""
+    config = recipe.load(name)
+    steps = 60000 // config.training.batch_size
+    plan = {
+        "batch_size": config.training.batch_size,
+        "steps_per_epoch": steps,
+        "total_steps": round(config.training.epochs * steps),
+    }
+    optimizers.build(config.optimizer, **plan)
+
+
+def test_an_installed_package_brings_the_recipes():
+    package = importlib.import_module("jaxssl.recipes")
+    assert Path(package.__file__).parent == recipe.shipped_directory()
+
+
+def test_a_checkout_that_is_not_installed_finds_them_too(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert recipe.shipped_directory() == Path(recipe.__file__).parent.parent / "configs"
+    assert NAMES == sorted(path.stem for path in recipe.shipped_directory().glob("[!_]*.py"))
+
+
+def test_another_encoder_and_tuples_survive_json():
+    config = dataclasses.replace(
+        recipe.load("simclr_fashion_mnist"),
+        encoder=models.ViTConfig(size="Ti", patch_size=4, mean=(0.1, 0.2, 0.3)),
+        method=methods.all_configs()["MAE"](augment=recipes.MAE(size=8, crop_scale=(0.3, 0.9))),
+    )
+    written = json.loads(json.dumps(recipe.to_json(config)))
+    assert written["encoder"]["name"] == "ViT"
+    assert written["method"]["name"] == "MAE"
+    assert recipe.from_json(written, methods.all_configs()) == config
+
+
+def test_a_config_file_may_define_its_own_classes(tmp_path):
+    """Their annotations are looked up in the module of the file, which must be found by name."""
+    (tmp_path / "own.py").write_text(
+        "from __future__ import annotations\n"
+        "import dataclasses\n"
+        "from jaxssl import recipe\n"
+        "from jaxssl.methods.rotation import Rotation\n\n"
+        "@dataclasses.dataclass(frozen=True)\n"
+        "class Own(Rotation):\n"
+        "    strength: float = 1\n\n"
+        "def get_config():\n"
+        "    return dataclasses.replace(recipe.load('rotation_fashion_mnist'), method=Own())\n"
+    )
+    config = recipe.load(str(tmp_path / "own.py"))
+    assert typing.get_type_hints(type(config.method))["strength"] is float
+
+
+def test_differing_fields_are_named_with_both_values():
+    ours = {"a": 1, "b": {"c": 2, "d": [3]}, "e": None}
+    theirs = {"a": 1, "b": {"c": 5, "d": [3]}, "f": True}
+    assert recipe.differing_fields(ours, theirs) == ["b.c (2, 5)", "f (None, True)"]
+
+
+def test_what_changes_no_number_does_not_make_another_run():
+    config = recipe.load("mae_fashion_mnist")
+    changed = dataclasses.replace(
+        config,
+        run=dataclasses.replace(config.run, log_every=3, backend="shard_map"),
+        data=dataclasses.replace(config.data, num_threads=2),
+    )
+    kept = [recipe.without_run(recipe.to_json(each)) for each in (config, changed)]
+    assert recipe.differing_fields(*kept) == []
+    other = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=4))
+    kept = [recipe.without_run(recipe.to_json(each)) for each in (config, other)]
+    assert recipe.differing_fields(*kept) == ["training.seed (0, 4)"]
+
+
+def test_a_file_is_written_whole(tmp_path):
+    recipe.write(tmp_path / "f.json", "one")
+    recipe.write(tmp_path / "f.json", "two")
+    assert [path.name for path in tmp_path.iterdir()] == ["f.json"]
+    assert (tmp_path / "f.json").read_text() == "two"
