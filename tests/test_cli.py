@@ -177,13 +177,18 @@ def test_an_empty_data_set(refused, tmp_path, make, text):
     assert not (tmp_path / "run").exists()
 
 
-def test_after_a_wrong_field_the_same_directory_works(refused, npz, tmp_path, untrained):
+def test_a_run_that_saved_nothing_may_be_replaced(refused, npz, tmp_path, monkeypatch, untrained):
+    def fail(*_, **__):
+        raise ValueError("wrong in a way that only tracing shows")
+
     out = tmp_path / "run"
-    refused(*tiny_runs.words(MAE, npz, out, "--encoder.patch-size", 3))
+    monkeypatch.setattr(loop, "train", fail)
+    refused(*tiny_runs.words(MAE, npz, out, "--method.mask-ratio", 0.5))
+    assert (out / "config.json").exists()
     untrained()
     assert cli.main(tiny_runs.words(MAE, npz, out)) == 0
     written = json.loads((out / "config.json").read_text())
-    assert written["config"]["encoder"]["fields"]["patch_size"] == 2
+    assert written["config"]["method"]["fields"]["mask_ratio"] == 0.75
 
 
 def test_mae_with_a_resnet(refused, npz, tmp_path):
