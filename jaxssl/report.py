@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxssl import checkpoints, data, methods, recipe
-from jaxssl.evaluation import evaluate, features, knn, plots
+from jaxssl.evaluation import evaluate, knn, plots
 from jaxssl.training import metrics, optimizers
 from jaxssl.training import step as training_step
 from jaxssl.types import Array, Views
@@ -138,10 +138,7 @@ def draw_features(
     out: Path,
 ) -> list[Picture]:
     """Nearest neighbours of a few test images, and all test images in two dimensions."""
-    bank, queries = (
-        features.extract(encoder, data.batches(part, _BATCH), batch_size=_BATCH).pooled
-        for part in (train, test)
-    )
+    bank, queries = (evaluate.encode(encoder, part, _BATCH).pooled for part in (train, test))
     chosen = _first_of_each_class(test)[:NUM_QUERIES]
     count = min(NUM_NEIGHBOURS, len(train))
     _, rows = knn.nearest(bank, np.arange(len(train)), queries[chosen], count=count)

@@ -1,6 +1,7 @@
 """From a run directory to a result file: restore, extract, probe, write. Reads no training code."""
 
 import dataclasses
+import functools
 import os
 from pathlib import Path
 from typing import Literal
@@ -45,13 +46,19 @@ class Subject:
             )
 
 
-def linear_eval(run: str | os.PathLike, subject: Subject, options: linear.LinearConfig) -> dict:
+def linear_eval(
+    run: str | os.PathLike,
+    subject: Subject,
+    options: linear.LinearConfig,
+    prepared: "Prepared | None" = None,
+) -> dict:
     """Linear evaluation of a run: ``RUN/evaluation/linear-ENCODER.json``.
 
     Args:
         run: run directory.
         subject: what is evaluated.
         options: hyper-parameters of the probe.
+        prepared: what ``prepare(run, subject)`` gave, where it serves several evaluators.
 
     Returns:
         The record that was written; see ``protocol.write``.
@@ -59,7 +66,7 @@ def linear_eval(run: str | os.PathLike, subject: Subject, options: linear.Linear
     Raises:
         ValueError: a data set without labels, or of another content than was asked for.
     """
-    prepared = prepare(run, subject)
+    prepared = prepared or prepare(run, subject)
     result = linear.fit(
         prepared.train.layer(subject.stage),
         prepared.train.labels,
@@ -76,9 +83,14 @@ def linear_eval(run: str | os.PathLike, subject: Subject, options: linear.Linear
     )
 
 
-def knn_eval(run: str | os.PathLike, subject: Subject, options: knn.KnnConfig) -> dict:
+def knn_eval(
+    run: str | os.PathLike,
+    subject: Subject,
+    options: knn.KnnConfig,
+    prepared: "Prepared | None" = None,
+) -> dict:
     """kNN evaluation of a run: ``RUN/evaluation/knn-ENCODER.json``; see ``linear_eval``."""
-    prepared = prepare(run, subject)
+    prepared = prepared or prepare(run, subject)
     results = knn.evaluate(
         prepared.train.layer(subject.stage),
         prepared.train.labels,
@@ -128,20 +140,16 @@ def prepare(run: str | os.PathLike, subject: Subject) -> Prepared:
                 f"Name a labelled one with --data-path."
             )
 
-    def batches(source):
-        return data.batches(source, subject.batch_size)
-
     if subject.encoder in ("pixels", "pca"):
-        train, test = (features.pixels(batches(source)) for source in sources)
+        train, test = (
+            features.pixels(data.batches(source, subject.batch_size)) for source in sources
+        )
         if subject.encoder == "pca":
             train, test = features.pca(train, test, _num_features(encoder))
     else:
         if subject.encoder == "random":
             encoder = _random(encoder, subject.seed)
-        train, test = (
-            features.extract(encoder, batches(source), batch_size=subject.batch_size)
-            for source in sources
-        )
+        train, test = (encode(encoder, source, subject.batch_size) for source in sources)
     return Prepared(
         train=train,
         test=test,
@@ -169,6 +177,15 @@ def prepare(run: str | os.PathLike, subject: Subject) -> Prepared:
             | {"jaxssl": encoder.meta["versions"]["jaxssl"]},
         },
     )
+
+
+def encode(
+    encoder: checkpoints.RestoredEncoder, source: data.Source, batch_size: int
+) -> features.FeatureSet:
+    """Features of a source, batch norm in eval mode; see ``features.extract``."""
+    apply = functools.partial(encoder.module.apply, train=False)
+    batches = data.batches(source, batch_size)
+    return features.extract(apply, encoder.variables, batches, batch_size=batch_size)
 
 
 def open_splits(meta: dict, data_path: str | None) -> tuple[data.Source, data.Source]:

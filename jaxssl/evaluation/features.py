@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxssl import parallel
-from jaxssl.types import Array, Features
+from jaxssl.types import Array, Features, PyTree
 
 
 class FeatureSet(NamedTuple):
@@ -39,7 +39,8 @@ class FeatureSet(NamedTuple):
 
 
 def extract(
-    apply: Callable[[Array], Features],
+    apply: Callable[[PyTree, Array], Features],
+    variables: PyTree,
     batches: Iterable[Mapping[str, np.ndarray]],
     *,
     batch_size: int,
@@ -47,8 +48,9 @@ def extract(
     """Runs an encoder over all batches, on all local devices, in one compilation.
 
     Args:
-        apply: images uint8 [B, H, W, C] to Features, in eval mode: with batch norm in training mode
-            the features of an image would depend on its neighbours.
+        apply: (variables, images uint8 [B, H, W, C]) to Features, in eval mode: with batch norm in
+            training mode the features of an image would depend on its neighbours.
+        variables: of the encoder; an argument, so that they are not compiled into the program.
         batches: ``{"image": uint8 [B, H, W, C], "label": int32 [B]}``, label optional, B at most
             ``batch_size``; shorter batches are padded with zeros, whose features are dropped.
         batch_size: rows of the compiled batch; rounded up to a multiple of the local devices.
@@ -62,16 +64,18 @@ def extract(
     sharding = jax.sharding.NamedSharding(mesh, jax.P("data"))
 
     @jax.jit
-    def forward(images: Array) -> tuple[Array, tuple[Array, ...]]:
-        features = apply(images)
+    def forward(variables: PyTree, images: Array) -> tuple[Array, tuple[Array, ...]]:
+        features = apply(variables, images)
         return features.pooled, features.stages
 
+    variables = jax.device_put(variables, parallel.replicated(devices))
     collected, labels = [], []
     for batch in batches:
         images = batch["image"]
-        padding = [(0, rows - len(images)), *[(0, 0)] * (images.ndim - 1)]
-        padded = jax.device_put(np.pad(images, padding), sharding)
-        collected.append(jax.tree.map(lambda x: np.asarray(x)[: len(images)], forward(padded)))  # noqa: B023
+        count = len(images)
+        padding = [(0, rows - count), *[(0, 0)] * (images.ndim - 1)]
+        pooled, stages = forward(variables, jax.device_put(np.pad(images, padding), sharding))
+        collected.append((np.asarray(pooled)[:count], tuple(np.asarray(s)[:count] for s in stages)))
         labels.append(batch.get("label"))
     pooled, stages = jax.tree.map(lambda *parts: np.concatenate(parts), *collected)
     return FeatureSet(pooled, stages, _joined(labels))

@@ -12,7 +12,8 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (21, 4, 4, 3), np.uint8)
 
 
-def apply(images):
+def apply(variables, images):
+    assert variables == {}
     scaled = images.astype(jnp.float32) / 255
     flat = scaled.reshape(len(scaled), -1)
     weights = jnp.cos(jnp.arange(48 * 5, dtype=jnp.float32)).reshape(48, 5)
@@ -29,8 +30,8 @@ def batches(images, size, labels=None):
 @pytest.mark.parametrize("size", [8, 16, 5, 21, 3])
 def test_batches_and_padding_do_not_change_a_feature(images, size):
     labels = np.arange(21, dtype=np.int32)
-    found = features.extract(apply, batches(images, size, labels), batch_size=size)
-    expected = jax.jit(apply)(images)
+    found = features.extract(apply, {}, batches(images, size, labels), batch_size=size)
+    expected = jax.jit(apply)({}, images)
     np.testing.assert_allclose(found.pooled, expected.pooled, atol=1e-6)
     assert [stage.shape for stage in found.stages] == [(21, 7), (21, 5)]
     np.testing.assert_allclose(found.stages[0], expected.stages[0], atol=1e-6)
@@ -39,31 +40,31 @@ def test_batches_and_padding_do_not_change_a_feature(images, size):
 
 def test_eight_devices_give_the_numbers_of_one(images, monkeypatch):
     assert jax.local_device_count() == 8
-    many = features.extract(apply, batches(images, 8), batch_size=8)
+    many = features.extract(apply, {}, batches(images, 8), batch_size=8)
     first = jax.local_devices()[:1]
     monkeypatch.setattr(jax, "local_devices", lambda: first)
-    one = features.extract(apply, batches(images, 8), batch_size=8)
+    one = features.extract(apply, {}, batches(images, 8), batch_size=8)
     np.testing.assert_allclose(many.pooled, one.pooled, atol=1e-6)
 
 
 def test_a_short_last_batch_needs_no_second_compilation(images):
     shapes = []
 
-    def traced(images):
+    def traced(variables, images):
         shapes.append(images.shape)
-        return apply(images)
+        return apply(variables, images)
 
-    features.extract(traced, batches(images, 8), batch_size=8)
+    features.extract(traced, {}, batches(images, 8), batch_size=8)
     assert shapes == [(8, 4, 4, 3)]
 
 
 def test_labels_are_none_where_batches_have_none(images):
-    assert features.extract(apply, batches(images, 8), batch_size=8).labels is None
+    assert features.extract(apply, {}, batches(images, 8), batch_size=8).labels is None
     assert features.pixels(batches(images, 8)).labels is None
 
 
 def test_layers_are_named_by_number(images):
-    found = features.extract(apply, batches(images, 8), batch_size=8)
+    found = features.extract(apply, {}, batches(images, 8), batch_size=8)
     assert found.layer(None) is found.pooled
     assert found.layer(0) is found.stages[0]
     assert found.layer(-1) is found.stages[1]
