@@ -7,13 +7,13 @@ restore verifies it first, because Orbax does not notice flipped bytes in array 
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
@@ -30,7 +30,8 @@ class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged, or of something else than was asked for."""
 
 
-class RestoredEncoder(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)  # by identity, so that jax.jit takes it
+class RestoredEncoder:
     """A trained encoder, ready to use; calling it gives the features of images in eval mode.
 
     Attributes:

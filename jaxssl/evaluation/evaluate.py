@@ -210,7 +210,7 @@ def _random(encoder: checkpoints.RestoredEncoder, seed: int) -> checkpoints.Rest
     size, channels = encoder.meta["image_size"], encoder.meta["channels"]
     images = np.zeros((1, size, size, channels), np.uint8)
     init = jax.jit(lambda key: encoder.module.init(key, images, train=False))
-    return encoder._replace(variables=init(jax.random.key(seed)))
+    return dataclasses.replace(encoder, variables=init(jax.random.key(seed)))
 
 
 def _num_features(encoder: checkpoints.RestoredEncoder) -> int:
