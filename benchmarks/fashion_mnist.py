@@ -17,6 +17,9 @@ import sys
 import time
 from pathlib import Path
 
+from jaxssl import cpu, recipe
+from jaxssl.evaluation import evaluate, knn, linear
+
 RECIPES = ("simclr_fashion_mnist", "mae_fashion_mnist", "rotation_fashion_mnist")
 
 
@@ -27,16 +30,20 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/table"))
     parser.add_argument("overrides", nargs="*", help="further options of jaxssl pretrain, after --")
     options = parser.parse_args()
+    cpu.tune()
     runs = {
-        recipe: [options.out / f"{recipe}-{seed}" for seed in options.seeds]
-        for recipe in options.recipes
+        name: [options.out / f"{name}-{seed}" for seed in options.seeds] for name in options.recipes
     }
-    rows = {}
-    for recipe, directories in runs.items():
+    rows, encoders = {}, []
+    for name, directories in runs.items():
         for seed, run in zip(options.seeds, directories):
-            train(recipe, run, seed, options.overrides)
-        rows[recipe] = measure(directories, options.seeds, "trained")
-        rows[f"{recipe}: random encoder"] = measure(directories, options.seeds, "random")
+            train(name, run, seed, options.overrides)
+        rows[name] = measure(directories, options.seeds, "trained")
+        encoder = recipe.load(name).encoder
+        if encoder not in encoders:  # recipes that share an encoder share its random weights
+            encoders.append(encoder)
+            title = f"random {type(encoder).__name__.removesuffix('Config')}"
+            rows[title] = measure(directories, options.seeds, "random")
     first = runs[options.recipes[0]][:1]
     for baseline in ("pca", "pixels"):
         rows[baseline] = measure(first, options.seeds[:1], baseline)
@@ -54,34 +61,35 @@ def main():
     print(table(record))
 
 
-def train(recipe, run, seed, overrides):
+def train(name, run, seed, overrides):
     """Trains, or finishes, one run; its wall time is kept beside it."""
     if (run / "seconds.json").exists():
         return
     start = time.monotonic()
-    jaxssl("pretrain", recipe, "--out", run, "--training.seed", seed, *overrides)
+    words = ("pretrain", name, "--out", run, "--training.seed", seed, *overrides)
+    subprocess.run([sys.executable, "-m", "jaxssl", *map(str, words)], check=True)
     (run / "seconds.json").write_text(json.dumps(time.monotonic() - start))
 
 
 def measure(directories, seeds, encoder):
     """Accuracies in per cent, one per seed."""
-    linear, knn, seconds = [], [], []
+    linear_accuracies, knn_accuracies, seconds = [], [], []
     for run, seed in zip(directories, seeds):
-        results = {}
-        for evaluator in ("linear", "knn"):
-            path = run / "evaluation" / f"{evaluator}-{encoder}.json"
-            if not path.exists():
-                random = ("--seed", seed) if encoder == "random" else ()
-                jaxssl(f"{evaluator}-eval", run, "--encoder", encoder, *random)
-            results[evaluator] = json.loads(path.read_text())["results"]
-        linear.append(100 * results["linear"]["test_accuracy"])
-        knn.append(100 * results["knn"]["k=20"]["accuracy"])
+        subject = evaluate.Subject(encoder=encoder, seed=seed if encoder == "random" else 0)
+        paths = [evaluate.result_path(run, name, subject) for name in ("linear", "knn")]
+        if not all(path.exists() for path in paths):
+            prepared = evaluate.prepare(run, subject)
+            evaluate.linear_eval(run, subject, linear.LinearConfig(), prepared)
+            evaluate.knn_eval(run, subject, knn.KnnConfig(), prepared)
+        probe, neighbours = (json.loads(path.read_text())["results"] for path in paths)
+        linear_accuracies.append(100 * probe["test_accuracy"])
+        knn_accuracies.append(100 * neighbours["k=20"]["accuracy"])
         seconds.append(json.loads((run / "seconds.json").read_text()))
-    return {"linear": linear, "knn": knn, "seconds": seconds if encoder == "trained" else None}
-
-
-def jaxssl(*words):
-    subprocess.run([sys.executable, "-m", "jaxssl", *map(str, words)], check=True)
+    return {
+        "linear": linear_accuracies,
+        "knn": knn_accuracies,
+        "seconds": seconds if encoder == "trained" else None,
+    }
 
 
 def table(record):

@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source launch/environment.sh plot
 
 if python -m jaxssl.data.fetch; then
-    data=fashion-mnist epochs=5
+    data=fashion-mnist epochs=1
 else
     data=digits epochs=100
     echo "demo: Fashion-MNIST is not to be had; taking scikit-learn's handwritten digits"
