@@ -22,6 +22,7 @@ USAGE = """usage: jaxssl COMMAND ...
   pretrain CONFIG --out DIR      train an encoder; the same command again resumes
   linear-eval RUN                accuracy of a linear classifier on the frozen features
   knn-eval RUN                   accuracy of their nearest neighbours
+  evaluate RUN                   both, for the trained encoder and for the baselines
   report RUN                     pictures of a run: views, curve, neighbours, accuracies
   prepare SOURCE OUT_DIR         images or arrays to a sharded TFDS data set
 
@@ -82,6 +83,27 @@ class KnnEval:
 
 
 @dataclasses.dataclass(frozen=True)
+class EvaluateAll:
+    """Linear and kNN evaluation of several encoders; the features of each are extracted once.
+
+    Attributes:
+        run: run directory.
+        encoders: of trained, random, pixels, pca.
+        step: checkpoint; the newest by default.
+        data_path: where the data set is, if not where pretraining found it.
+        probe: the protocol of the linear probe.
+        vote: the protocol of the nearest neighbours.
+    """
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    encoders: tuple[evaluate.EncoderKind, ...] = ("trained", "random", "pca", "pixels")
+    step: int | None = None
+    data_path: str | None = None
+    probe: linear.LinearConfig = linear.LinearConfig()
+    vote: knn.KnnConfig = knn.KnnConfig()
+
+
+@dataclasses.dataclass(frozen=True)
 class Report:
     """Draws a run: what the task looks like, the training curve, neighbours, accuracies.
 
@@ -121,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "pretrain": pretrain,
         "linear-eval": linear_eval,
         "knn-eval": knn_eval,
+        "evaluate": evaluate_all,
         "report": draw_report,
         "prepare": prepare,
     }
@@ -172,25 +195,23 @@ def pretrain(words: Sequence[str]) -> None:
 def linear_eval(words: Sequence[str]) -> None:
     """``jaxssl linear-eval RUN``."""
     options = arguments.parse(LinearEval, words, prog="jaxssl linear-eval")
-    record = evaluate.linear_eval(options.run, options.subject, options.options)
-    results = record["results"]
-    print(
-        f"linear {options.subject.encoder}: {100 * results['test_accuracy']:.2f} % "
-        f"± {100 * results['half_width']:.2f} (l2 {results['l2']:g}, "
-        f"{evaluate.result_path(options.run, 'linear', options.subject)})"
-    )
+    _print_linear(evaluate.linear_eval(options.run, options.subject, options.options))
 
 
 def knn_eval(words: Sequence[str]) -> None:
     """``jaxssl knn-eval RUN``."""
     options = arguments.parse(KnnEval, words, prog="jaxssl knn-eval")
-    record = evaluate.knn_eval(options.run, options.subject, options.options)
-    accuracies = ", ".join(
-        f"{name} {100 * result['accuracy']:.2f} % ± {100 * result['half_width']:.2f}"
-        for name, result in record["results"].items()
-    )
-    path = evaluate.result_path(options.run, "knn", options.subject)
-    print(f"kNN {options.subject.encoder}: {accuracies} ({path})")
+    _print_knn(evaluate.knn_eval(options.run, options.subject, options.options))
+
+
+def evaluate_all(words: Sequence[str]) -> None:
+    """``jaxssl evaluate RUN``."""
+    options = arguments.parse(EvaluateAll, words, prog="jaxssl evaluate")
+    for encoder in options.encoders:
+        subject = evaluate.Subject(encoder, step=options.step, data_path=options.data_path)
+        prepared = evaluate.prepare(options.run, subject)
+        _print_linear(evaluate.linear_eval(options.run, subject, options.probe, prepared))
+        _print_knn(evaluate.knn_eval(options.run, subject, options.vote, prepared))
 
 
 def draw_report(words: Sequence[str]) -> None:
@@ -213,6 +234,24 @@ def prepare(words: Sequence[str]) -> None:
     )
 
 
+def _print_linear(record: dict) -> None:
+    encoder, results = record["subject"]["encoder"], record["results"]
+    print(f"linear {encoder}: {_percent(results, 'test_accuracy')} (l2 {results['l2']:g})")
+    if not results["converged"]:
+        print("jaxssl: the probe did not converge; raise its max-iterations", file=sys.stderr)
+
+
+def _print_knn(record: dict) -> None:
+    accuracies = ", ".join(
+        f"{name} {_percent(result, 'accuracy')}" for name, result in record["results"].items()
+    )
+    print(f"kNN {record['subject']['encoder']}: {accuracies}")
+
+
+def _percent(results: dict, name: str) -> str:
+    return f"{100 * results[name]:.2f} % ± {100 * results['half_width']:.2f}"
+
+
 def _join_processes(options: Pretrain) -> None:
     """Joins the other processes of the run, before anything touches a device."""
     if options.num_processes == 1:
@@ -220,7 +259,8 @@ def _join_processes(options: Pretrain) -> None:
     if options.num_processes == 0:
         jax.distributed.initialize()
         return
-    if options.coordinator is None or options.process_id is None:
+    numbered = options.process_id in range(options.num_processes)
+    if options.coordinator is None or not numbered:
         raise ValueError(
             f"--num-processes {options.num_processes}: needs --coordinator HOST:PORT and "
             f"--process-id 0 to {options.num_processes - 1}; got {options.coordinator} and "

@@ -70,17 +70,18 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
         soft_wrap=True,
         highlight=False,
     )
-    outcome = loop.train(
-        method,
-        optimizer,
-        loader,
-        training=training,
-        run=config.run,
-        schedule=optimizers.schedule(config.optimizer, **plan),
-        out=out,
-        meta=meta,
-        console=console,
-    )
+    with loader:
+        outcome = loop.train(
+            method,
+            optimizer,
+            loader,
+            training=training,
+            run=config.run,
+            schedule=optimizers.schedule(config.optimizer, **plan),
+            out=out,
+            meta=meta,
+            console=console,
+        )
     ending = "stopped and saved" if outcome.stopped else "done"
     console.print(f"{ending} after step {outcome.step} of {outcome.total_steps}: {out}")
     return outcome

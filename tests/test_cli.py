@@ -14,6 +14,7 @@ from jax.experimental import multihost_utils
 
 import jaxssl
 from jaxssl import checkpoints, cli, data, pretraining, recipe
+from jaxssl.evaluation import evaluate
 from jaxssl.training import log, loop
 
 ROTATION = "rotation_fashion_mnist"
@@ -343,6 +344,38 @@ def test_a_run_killed_while_it_claimed_its_directory_goes_on(npz, tmp_path, untr
 def test_evaluation_of_a_run(finished, capsys):
     assert cli.main(["knn-eval", str(finished), "--num-neighbors", "3"]) == 0
     assert_matches(r"kNN trained: k=3 \d+\.\d\d % ± ", capsys.readouterr().out)
+
+
+def test_several_encoders_are_evaluated_with_one_extraction_each(finished, capsys, monkeypatch):
+    extracted = []
+    prepare = evaluate.prepare
+
+    def counted(run, subject):
+        extracted.append(subject.encoder)
+        return prepare(run, subject)
+
+    monkeypatch.setattr(evaluate, "prepare", counted)
+    words = ["evaluate", str(finished), "--encoders", "trained", "pixels", "--vote.num-neighbors"]
+    assert cli.main([*words, "3", "--probe.l2-grid", "0.1"]) == 0
+    text = capsys.readouterr().out
+    for encoder in ("trained", "pixels"):
+        assert_matches(rf"linear {encoder}: \d+\.\d\d % ± \d", text)
+        assert_matches(rf"kNN {encoder}: k=3 \d+\.\d\d % ± \d", text)
+        for evaluator in ("linear", "knn"):
+            assert (finished / "evaluation" / f"{evaluator}-{encoder}.json").exists()
+    assert extracted == ["trained", "pixels"]
+
+
+def test_a_probe_that_does_not_converge_says_so(finished, capsys):
+    words = ["linear-eval", str(finished), "--max-iterations", "1", "--tolerance", "1e-9"]
+    assert cli.main(words) == 0
+    assert "did not converge" in capsys.readouterr().err
+
+
+def test_a_process_id_must_be_one_of_the_processes(refused, npz, tmp_path):
+    words = tiny_runs.words(MAE, npz, tmp_path / "run")
+    line = refused(*words, "--num-processes", 2, "--coordinator", "localhost:1", "--process-id", 2)
+    assert_matches(r"--process-id 0 to 1; got localhost:1 and 2", line)
 
 
 def test_processes_agree_before_the_first_writes(monkeypatch, tmp_path):

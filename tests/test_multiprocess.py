@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from jaxssl import checkpoints, cli
+from jaxssl import checkpoints
 
 SCRIPT = Path(__file__).parent.parent / "launch" / "local.py"
 LAUNCHER = (sys.executable, str(SCRIPT), "--num-processes", "2")
@@ -56,8 +56,7 @@ def test_two_processes_train_as_one_stop_together_and_go_on(tmp_path):
     assert "[1] MAE" not in text  # only the first process reports
 
     argv = tiny_runs.words("mae_fashion_mnist", npz, tmp_path / "one", *more)
-    with jax.numpy_dtype_promotion("standard"):
-        assert cli.main(argv) == 0
+    tiny_runs.finish(tiny_runs.start(argv, devices=4))
     two, one = tiny_runs.rows(tmp_path / "two"), tiny_runs.rows(tmp_path / "one")
     assert [row["step"] for row in two] == list(range(1, 21))
     for got, expected in zip(two, one, strict=True):
