@@ -22,7 +22,9 @@ built="$root/.venv/jaxssl-installed"
 if [ "$(cat "$built" 2>/dev/null)" != "$wanted" ]; then
     echo "launch: installing jaxssl into .venv (the first time takes a minute or two)"
     "$python" -m venv "$root/.venv"
-    "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check -e "$root[$extras]"
+    pip=("$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check)
+    "${pip[@]}" --upgrade pip wheel
+    "${pip[@]}" -e "$root[$extras]"
     echo "$wanted" > "$built"
 fi
 export PATH="$root/.venv/bin:$PATH"

@@ -84,8 +84,8 @@ class MAE:
             view=view,
             init=init,
             loss=loss,
-            advance=lambda params, state, step: state,
-            encoder=lambda params, state: functional.variables(params["encoder"], state["encoder"]),
+            advance=functional.unchanged,
+            encoder=functional.encoder_variables,
         )
 
     def pictures(

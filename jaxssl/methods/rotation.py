@@ -65,8 +65,8 @@ class Rotation:
             view=view,
             init=init,
             loss=loss,
-            advance=lambda params, state, step: state,
-            encoder=lambda params, state: functional.variables(params["encoder"], state["encoder"]),
+            advance=functional.unchanged,
+            encoder=functional.encoder_variables,
         )
 
     def pictures(
@@ -84,7 +84,7 @@ class Rotation:
             Titles and images float32 [B, H, W, C] in [0, 1].
         """
         images, labels = views["image"], views["label"]
-        variables = functional.variables(params["encoder"], state["encoder"])
+        variables = functional.encoder_variables(params, state)
         features = encoder.apply(variables, images, train=False)
         logits = _head(encoder).apply({"params": params["head"]}, features.pooled)
         predicted = logits.argmax(-1)

@@ -84,8 +84,8 @@ class SimCLR:
             view=view,
             init=init,
             loss=loss,
-            advance=lambda params, state, step: state,
-            encoder=lambda params, state: functional.variables(params["encoder"], state["encoder"]),
+            advance=functional.unchanged,
+            encoder=functional.encoder_variables,
         )
 
     def pictures(
@@ -103,7 +103,7 @@ class SimCLR:
             Titles and images float32 [B, H, W, C] in [0, 1].
         """
         view_a, view_b = views["a"], views["b"]
-        variables = functional.variables(params["encoder"], state["encoder"])
+        variables = functional.encoder_variables(params, state)
         features = encoder.apply(variables, jnp.concatenate([view_a, view_b]), train=False)
         projections = self._projector(encoder, None).apply(
             functional.variables(params["projector"], state["projector"]), features.pooled

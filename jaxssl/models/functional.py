@@ -46,3 +46,14 @@ def apply(
 def variables(params: PyTree, state: PyTree) -> PyTree:
     """The linen variables of a module, as a checkpoint holds them: the inverse of ``init``."""
     return {"params": params, **state}
+
+
+def encoder_variables(params: PyTree, state: PyTree) -> PyTree:
+    """``Method.encoder`` of every method that keeps both under "encoder"."""
+    return variables(params["encoder"], state["encoder"])
+
+
+def unchanged(params: PyTree, state: PyTree, step: Array) -> PyTree:
+    """``Method.advance`` of a method whose state changes in the loss alone."""
+    del params, step
+    return state
