@@ -63,12 +63,10 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
     optimizer = optimizers.build(config.optimizer, **plan)
     _claim(out, {"config": described, "dataset": meta["dataset"]})
     peak = optimizers.peak_learning_rate(config.optimizer, training.batch_size)
-    console.print(
+    about = (
         f"{type(config.method).__name__} of a {encoder_name} on {source.name}: {len(source):,} "
         f"images; {config.optimizer.name} with learning rate {peak:g} = "
-        f"{config.optimizer.base_learning_rate:g} x {training.batch_size} / 256",
-        soft_wrap=True,
-        highlight=False,
+        f"{config.optimizer.base_learning_rate:g} x {training.batch_size} / 256"
     )
     with loader:
         outcome = loop.train(
@@ -81,6 +79,7 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
             out=out,
             meta=meta,
             console=console,
+            about=about,
         )
     ending = "stopped and saved" if outcome.stopped else "done"
     console.print(f"{ending} after step {outcome.step} of {outcome.total_steps}: {out}")

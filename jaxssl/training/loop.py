@@ -92,6 +92,7 @@ def train(
     out: Path,
     meta: Mapping,
     console: Console,
+    about: str = "",
 ) -> Outcome:
     """Trains to the last step, from the newest complete checkpoint in ``out`` if there is one.
 
@@ -105,6 +106,7 @@ def train(
         out: run directory; gets ``checkpoints/`` and ``metrics.jsonl``.
         meta: JSON-able, saved with every checkpoint.
         console: where the first line and the progress go.
+        about: printed after the first line, which says devices, batch, steps, parameters and work.
 
     Returns:
         Outcome. SIGTERM or SIGINT saves after the step in flight and ends the loop.
@@ -128,6 +130,8 @@ def train(
         like = jax.eval_shape(initial_state)
         resume_step = saved.latest_step()
         console.print(_first_line(step, like, loader.batch(0), training, last_step), soft_wrap=True)
+        if about:
+            console.print(about, soft_wrap=True, highlight=False)
         if resume_step is None:
             state = parallel.replicate(jax.jit(initial_state)())
         else:

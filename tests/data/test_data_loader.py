@@ -126,14 +126,15 @@ def test_reading_ahead_is_bounded_and_not_repeated(numbered):
 
 
 def test_closing_ends_the_threads_and_the_loader_goes_on(numbered):
+    before = grain_threads()  # of other tests, until they are collected
     loader = data.Loader(Decoded(numbered), batch_size=4, seed=0)
     first = numbers(loader.batch(0))
-    threads = grain_threads()
+    threads = [thread for thread in grain_threads() if thread not in before]
     assert threads
     loader.close()
     for thread in threads:
         thread.join(timeout=10)
-    assert not grain_threads()
+    assert not any(thread.is_alive() for thread in threads)
     assert numbers(loader.batch(0)) == first
     loader.close()
     loader.close()
@@ -166,13 +167,14 @@ def test_batches_of_unlabelled_sources_have_no_label(images, wrap):
 
 
 def test_batches_left_early_end_their_threads(numbered):
+    before = grain_threads()
     walk = data.batches(Decoded(numbered), 6)
     next(walk)
-    threads = grain_threads()
+    threads = [thread for thread in grain_threads() if thread not in before]
     walk.close()
     for thread in threads:
         thread.join(timeout=10)
-    assert threads and not grain_threads()
+    assert threads and not any(thread.is_alive() for thread in threads)
 
 
 def test_read_ahead_stops_at_its_end():
