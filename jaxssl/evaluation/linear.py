@@ -25,12 +25,14 @@ class LinearConfig:
         holdout: fraction of each training class that chooses the penalty, in (0, 1).
         tolerance: Euclidean norm of the gradient at which a fit counts as converged.
         max_iterations: Newton steps of one fit at most.
+        extend: grow the grid by decades, between 1e-5 and 10, where its edge is best.
     """
 
     l2_grid: tuple[float, ...] = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
     holdout: float = 0.1
     tolerance: float = 1e-4
     max_iterations: int = 50
+    extend: bool = True
 
     def __post_init__(self):
         if not self.l2_grid or min(self.l2_grid) <= 0:
@@ -252,12 +254,12 @@ def _search(
     for l2 in sorted({float(l2) for l2 in config.l2_grid}, reverse=True):
         tried.append(solve(l2, tried[-1][1] if tried else None))
     slack = 1.0 + 1e-9  # decades are not exact in binary
-    while _best(tried) == len(tried) - 1:
+    while config.extend and _best(tried) == len(tried) - 1:
         l2 = tried[-1][0].l2 / 10
         if l2 * slack < _L2_LIMITS[0]:
             break
         tried.append(solve(l2, tried[-1][1]))
-    while _best(tried) == 0:
+    while config.extend and _best(tried) == 0:
         l2 = tried[0][0].l2 * 10
         if l2 > _L2_LIMITS[1] * slack:
             break

@@ -120,6 +120,13 @@ def test_the_grid_grows_at_its_edges(digits):
     assert not weak.at_edge
 
 
+def test_the_grid_stays_as_it_is_where_it_may_not_grow(digits):
+    config = linear.LinearConfig(l2_grid=(10.0,), extend=False)
+    result = linear.fit(*digits, config=config)
+    assert [candidate.l2 for candidate in result.candidates] == [10.0]
+    assert result.at_edge
+
+
 def test_strengths_all_equally_good_end_at_the_edge_and_say_so():
     labels = np.arange(200) % 2
     # No strength is better than another: the strongest of equals, at the limit, is chosen.
