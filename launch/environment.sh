@@ -24,7 +24,8 @@ if [ "$(cat "$built" 2>/dev/null)" != "$wanted" ]; then
     "$python" -m venv "$root/.venv"
     pip=("$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check)
     "${pip[@]}" --upgrade pip wheel
-    "${pip[@]}" -e "$root[$extras]"
+    # setuptools warns of editable installs in general; nothing for a user to act on
+    PYTHONWARNINGS=ignore "${pip[@]}" -e "$root[$extras]"
     echo "$wanted" > "$built"
 fi
 export PATH="$root/.venv/bin:$PATH"
