@@ -310,10 +310,7 @@ def _verify(step_directory: Path, items: tuple[str, ...]) -> None:
             state = (
                 "is damaged: its sha256 is not the manifest's" if path.is_file() else "is missing"
             )
-            raise CheckpointError(
-                f"checkpoint {path} {state}. Delete {step_directory} to fall back to an "
-                f"earlier step."
-            )
+            raise CheckpointError(f"checkpoint {path} {state}. {way_out}")
 
 
 def _sha256(path: Path) -> str:
