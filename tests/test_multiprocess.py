@@ -59,8 +59,10 @@ def test_two_processes_train_as_one_stop_together_and_go_on(tmp_path):
     tiny_runs.finish(tiny_runs.start(argv, devices=4))
     two, one = tiny_runs.rows(tmp_path / "two"), tiny_runs.rows(tmp_path / "one")
     assert [row["step"] for row in two] == list(range(1, 21))
-    for got, expected in zip(two, one, strict=True):
-        assert got["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=1e-6)
+    assert two[0]["grad_norm"] == pytest.approx(one[0]["grad_norm"], rel=1e-5)
+    for got, expected in zip(two, one, strict=True):  # Adam amplifies what rounding leaves
+        assert got["loss"] == pytest.approx(expected["loss"], rel=1e-4)
     got, expected = (
         np.concatenate(
             [
@@ -70,7 +72,7 @@ def test_two_processes_train_as_one_stop_together_and_go_on(tmp_path):
         )
         for name in ("two", "one")
     )
-    assert np.linalg.norm(got - expected) < 1e-5 * np.linalg.norm(expected)
+    assert np.linalg.norm(got - expected) < 1e-4 * np.linalg.norm(expected)
 
 
 def test_processes_are_numbered_and_know_each_other():

@@ -87,4 +87,5 @@ def test_another_number_of_devices_goes_on(npz, whole, tmp_path):
         assert got == pytest.approx(expected, rel=1e-4)
     got, expected = (flat(state.params) for state in states_of(tmp_path / "run", whole(MAE)))
     # As a whole: Adam divides a gradient that is zero but for rounding by its own size.
-    assert np.linalg.norm(got - expected) < 1e-5 * np.linalg.norm(expected)
+    # Any other view, order or key would differ by the size of the updates, about 1e-2.
+    assert np.linalg.norm(got - expected) < 1e-4 * np.linalg.norm(expected)
