@@ -8,11 +8,12 @@ import pytest
 import jaxssl
 
 PACKAGE = Path(jaxssl.__file__).parent
-BASE = {"types", "collectives", "jsonable"}
+BASE = {"types", "collectives", "jsonable", "colorspace"}
 MAY_IMPORT = {
     "types": set(),
     "collectives": {"types"},
     "jsonable": set(),
+    "colorspace": {"types"},
     "cpu": set(),
     "losses": BASE,
     "pretext": BASE,

@@ -14,9 +14,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxssl import colorspace
 from jaxssl.types import Array, PyTree
 
 DTYPES = ("float32", "bfloat16")
+COLOR_SPACES = ("rgb", "lightness", "ab", "lab")
 
 
 def check_choice(owner: str, field: str, value: object, choices: Sequence[object]) -> None:
@@ -33,28 +35,27 @@ def check_at_least(owner: str, least: int, **fields: int) -> None:
             raise ValueError(f"{owner}: {field} must be at least {least}; got {value}.")
 
 
-def standardise(images: Array, mean: tuple[float, ...], std: tuple[float, ...]) -> Array:
-    """Brings images to float32, subtracts ``mean`` and divides by ``std``.
+def standardise(
+    images: Array, mean: tuple[float, ...], std: tuple[float, ...], color_space: str = "rgb"
+) -> Array:
+    """Brings images to float32 and a colour space, subtracts ``mean`` and divides by ``std``.
 
     Args:
         images: [..., C]; uint8 in [0, 255], which is divided by 255, or floating in [0, 1].
-        mean: one value, or one per channel, in units of [0, 1].
-        std: one value, or one per channel, in units of [0, 1].
+        mean: one value, or one per channel of the colour space, in its units.
+        std: one value, or one per channel of the colour space, in its units.
+        color_space: "rgb", the images as they are, any C, in units of [0, 1]; "lightness", "ab" or
+            "lab", 1, 2 or 3 channels in Lab units, from sRGB images of C = 3 ("lightness" from grey
+            ones too).
 
     Returns:
-        float32 [..., C].
+        float32, [..., C] or with the channels of the colour space.
 
     Raises:
         TypeError: ``images`` is neither uint8 nor floating.
-        ValueError: ``mean`` or ``std`` has neither 1 nor C values.
+        ValueError: the colour space cannot be had from C channels, or ``mean`` or ``std`` has
+            neither 1 value nor one per channel.
     """
-    num_channels = images.shape[-1]
-    for name, values in (("mean", mean), ("std", std)):
-        if len(values) not in (1, num_channels):
-            raise ValueError(
-                f"standardise: {name} must have 1 value or one per channel; got {len(values)} "
-                f"values for {num_channels} channels."
-            )
     if images.dtype == jnp.uint8:
         images = images.astype(jnp.float32) / 255.0
     elif not jnp.issubdtype(images.dtype, jnp.floating):
@@ -62,9 +63,32 @@ def standardise(images: Array, mean: tuple[float, ...], std: tuple[float, ...]) 
             f"standardise: images must be uint8 or floating; got {images.dtype}. "
             "Convert them to uint8 in [0, 255]."
         )
+    images = _in_color_space(images.astype(jnp.float32), color_space)
+    num_channels = images.shape[-1]
+    for name, values in (("mean", mean), ("std", std)):
+        if len(values) not in (1, num_channels):
+            raise ValueError(
+                f"standardise: {name} must have 1 value or one per channel; got {len(values)} "
+                f"values for {num_channels} channels."
+            )
     shape = (1,) * (images.ndim - 1) + (-1,)
-    centred = images.astype(jnp.float32) - jnp.asarray(mean, jnp.float32).reshape(shape)
+    centred = images - jnp.asarray(mean, jnp.float32).reshape(shape)
     return centred / jnp.asarray(std, jnp.float32).reshape(shape)
+
+
+def _in_color_space(images: Array, color_space: str) -> Array:
+    num_channels = images.shape[-1]
+    if color_space == "rgb":
+        return images
+    if color_space == "lightness" and num_channels in (1, 3):
+        return colorspace.lightness(images)
+    if num_channels != 3:
+        raise ValueError(
+            f"standardise: images must have 3 channels for color_space {color_space!r}; got "
+            f"{num_channels} channels. Use color images, or color_space 'rgb'."
+        )
+    lab = colorspace.rgb_to_lab(images)
+    return lab[..., 1:] if color_space == "ab" else lab
 
 
 def layer_norm(x: Array, *, dtype: str, name: str) -> Array:

@@ -34,7 +34,11 @@ class ResNetConfig:
         zero_init_residual: start the last BatchNorm scale of every block at 0, so that each block
             starts as its shortcut.
         dtype: compute dtype; parameters and statistics stay float32.
-        mean: subtracted from the images, one value or one per channel, in units of [0, 1].
+        color_space: what the network sees of the images it is given, which are sRGB throughout:
+            "rgb", the images as they are; "lightness", L of Lab; "ab"; or "lab". L also of grey
+            images, the others of 3 channels only.
+        mean: subtracted after that, one value or one per channel of the colour space, in units of
+            [0, 1] for "rgb" and in Lab units for the others, as (50.0,).
         std: divides after that, one value or one per channel.
     """
 
@@ -43,6 +47,7 @@ class ResNetConfig:
     stem: Literal["imagenet", "small"] = "imagenet"
     zero_init_residual: bool = True
     dtype: Literal["float32", "bfloat16"] = "float32"
+    color_space: Literal["rgb", "lightness", "ab", "lab"] = "rgb"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
 
@@ -50,6 +55,7 @@ class ResNetConfig:
         layers.check_choice("ResNetConfig", "depth", self.depth, tuple(DEPTHS))
         layers.check_choice("ResNetConfig", "stem", self.stem, ("imagenet", "small"))
         layers.check_choice("ResNetConfig", "dtype", self.dtype, layers.DTYPES)
+        layers.check_choice("ResNetConfig", "color_space", self.color_space, layers.COLOR_SPACES)
         if round(64 * self.width_multiplier) < 1:
             raise ValueError(
                 "ResNetConfig: width_multiplier must leave at least 1 of 64 channels; got "
@@ -112,7 +118,7 @@ class ResNet(nn.Module):
         num_blocks, bottleneck = DEPTHS[config.depth]
         channels = [round(64 * 2**stage * config.width_multiplier) for stage in range(4)]
 
-        x = layers.standardise(images, config.mean, config.std)
+        x = layers.standardise(images, config.mean, config.std, config.color_space)
         size, stride = (7, 2) if config.stem == "imagenet" else (3, 1)
         x = _conv(x, channels[0], size, stride, dtype=config.dtype, name="stem_conv")
         x = layers.batch_norm(

@@ -53,7 +53,11 @@ class ViTConfig:
             tracing and few leaves; ``stack_layers`` and ``unstack_layers`` convert.
         remat: recompute each block in the backward pass: less memory, about a third more work.
         dtype: compute dtype; parameters, softmax and the residual stream stay float32.
-        mean: subtracted from the images, one value or one per channel, in units of [0, 1].
+        color_space: what the network sees of the images it is given, which are sRGB throughout:
+            "rgb", the images as they are; "lightness", L of Lab; "ab"; or "lab". L also of grey
+            images, the others of 3 channels only.
+        mean: subtracted after that, one value or one per channel of the colour space, in units of
+            [0, 1] for "rgb" and in Lab units for the others, as (50.0,).
         std: divides after that, one value or one per channel.
     """
 
@@ -68,6 +72,7 @@ class ViTConfig:
     scan_layers: bool = False
     remat: bool = False
     dtype: Literal["float32", "bfloat16"] = "float32"
+    color_space: Literal["rgb", "lightness", "ab", "lab"] = "rgb"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
 
@@ -76,6 +81,7 @@ class ViTConfig:
         layers.check_choice("ViTConfig", "pool", self.pool, ("class", "mean"))
         layers.check_choice("ViTConfig", "position", self.position, ("sincos", "learned"))
         layers.check_choice("ViTConfig", "dtype", self.dtype, layers.DTYPES)
+        layers.check_choice("ViTConfig", "color_space", self.color_space, layers.COLOR_SPACES)
         width, depth, num_heads = self.dimensions
         layers.check_at_least(
             "ViTConfig",
@@ -167,7 +173,8 @@ class ViT(nn.Module):
             rows = patches.gather_rows(rows, keep)
             positions = positions[keep]
         by_channel = rows.reshape(*rows.shape[:2], -1, images.shape[-1])
-        rows = layers.standardise(by_channel, config.mean, config.std).reshape(rows.shape)
+        pixels = layers.standardise(by_channel, config.mean, config.std, config.color_space)
+        rows = pixels.reshape(*rows.shape[:2], -1)
         x = layers.linear(rows, width, dtype=config.dtype, name="patch_embedding")
         x = x.astype(jnp.float32) + positions
 

@@ -10,6 +10,7 @@ CONFIGS = [
     models.ViTConfig("Nano", depth=2, pool="mean", scan_layers=True, mean=(0.5, 0.4, 0.3)),
     models.ResNetConfig(),
     models.ResNetConfig(18, width_multiplier=0.25, stem="small", std=(0.2, 0.2, 0.2)),
+    models.ResNetConfig(18, color_space="ab", mean=(5.0, 1.0), std=(20.0,)),
 ]
 
 
@@ -35,6 +36,7 @@ def test_fields_left_out_take_their_default():
         ("ViT", {"patchsize": 8}, "got 'patchsize'. Did you mean 'patch_size'?"),
         ("ResNet", {"patch_size": 8}, "encoder_config: ResNet has the fields depth, width_multi"),
         ("ViT", {"size": "XL"}, "ViTConfig: size must be one of"),
+        ("ResNet", {"color_space": "hsv"}, "ResNetConfig: color_space must be one of 'rgb', 'li"),
     ],
 )
 def test_unknown_names_and_values(name, fields, text):

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import jax
@@ -5,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxssl import colorspace, models
 from jaxssl.models import layers
 
 
@@ -31,6 +33,46 @@ def test_standardise_errors():
         layers.standardise(images, (0.0,), (1.0, 1.0))
     with pytest.raises(TypeError, match="images must be uint8 or floating; got int32"):
         layers.standardise(images.astype(jnp.int32), (0.0,), (1.0,))
+
+
+def test_standardise_in_a_color_space_has_its_channels_and_units():
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 3), dtype=np.uint8)
+    lab = colorspace.rgb_to_lab(images / 255.0)
+    for color_space, channels in (("lightness", [0]), ("ab", [1, 2]), ("lab", [0, 1, 2])):
+        mean, std = (10.0, 20.0, 30.0)[: len(channels)], (25.0,)
+        want = (lab[..., channels] - np.array(mean)) / 25
+        for given in (jnp.asarray(images), jnp.asarray(images / 255.0, jnp.float32)):
+            got = layers.standardise(given, mean, std, color_space)
+            np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)
+    grey = jnp.asarray(images[..., :1])
+    got = layers.standardise(grey, (50.0,), (1.0,), "lightness")
+    want = colorspace.rgb_to_lab(np.repeat(images[..., :1], 3, axis=-1) / 255.0)[..., :1] - 50
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-3)
+    message = "images must have 3 channels for color_space '(ab|lab)'; got 1 channels. Use color"
+    for color_space in ("ab", "lab"):
+        with pytest.raises(ValueError, match=message):
+            layers.standardise(grey, (0.0,), (1.0,), color_space)
+
+
+@pytest.mark.parametrize(
+    "config",
+    (
+        models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=4, color_space="lightness"),
+        models.ResNetConfig(18, width_multiplier=1 / 16, color_space="lightness"),
+    ),
+)
+def test_encoders_of_lightness_cannot_tell_a_color_from_its_grey(config):
+    """And take RGB images, in any form, as evaluation gives them."""
+    module = dataclasses.replace(config, mean=(50.0,), std=(25.0,)).build()
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    lab = colorspace.rgb_to_lab(images / 255.0)
+    grey = colorspace.lab_to_rgb(lab * np.array([1, 0, 0]))
+    variables = jax.jit(module.init)(jax.random.key(0), images)
+    apply = jax.jit(module.apply)
+    color, same = (
+        apply(variables, x).tokens for x in (jnp.asarray(images), jnp.asarray(grey, jnp.float32))
+    )
+    np.testing.assert_allclose(color, same, rtol=0, atol=1e-3)
 
 
 def test_checks_name_owner_field_and_value():
