@@ -8,8 +8,8 @@ class DataConfig:
     """The data set of a run; plain values only, so that it survives JSON.
 
     Attributes:
-        path: a known name (fashion-mnist, digits), tfds:NAME, an .npz file, or a directory of IDX
-            files, of images, or of a prepared TFDS data set.
+        path: a known name (fashion-mnist, digits, photographs), tfds:NAME, an .npz file, or a
+            directory of IDX files, of images, or of a prepared TFDS data set.
         image_size: height and width in pixels; other images are resized by their short side and
             cropped in the centre.
         channels: 1 for grey, 3 for RGB; images of the other kind are converted.

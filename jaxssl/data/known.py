@@ -1,4 +1,7 @@
-"""Data sets known by name: Fashion-MNIST where it lies on disk, and scikit-learn's digits."""
+"""Data sets known by name: Fashion-MNIST where it lies on disk, and scikit-learn's digits.
+
+The third, "photographs", has a module of its own.
+"""
 
 import os
 import pathlib
@@ -7,7 +10,7 @@ import numpy as np
 
 from jaxssl.data import arrays, idx
 
-NAMES = ("fashion-mnist", "digits")
+NAMES = ("fashion-mnist", "digits", "photographs")
 FASHION_MNIST_CLASSES = (
     "T-shirt/top",
     "Trouser",

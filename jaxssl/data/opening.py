@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jaxssl.data import arrays, folder, idx, known, loader, tfds_source
+from jaxssl.data import arrays, folder, idx, known, loader, photographs, tfds_source
 from jaxssl.data import source as source_lib
 from jaxssl.data.config import DataConfig
 
@@ -79,6 +79,8 @@ def find_unprepared(path: str) -> Unprepared:
         return Unprepared(idx.SPLITS, known.open_fashion_mnist)
     if path == "digits":
         return Unprepared(source_lib.SINGLE_SET_SPLITS[:2], known.open_digits)
+    if path == "photographs":
+        return Unprepared(photographs.SPLITS, photographs.open_photographs)
     place = pathlib.Path(path).expanduser()
     if not place.exists():
         raise FileNotFoundError(

@@ -78,7 +78,7 @@ def test_fashion_mnist_nowhere_says_how_to_get_it(monkeypatch, tmp_path):
 
 
 def test_missing_path_names_the_nearest_known_data_set():
-    message = r'one of fashion-mnist, digits; got "fashon-mnist", .* Did you mean "fashion-mnist"\?'
+    message = r'photographs; got "fashon-mnist", .* Did you mean "fashion-mnist"\?'
     with pytest.raises(FileNotFoundError, match=message):
         data.open_source(data.DataConfig("fashon-mnist", 28, 1), "train")
     with pytest.raises(FileNotFoundError, match=r'got "no/where", which does not exist\.$'):
