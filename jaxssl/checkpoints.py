@@ -127,13 +127,6 @@ class Checkpoints:
             _write_manifest(self._root / str(step))
         _wait_for_all(f"saved {step}")
 
-    def meta(self, step: int) -> dict:
-        """The ``meta`` item of a step, verified."""
-        _verify(self._root / str(step), ("meta",))
-        return self._manager.restore(
-            step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
-        ).meta
-
     def restore_state(
         self, step: int, like: TrainState, sharding: jax.sharding.Sharding
     ) -> TrainState:
@@ -159,6 +152,21 @@ class Checkpoints:
 def complete_steps(directory: str | os.PathLike) -> list[int]:
     """The steps of a run that can be restored, ascending; none where there is no run."""
     return sorted(_complete_steps(_steps_directory(Path(directory), create=False)))
+
+
+def read_meta(directory: str | os.PathLike, step: int | None = None) -> dict:
+    """What a run recorded beside its encoder, verified; reads no array.
+
+    Args:
+        directory: a run directory, or the ``checkpoints`` directory inside it.
+        step: which checkpoint; the newest complete one by default.
+
+    Raises:
+        CheckpointError: nothing to read, a step that is not there, or a damaged file.
+    """
+    path = _step_path("read_meta", directory, step)
+    _verify(path, ("meta",))
+    return json.loads((path / "meta" / "metadata").read_text())
 
 
 def restore_encoder(directory: str | os.PathLike, step: int | None = None) -> RestoredEncoder:

@@ -1,18 +1,22 @@
 """From a recipe to a run directory: builds every part and hands them to the training loop."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 from rich.console import Console
 
 import jaxssl
-from jaxssl import checkpoints, data, models, parallel, recipe
+from jaxssl import checkpoints, data, jsonable, models, parallel, recipe
 from jaxssl.training import loop, optimizers
+from jaxssl.types import MethodConfig
 
 CONFIG_FILE = "config.json"
+NUM_FITTED = 5000  # images that the statistics of a data set are taken from
 
 
 def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
@@ -28,8 +32,6 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
     """
     training = config.training
     parallel.check_batch_size(training.batch_size, jax.device_count())
-    encoder = config.encoder.build(axis_name=loop.AXIS)
-    method = config.method.build(encoder, axis_name=loop.AXIS)
     source = data.open_source(config.data, config.data.train_split)
     loader = data.Loader(
         source,
@@ -44,13 +46,16 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
         "steps_per_epoch": loader.steps_per_epoch,
         "total_steps": loop.total_steps(training, loader.steps_per_epoch),
     }
-    described = recipe.to_json(config)
+    asked = recipe.to_json(config)
+    config = dataclasses.replace(config, method=_fitted(config.method, source, out))
+    encoder = config.encoder.build(axis_name=loop.AXIS)
+    method = config.method.build(encoder, axis_name=loop.AXIS)
     encoder_name, encoder_fields = models.encoder_fields(config.encoder)
     meta = {
         "encoder": {"name": encoder_name, "fields": encoder_fields},
         "image_size": config.method.augment.size,
         "channels": config.data.channels,
-        "config": described,
+        "config": recipe.to_json(config),
         "plan": plan,
         "dataset": {
             "name": source.name,
@@ -61,7 +66,7 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
         "versions": {"jaxssl": jaxssl.__version__, "jax": jax.__version__},
     }
     optimizer = optimizers.build(config.optimizer, **plan)
-    _claim(out, {"config": described, "dataset": meta["dataset"]})
+    _claim(out, {"config": asked, "dataset": meta["dataset"]})
     peak = optimizers.peak_learning_rate(config.optimizer, training.batch_size)
     about = (
         f"{type(config.method).__name__} of a {encoder_name} on {source.name}: {len(source):,} "
@@ -84,6 +89,21 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
     ending = "stopped and saved" if outcome.stopped else "done"
     console.print(f"{ending} after step {outcome.step} of {outcome.total_steps}: {out}")
     return outcome
+
+
+def _fitted(method: MethodConfig, source: data.Source, out: Path) -> MethodConfig:
+    """The method with the statistics of the data set that it asks for.
+
+    A run that is resumed keeps those it began with, to the last bit, whatever machine goes on.
+    """
+    if not hasattr(method, "fitted"):
+        return method
+    if checkpoints.complete_steps(out):
+        recorded = checkpoints.read_meta(out)["config"]["method"]
+        if recorded["name"] == type(method).__name__:  # else this is another run, soon refused
+            return jsonable.from_json(type(method), recorded["fields"])
+    rows = np.linspace(0, len(source) - 1, min(NUM_FITTED, len(source))).astype(int)
+    return method.fitted(np.stack([source[row]["image"] for row in rows.tolist()]))
 
 
 def _claim(out: Path, identity: dict) -> None:

@@ -65,7 +65,22 @@ class Method(NamedTuple):
 
 
 class MethodConfig(Protocol):
-    """The frozen dataclass of hyper-parameters that each file in ``methods/`` has one of."""
+    """The frozen dataclass of hyper-parameters that each file in ``methods/`` has one of.
+
+    It may have more than ``build``:
+
+    ``fitted(images) -> config``, where it needs statistics of the data set or a table made once
+    (class priors, cluster centres, permutations): a copy whose fields hold them, made from uint8
+    images [N, H, W, C] spread evenly over the training split. It is asked once, before a run
+    begins; checkpoints record the answer.
+
+    ``pictures(encoder, params, state, views) -> [(title, images)]``, images [B, H, W, C] float32 in
+    [0, 1]: what the task looks like and what the network answered, for reports.
+
+    ``question(views) -> (inputs, answers, num_answers)`` and ``answer(encoder, params, state,
+    views) -> logits``, where the task is a choice: the images [B, V, H, W, C] the network is shown,
+    the right choice int32 [B], how many there are, and the network's scores [B, num_answers].
+    """
 
     def build(self, encoder: Any, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters, a linen encoder and the axis name into a Method."""

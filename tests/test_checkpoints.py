@@ -115,8 +115,7 @@ def test_encoder_and_meta_come_back(saved_run):
     }
     assert restored.module == VIT.build()
     assert_same(restored.variables, variables_of(VIT))
-    with Checkpoints(saved_run) as saved:
-        assert saved.meta(3)["step"] == 3
+    assert checkpoints.read_meta(saved_run, 3)["step"] == 3
 
 
 def test_encoder_of_a_step_or_of_the_newest_and_from_the_inner_directory(saved_run):
@@ -200,15 +199,10 @@ def resume(directory):
         saved.restore_state(7, form_of(state_at(7, variables_of(VIT))), parallel.replicated())
 
 
-def read_meta(directory):
-    with Checkpoints(directory) as saved:
-        saved.meta(7)
-
-
 # Who reads the files of each item; those of no item are looked at by everybody.
 READERS = {
     "encoder": [checkpoints.restore_encoder],
-    "meta": [checkpoints.restore_encoder, read_meta],
+    "meta": [checkpoints.restore_encoder, checkpoints.read_meta],
     "metrics": [resume],
     "state": [resume],
 }

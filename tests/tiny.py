@@ -16,22 +16,30 @@ ENCODERS = {
         depth=18, width_multiplier=1 / 16, stem="small", zero_init_residual=False
     ),
 }
-# The encoder each method is tested on. Batch statistics are the hard case for several devices; one
-# method on a ResNet covers them, since compiling eight mappings of it takes longest of all.
+# The encoder each method is tested on, where it is not the ViT. Batch statistics are the hard case
+# for several devices; few methods cover them, since compiling a ResNet eight times takes longest.
 ENCODER_OF = {"SimCLR": "ResNet"}
+# Sizes in pixels, which the name of a field does not tell, for images of 16 x 16.
+OVERRIDES = {}
 CASES = [(name, ENCODER_OF.get(name, "ViT")) for name in methods.all_configs()]
 
 
-def method(name):
-    """The method with default hyper-parameters and small layers on 16 x 16 images."""
-    config = methods.all_configs()[name]()
-    changes = {
+def changes(config):
+    """The fields that make a method small, with their values."""
+    by_suffix = {
         field.name: SMALL[field.name.rsplit("_", 1)[-1]]
         for field in dataclasses.fields(config)
         if field.name.rsplit("_", 1)[-1] in SMALL
     }
+    return by_suffix | OVERRIDES.get(type(config).__name__, {})
+
+
+def method(name):
+    """The method with default hyper-parameters and small layers on 16 x 16 images, fitted."""
+    config = methods.all_configs()[name]()
     augment = dataclasses.replace(config.augment, size=SIZE)
-    return dataclasses.replace(config, augment=augment, **changes)
+    config = dataclasses.replace(config, augment=augment, **changes(config))
+    return config.fitted(images()) if hasattr(config, "fitted") else config
 
 
 def images(num_images=16):

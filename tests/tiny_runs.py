@@ -1,4 +1,4 @@
-"""Shipped recipes shrunk to 8 x 8 images, as the words of a command line, and runs of them."""
+"""Shipped recipes shrunk to 16 x 16 images, as the words of a command line, and runs of them."""
 
 import json
 import os
@@ -10,26 +10,23 @@ import time
 import numpy as np
 import tiny
 
+from jaxssl import recipe
+
 BATCH_SIZE = 8
 NUM_TRAIN, NUM_TEST = 32, 8  # 4 steps an epoch
 JAXSSL = (sys.executable, "-c", "import sys; from jaxssl import cli; sys.exit(cli.main())")
 TIMES = ("images_per_second", "seconds_left")
-# What makes each recipe small; everything else stays as it is shipped.
-SHRUNK = {
-    "mae_fashion_mnist": (
-        "--encoder.width 16 --encoder.depth 1 --encoder.num-heads 2 --encoder.patch-size 2 "
-        "--method.decoder-width 16 --method.decoder-depth 1 --method.decoder-heads 2"
-    ),
-    "rotation_fashion_mnist": "--encoder.width-multiplier 0.0625",
-    "simclr_fashion_mnist": (
-        "--encoder.width-multiplier 0.0625 --method.projector-width 16 --method.projector-dim 8"
-    ),
+NAMES = sorted(path.stem for path in recipe.shipped_directory().glob("[!_]*.py"))
+# What makes an encoder small, by the name of its config.
+SMALL_ENCODERS = {
+    "ViTConfig": "--encoder.width 16 --encoder.depth 1 --encoder.num-heads 2 --encoder.patch-size 4",
+    "ResNetConfig": "--encoder.width-multiplier 0.0625",
 }
 
 
 def write_data(path):
-    """An .npz file of grey images in four classes; returns its path."""
-    images = tiny.images(NUM_TRAIN + NUM_TEST)[..., :1]
+    """An .npz file of colour images in four classes; returns its path."""
+    images = tiny.images(NUM_TRAIN + NUM_TEST)
     labels = np.arange(len(images)) % 4
     np.savez(
         path,
@@ -41,15 +38,27 @@ def write_data(path):
     return path
 
 
-def words(recipe, data, out, *more):
+def words(name, data, out, *more):
     """The command line of a shrunken run: ten steps, a row each, a checkpoint every four."""
     return [
-        "pretrain", recipe, "--out", str(out), "--data.path", str(data), "--data.image-size", "8",
-        "--method.augment.size", "8", *SHRUNK[recipe].split(),
+        "pretrain", name, "--out", str(out), "--data.path", str(data),
+        "--data.image-size", str(tiny.SIZE), *shrunk(name),
         "--training.batch-size", str(BATCH_SIZE), "--training.epochs", "2.5",
         "--optimizer.warmup-epochs", "0.5", "--run.log-every", "1", "--run.checkpoint-every", "4",
         *map(str, more),
     ]  # fmt: skip
+
+
+def shrunk(name):
+    """The options that make a recipe small; everything else stays as it is shipped."""
+    config = recipe.load(name)
+    fields = {"augment.size": tiny.SIZE} | tiny.changes(config.method)
+    options = [
+        word
+        for field, value in fields.items()
+        for word in (f"--method.{field.replace('_', '-')}", str(value))
+    ]
+    return SMALL_ENCODERS[type(config.encoder).__name__].split() + options
 
 
 def environment(devices):

@@ -1,10 +1,6 @@
 """Self-supervised methods: one file each, a frozen dataclass of hyper-parameters with build().
 
 A new file is found by walking the package; there is no list to edit.
-
-A config may also have ``pictures(encoder, params, state, views) -> [(title, images)]``, images
-[B, H, W, C]: what the network makes of the views of a few examples. A report shows them, or else
-the views themselves.
 """
 
 import dataclasses

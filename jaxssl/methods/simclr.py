@@ -42,7 +42,7 @@ class SimCLR:
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
-        projector = self._projector(encoder, axis_name)
+        network = self._network(encoder, axis_name)
 
         def view(key: Array, example: Example) -> Views:
             key_a, key_b = jax.random.split(key)
@@ -50,26 +50,12 @@ class SimCLR:
             return {"a": self.augment(key_a, image), "b": self.augment(key_b, image)}
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
-            encoder_key, projector_key = jax.random.split(key)
-            params, state = functional.init(encoder, encoder_key, views["a"])
-            features = encoder.apply(functional.variables(params, state), views["a"])
-            projector_params, projector_state = functional.init(
-                projector, projector_key, features.pooled
-            )
-            return (
-                {"encoder": params, "projector": projector_params},
-                {"encoder": state, "projector": projector_state},
-            )
+            return network.init(key, views["a"])
 
         def loss(params, state, views, key, step):
             del key, step
             images = jnp.concatenate([views["a"], views["b"]])
-            features, encoder_state = functional.apply(
-                encoder, params["encoder"], state["encoder"], images
-            )
-            projections, projector_state = functional.apply(
-                projector, params["projector"], state["projector"], features.pooled
-            )
+            projections, state = network.apply(params, state, images)
             view_a, view_b = jnp.split(projections, 2)
             values = losses.nt_xent(
                 view_a,
@@ -78,7 +64,7 @@ class SimCLR:
                 block_size=self.block_size or None,
                 axis_name=axis_name,
             )
-            return values, ({"encoder": encoder_state, "projector": projector_state}, {})
+            return values, (state, {})
 
         return Method(
             view=view,
@@ -103,11 +89,8 @@ class SimCLR:
             Titles and images float32 [B, H, W, C] in [0, 1].
         """
         view_a, view_b = views["a"], views["b"]
-        variables = functional.encoder_variables(params, state)
-        features = encoder.apply(variables, jnp.concatenate([view_a, view_b]), train=False)
-        projections = self._projector(encoder, None).apply(
-            functional.variables(params["projector"], state["projector"]), features.pooled
-        )
+        network = self._network(encoder, None)
+        projections = network.predict(params, state, jnp.concatenate([view_a, view_b]))
         projections /= jnp.linalg.norm(projections, axis=-1, keepdims=True)
         projected_a, projected_b = jnp.split(projections, 2)
         chosen = (projected_a @ projected_b.T).argmax(-1)
@@ -118,10 +101,11 @@ class SimCLR:
             (f"the b most like a ({right} of {len(chosen)} right)", view_b[chosen]),
         ]
 
-    def _projector(self, encoder: nn.Module, axis_name: str | None) -> nn.Module:
-        return heads.MLP(
+    def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
+        projector = heads.MLP(
             (self.projector_width, self.projector_dim),
             batch_norm_last=True,
             dtype=encoder.config.dtype,
             axis_name=axis_name,
         )
+        return functional.WithHead(encoder, projector, "projector")

@@ -1,8 +1,13 @@
 """linen modules as pure functions of (params, state): what methods call."""
 
-import flax.linen as nn
+import dataclasses
+import operator
+from collections.abc import Callable
 
-from jaxssl.types import Array, PyTree
+import flax.linen as nn
+import jax
+
+from jaxssl.types import Array, Features, PyTree
 
 
 def init(module: nn.Module, key: Array, *args, **kwargs) -> tuple[PyTree, PyTree]:
@@ -46,6 +51,48 @@ def apply(
 def variables(params: PyTree, state: PyTree) -> PyTree:
     """The linen variables of a module, as a checkpoint holds them: the inverse of ``init``."""
     return {"params": params, **state}
+
+
+@dataclasses.dataclass(frozen=True)
+class WithHead:
+    """An encoder and the head on top of it, as pure functions of one tree of both.
+
+    Attributes:
+        encoder: the linen module under "encoder" in params and state.
+        head: the linen module that reads its features.
+        name: where the head is in params and state.
+        read: what of the features the head is given; by default the pooled ones.
+    """
+
+    encoder: nn.Module
+    head: nn.Module
+    name: str = "head"
+    read: Callable[[Features], Array] = operator.attrgetter("pooled")
+
+    def init(self, key: Array, images: Array) -> tuple[PyTree, PyTree]:
+        """``(params, state)`` of both, from images [B, H, W, C]; see ``init`` of one module."""
+        encoder_key, head_key = jax.random.split(key)
+        params, state = init(self.encoder, encoder_key, images)
+        features = self.encoder.apply(variables(params, state), images)
+        head_params, head_state = init(self.head, head_key, self.read(features))
+        return (
+            {"encoder": params, self.name: head_params},
+            {"encoder": state, self.name: head_state},
+        )
+
+    def apply(self, params: PyTree, state: PyTree, images: Array) -> tuple[Array, PyTree]:
+        """``(output of the head, state)`` in training mode."""
+        features, encoder_state = apply(self.encoder, params["encoder"], state["encoder"], images)
+        output, head_state = apply(
+            self.head, params[self.name], state[self.name], self.read(features)
+        )
+        return output, {"encoder": encoder_state, self.name: head_state}
+
+    def predict(self, params: PyTree, state: PyTree, images: Array) -> Array:
+        """The output of the head in evaluation mode: running statistics, nothing updated."""
+        features = self.encoder.apply(encoder_variables(params, state), images, train=False)
+        head_variables = variables(params[self.name], state[self.name])
+        return self.head.apply(head_variables, self.read(features), train=False)
 
 
 def encoder_variables(params: PyTree, state: PyTree) -> PyTree:
