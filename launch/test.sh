@@ -8,4 +8,5 @@ source launch/environment.sh test
 
 python -m ruff check .
 python -m ruff format --check .
-python -m pytest "$@"
+# A process a core, two at most: each of them compiles for eight devices.
+python -m pytest --numprocesses auto --maxprocesses 2 --dist worksteal "$@"

@@ -24,3 +24,10 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 @pytest.fixture
 def key():
     return jax.random.key(0)
+
+
+@pytest.fixture
+def standard_promotion():
+    """For tests that run optax, which relies on implicit promotion in its bias correction."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield

@@ -21,11 +21,7 @@ ROTATION = "rotation_fashion_mnist"
 MAE = "mae_fashion_mnist"
 
 
-@pytest.fixture(autouse=True)
-def standard_promotion():
-    """optax relies on implicit promotion in its bias correction."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import json
 import typing
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 import tiny
@@ -57,12 +56,12 @@ def test_the_shipped_plan_is_one_that_can_be_run(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("standard_promotion")
 def test_every_shipped_recipe_runs_two_shrunken_steps(name, tmp_path):
     npz = tiny_runs.write_data(tmp_path / "tiny.npz")
     words = tiny_runs.words(name, npz, tmp_path / "run", "--training.epochs", 0.5,
                             "--optimizer.warmup-epochs", 0)  # fmt: skip
-    with jax.numpy_dtype_promotion("standard"):  # optax relies on it
-        assert cli.main(words) == 0
+    assert cli.main(words) == 0
     rows = tiny_runs.rows(tmp_path / "run")
     assert [row["step"] for row in rows] == [1, 2]
     encoder = jaxssl.restore_encoder(tmp_path / "run")

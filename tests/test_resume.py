@@ -17,11 +17,7 @@ NUM_STEPS = 10
 KILLS = {MAE: 3, "simclr_fashion_mnist": 1, "rotation_fashion_mnist": 1}
 
 
-@pytest.fixture(autouse=True)
-def standard_promotion():
-    """optax relies on implicit promotion in its bias correction."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 @pytest.fixture(scope="module")

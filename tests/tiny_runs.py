@@ -19,7 +19,9 @@ TIMES = ("images_per_second", "seconds_left")
 NAMES = sorted(path.stem for path in recipe.shipped_directory().glob("[!_]*.py"))
 # What makes an encoder small, by the name of its config.
 SMALL_ENCODERS = {
-    "ViTConfig": "--encoder.width 16 --encoder.depth 1 --encoder.num-heads 2 --encoder.patch-size 4",
+    "ViTConfig": (
+        "--encoder.width 16 --encoder.depth 1 --encoder.num-heads 2 --encoder.patch-size 4"
+    ),
     "ResNetConfig": "--encoder.width-multiplier 0.0625",
 }
 

@@ -1,9 +1,6 @@
-import jax
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def standard_promotion():
-    """optax relies on implicit promotion in its bias correction."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+def implicit_promotion(standard_promotion):
+    """Most tests here run optax."""

@@ -1,0 +1,80 @@
+"""From a recipe to a run: what is asked of the data set once, and kept."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tiny
+import tiny_runs
+from rich.console import Console
+
+from jaxssl import checkpoints, data, jsonable, methods, models, pretraining, recipe
+from jaxssl.augment import recipes
+from jaxssl.methods.rotation import Rotation
+from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.training.optimizers import OptimizerConfig
+
+ASKED = []
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistical(Rotation):
+    """A method that wants to know the data set's mean."""
+
+    mean: tuple[float, ...] = ()
+
+    def fitted(self, images):
+        ASKED.append(images)
+        return dataclasses.replace(self, mean=(float(images.mean()),))
+
+    def build(self, encoder, *, axis_name):
+        assert self.mean, "built before it was fitted"
+        return super().build(encoder, axis_name=axis_name)
+
+
+pytestmark = pytest.mark.usefixtures("standard_promotion")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    npz = tiny_runs.write_data(tmp_path_factory.mktemp("data") / "tiny.npz")
+    return recipe.Recipe(
+        method=Statistical(augment=recipes.CropFlip(size=tiny.SIZE)),
+        encoder=models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=8),
+        data=data.DataConfig(path=str(npz), image_size=tiny.SIZE, channels=1),
+        optimizer=OptimizerConfig(warmup_epochs=0),
+        training=TrainingConfig(batch_size=8, epochs=0.5),
+        run=RunConfig(log_every=1),
+    )
+
+
+def test_statistics_are_taken_once_and_kept_by_the_checkpoint(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretraining, "NUM_FITTED", 10)
+    ASKED.clear()
+    pretraining.run(config, tmp_path / "run", Console(quiet=True))
+    (images,) = ASKED
+    train = data.open_source(config.data, "train").images
+    np.testing.assert_array_equal(images, train[np.linspace(0, len(train) - 1, 10).astype(int)])
+
+    recorded = checkpoints.read_meta(tmp_path / "run")["config"]["method"]
+    written = jsonable.from_json(Statistical, recorded["fields"])
+    assert written == dataclasses.replace(config.method, mean=(float(images.mean()),))
+    # What was asked for is what a resumed run is compared with, not what it was answered.
+    identity = json.loads((tmp_path / "run" / pretraining.CONFIG_FILE).read_text())
+    assert identity["config"]["method"]["fields"]["mean"] == []
+    pretraining.run(config, tmp_path / "run", Console(quiet=True))
+    assert len(ASKED) == 1
+
+
+def test_another_method_in_the_same_directory_is_refused_whatever_it_asks(config, tmp_path):
+    pretraining.run(config, tmp_path / "run", Console(quiet=True))
+    other = dataclasses.replace(
+        config, method=methods.all_configs()["Rotation"](config.method.augment)
+    )
+    refusal = r"must be new or the directory of this very run.*method.name"
+    with pytest.raises(ValueError, match=refusal):
+        pretraining.run(other, tmp_path / "run", Console(quiet=True))
+    back = dataclasses.replace(config, method=Statistical(recipes.CropFlip(size=8)))
+    with pytest.raises(ValueError, match=r"must be new or the directory of this very run.*size"):
+        pretraining.run(back, tmp_path / "run", Console(quiet=True))
