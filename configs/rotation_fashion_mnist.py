@@ -2,6 +2,8 @@
 
 Command: jaxssl pretrain rotation_fashion_mnist --out runs/rotation
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
+All four turns of every image in the batch, as in the paper: add --method.copies four (four times
+the work a step).
 Result: see the table in README.md; some 4 minutes on one CPU core.
 Source: Gidaris et al. 2018 (arXiv 1803.07728), one random quarter turn an image. AdamW and a few
 epochs instead of the paper's SGD and hundreds; the ImageNet stem because it is cheap.

@@ -1,6 +1,7 @@
 """Rotation prediction: which of four quarter turns was applied to the image?"""
 
 import dataclasses
+from typing import Literal, get_args
 
 import flax.linen as nn
 import jax
@@ -12,54 +13,63 @@ from jaxssl.models import functional, heads
 from jaxssl.pretext import rotation
 from jaxssl.types import Array, Example, Method, PyTree, Views
 
+Copies = Literal["one", "four"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Rotation:
-    """Rotation prediction, one random quarter turn an image.
+    """Rotation prediction, from one random quarter turn of an image or from all four.
 
     The image is augmented, turned by 0, 90, 180 or 270 degrees by an exact permutation of its
     pixels (interpolation would leave a trace to cheat by), and a linear head on the pooled features
-    names the turn: loss = cross_entropy(head(encoder(image)), turn).
+    names the turn:
 
-    The paper puts all four copies of an image in a batch; one random turn an image is the form of
-    VISSL, with the same expectation for a quarter of the work.
+        value = mean over the copies y shown of cross_entropy(head(encoder(turn(image, y))), y)
 
     Attributes:
-        augment: crop and flip before the turn.
+        augment: crop and flip before the turn, the same for all copies of an image.
+        copies: "four" puts all four turns of every image in the batch, as the paper does, so that
+            the encoder runs on 4B images; "one" draws one of them, the form of VISSL, with the same
+            expectation for a quarter of the work.
 
     Source: Gidaris et al., Unsupervised Representation Learning by Predicting Image Rotations,
-        2018, arXiv:1803.07728, eq. 2 and 3.
+        2018, arXiv:1803.07728, eq. 2 and 3; four copies: sec. 3.1.
     """
 
     augment: recipes.CropFlip = recipes.CropFlip(size=224)
+    copies: Copies = "one"
+
+    def __post_init__(self):
+        if self.copies not in get_args(Copies):
+            raise ValueError(
+                f'Rotation: copies must be "one" or "four"; got "{self.copies}". '
+                'Use "four" for the paper\'s batch, "one" for a quarter of its work.'
+            )
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
         del axis_name  # the head has no batch norm
-        head = _head(encoder)
+        network = _network(encoder)
 
         def view(key: Array, example: Example) -> Views:
             augment_key, rotation_key = jax.random.split(key)
             image = self.augment(augment_key, example["image"])
-            image, label = rotation.random_rotation(rotation_key, image)
+            if self.copies == "four":
+                image, label = rotation.all_rotations(image)  # [4, H, W, C]
+            else:
+                image, label = rotation.random_rotation(rotation_key, image)
             return {"image": image, "label": label}
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
-            encoder_key, head_key = jax.random.split(key)
-            params, state = functional.init(encoder, encoder_key, views["image"])
-            features = encoder.apply(functional.variables(params, state), views["image"])
-            head_params, _ = functional.init(head, head_key, features.pooled)
-            return {"encoder": params, "head": head_params}, {"encoder": state}
+            return network.init(key, _turned(views)[0])
 
         def loss(params, state, views, key, step):
             del key, step
-            features, encoder_state = functional.apply(
-                encoder, params["encoder"], state["encoder"], views["image"]
-            )
-            logits, _ = functional.apply(head, params["head"], {}, features.pooled)
-            values = losses.cross_entropy(logits, views["label"])
-            accuracy = jnp.mean((logits.argmax(-1) == views["label"]).astype(jnp.float32))
-            return values, ({"encoder": encoder_state}, {"accuracy": accuracy})
+            images, labels = _turned(views)
+            logits, state = network.apply(params, state, images)
+            values = losses.cross_entropy(logits, labels).reshape(len(views["label"]), -1)
+            accuracy = jnp.mean((logits.argmax(-1) == labels).astype(jnp.float32))
+            return values.mean(axis=1), (state, {"accuracy": accuracy})
 
         return Method(
             view=view,
@@ -68,6 +78,31 @@ class Rotation:
             advance=functional.unchanged,
             encoder=functional.encoder_variables,
         )
+
+    def question(self, views: Views) -> tuple[Array, Array, int]:
+        """What the network is shown and asked, one question for each copy of an image.
+
+        Args:
+            views: of a batch.
+
+        Returns:
+            The turned images, float32 [B, 1, H, W, C]; the turns asked for, int32 [B]; and how many
+            answers there are. With four copies the first axis is 4B, the copies of an image in a
+            row.
+        """
+        images, labels = _turned(views)
+        return images[:, None], labels, rotation.NUM_ROTATIONS
+
+    def answer(self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views) -> Array:
+        """Logits of the four turns in evaluation mode, float32 [B, 4]; 4B rows with four copies.
+
+        Args:
+            encoder: the linen module, built without an axis name.
+            params: from a checkpoint.
+            state: from a checkpoint.
+            views: of a batch.
+        """
+        return _network(encoder).predict(params, state, _turned(views)[0])
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
@@ -81,15 +116,23 @@ class Rotation:
             views: of a batch.
 
         Returns:
-            Titles and images float32 [B, H, W, C] in [0, 1].
+            Titles and images float32 [B, H, W, C] in [0, 1]; with four copies, each turn's images
+            turned back have a title of their own and the turned ones are left out.
         """
+        predicted = self.answer(encoder, params, state, views).argmax(-1)
         images, labels = views["image"], views["label"]
-        variables = functional.encoder_variables(params, state)
-        features = encoder.apply(variables, images, train=False)
-        logits = _head(encoder).apply({"params": params["head"]}, features.pooled)
-        predicted = logits.argmax(-1)
-        right = int((predicted == labels).sum())
+        predicted = predicted.reshape(labels.shape)
+        right = (predicted == labels).sum(axis=0)
         turn = jax.vmap(rotation.rotate90)
+        if self.copies == "four":
+            return [("view", images[:, 0])] + [
+                (
+                    f"turned {90 * copy} degrees, and back as predicted "
+                    f"({right[copy]} of {len(images)} right)",
+                    turn(images[:, copy], -predicted[:, copy]),
+                )
+                for copy in range(rotation.NUM_ROTATIONS)
+            ]
         return [
             ("view", turn(images, -labels)),
             ("turned, as the encoder sees it", images),
@@ -100,5 +143,12 @@ class Rotation:
         ]
 
 
-def _head(encoder: nn.Module) -> nn.Module:
-    return heads.MLP((rotation.NUM_ROTATIONS,), dtype=encoder.config.dtype)
+def _network(encoder: nn.Module) -> functional.WithHead:
+    head = heads.MLP((rotation.NUM_ROTATIONS,), dtype=encoder.config.dtype)
+    return functional.WithHead(encoder, head)
+
+
+def _turned(views: Views) -> tuple[Array, Array]:
+    """Every copy as an example of its own: images [B or 4B, H, W, C] and labels, int32."""
+    images, labels = views["image"], views["label"]
+    return images.reshape(-1, *images.shape[-3:]), labels.reshape(-1)
