@@ -70,13 +70,21 @@ def extract(
 
     variables = jax.device_put(variables, parallel.replicated(devices))
     collected, labels = [], []
+    in_flight = None  # one batch is computed while the one before it is read back
+
+    def collect():
+        if in_flight is not None:
+            output, count = in_flight
+            collected.append(jax.tree.map(lambda x: np.asarray(x)[:count], output))
+
     for batch in batches:
         images = batch["image"]
-        count = len(images)
-        padding = [(0, rows - count), *[(0, 0)] * (images.ndim - 1)]
-        pooled, stages = forward(variables, jax.device_put(np.pad(images, padding), sharding))
-        collected.append((np.asarray(pooled)[:count], tuple(np.asarray(s)[:count] for s in stages)))
+        padding = [(0, rows - len(images)), *[(0, 0)] * (images.ndim - 1)]
+        output = forward(variables, jax.device_put(np.pad(images, padding), sharding))
+        collect()
+        in_flight = output, len(images)
         labels.append(batch.get("label"))
+    collect()
     pooled, stages = jax.tree.map(lambda *parts: np.concatenate(parts), *collected)
     return FeatureSet(pooled, stages, _joined(labels))
 
