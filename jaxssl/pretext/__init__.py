@@ -1,9 +1,17 @@
 """The label-generating functions: what turns an image into a supervised example.
 
 rotation   which of four right angles the image was turned by
+color      which bin or cluster of colours a pixel belongs to
+gamut      which bins of colour there are
 masking    which patches are hidden
+patches    where in a grid of 3 x 3 a patch was
+permutations  in which order the nine patches lie
+shortcuts  what must not give the answers away
+cpc        the overlapping patches whose order is predicted
+corruption the image before noise was put on it
+holes      what stood in a hole
 """
 
-from jaxssl.pretext import masking, rotation
+from jaxssl.pretext import color, corruption, gamut, holes, masking, rotation
 
-__all__ = ["masking", "rotation"]
+__all__ = ["color", "corruption", "gamut", "holes", "masking", "rotation"]
