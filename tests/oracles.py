@@ -82,6 +82,15 @@ def cross_entropy(logits, labels, *, label_smoothing):
     return np.array(values)
 
 
+def soft_cross_entropy(logits, targets):
+    """Zhang 2016 eq. 2 without weights, one value per row."""
+    values = []
+    for row, target in zip(logits, targets):
+        total = sum(math.exp(x) for x in row)
+        values.append(-sum(t * math.log(math.exp(x) / total) for x, t in zip(row, target)))
+    return np.array(values)
+
+
 def gradient(function, array, *, step=1e-6):
     """Central differences of a float64 scalar function, entry by entry."""
     array = np.array(array, np.float64)

@@ -50,3 +50,38 @@ def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0)
     if label_smoothing == 0:  # 0 * -inf would spoil classes that are ruled out by -inf logits
         return -picked
     return -(1 - label_smoothing) * picked - label_smoothing * jnp.mean(log_prob, axis=-1)
+
+
+def soft_cross_entropy(logits: Array, targets: Array) -> Array:
+    """Softmax cross-entropy of target distributions.
+
+        value = -sum_k t_k log softmax(logits)_k
+
+    A class whose target is 0 costs nothing, even where its logit is -inf. The value is the entropy
+    of the target at least; targets are not normalised here, so that a target of sum w is one that
+    weighs w.
+
+    Args:
+        logits: [..., K] floating, unnormalised log-probabilities.
+        targets: [..., K] floating, at least 0; rows that sum to 1 are distributions.
+
+    Returns:
+        [...], local, one per row, in nats, float32 or wider, at least 0.
+
+    Raises:
+        TypeError: logits or targets not floating.
+        ValueError: unequal shapes, or no axis of classes.
+
+    Source: Zhang et al.: Colorful Image Colorization, 2016, arXiv 1603.08511, eq. 2.
+    """
+    checks.floating("soft_cross_entropy", logits=logits, targets=targets)
+    if logits.ndim < 1:
+        raise ValueError(
+            f"soft_cross_entropy: logits must be [..., K]; got shape {logits.shape}. "
+            "Put the classes on the last axis."
+        )
+    checks.equal_shapes("soft_cross_entropy", logits=logits.shape, targets=targets.shape)
+    logits, targets = numerics.at_least_float32(logits, targets)
+    log_prob = jax.nn.log_softmax(logits, axis=-1)
+    log_prob = jnp.where(targets > 0, log_prob, 0)  # 0 * -inf would be nan
+    return -jnp.sum(targets * log_prob, axis=-1)

@@ -1,4 +1,4 @@
-"""cross_entropy against a loop and optax."""
+"""cross_entropy and soft_cross_entropy against loops and optax."""
 
 import jax
 import jax.numpy as jnp
@@ -103,3 +103,71 @@ def test_static_mistakes_are_named():
         message = rf"cross_entropy: label_smoothing must be in \[0, 1\); got {wrong}\. 0 turns it"
         with pytest.raises(ValueError, match=message):
             losses.cross_entropy(logits, LABELS, label_smoothing=wrong)
+
+
+def _targets(seed, *shape):
+    weights = np.random.default_rng(seed).uniform(size=shape)
+    return jnp.asarray(weights / weights.sum(-1, keepdims=True), jnp.float32)
+
+
+def test_soft_cross_entropy_matches_the_loop_and_optax():
+    logits, targets = _logits(0, 2, 4, 3), _targets(1, 2, 4, 3)
+    values = losses.soft_cross_entropy(logits, targets)
+    assert values.shape == (2, 4)
+    expected = oracles.soft_cross_entropy(
+        np.float64(logits).reshape(-1, 3), np.float64(targets).reshape(-1, 3)
+    )
+    np.testing.assert_allclose(values.reshape(-1), expected, rtol=1e-5)
+    expected = optax.losses.softmax_cross_entropy(logits, targets)
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
+def test_soft_cross_entropy_of_one_hot_targets_is_cross_entropy():
+    logits = _logits(0, 4, 3)
+    values = losses.soft_cross_entropy(logits, jax.nn.one_hot(LABELS, 3))
+    np.testing.assert_allclose(values, losses.cross_entropy(logits, LABELS), rtol=1e-6)
+
+
+def test_soft_cross_entropy_is_least_where_the_prediction_is_the_target():
+    targets = _targets(0, 4, 3)
+    entropy = -np.sum(np.float64(targets) * np.log(np.float64(targets)), axis=-1)
+    np.testing.assert_allclose(
+        losses.soft_cross_entropy(jnp.log(targets), targets), entropy, rtol=1e-5
+    )
+    assert np.all(losses.soft_cross_entropy(_logits(0, 4, 3), targets) >= entropy)
+
+
+def test_soft_cross_entropy_gradient_and_targets_of_zero():
+    targets = _targets(1, 4, 3)
+    check_grads(
+        lambda logits: losses.soft_cross_entropy(logits, targets),
+        (_logits(0, 4, 3),), order=1, modes=["fwd", "rev"], atol=1e-2, rtol=1e-2,
+    )  # fmt: skip
+    value, gradient = jax.value_and_grad(
+        lambda logits: losses.soft_cross_entropy(logits, jnp.array([0.5, 0.5, 0.0]))
+    )(jnp.array([1.0, 1.0, -jnp.inf]))
+    np.testing.assert_allclose(value, np.log(2), rtol=1e-6)
+    assert np.all(np.isfinite(gradient))
+    weightless = jax.grad(lambda logits: losses.soft_cross_entropy(logits, jnp.zeros(3)))
+    np.testing.assert_array_equal(weightless(jnp.array([1.0, 5.0, 2.0])), 0)
+
+
+def test_soft_cross_entropy_in_half_precision_is_priced_in_float32():
+    logits, targets = _logits(0, 4, 3).astype(jnp.bfloat16), _targets(1, 4, 3)
+    values = losses.soft_cross_entropy(logits, targets)
+    assert values.dtype == jnp.float32
+    wide = losses.soft_cross_entropy(logits.astype(jnp.float32), targets)
+    np.testing.assert_array_equal(values, wide)
+
+
+def test_static_mistakes_of_soft_cross_entropy_are_named():
+    logits = _logits(0, 4, 3)
+    with pytest.raises(TypeError, match=r"soft_cross_entropy: targets must be floating; got int32"):
+        losses.soft_cross_entropy(logits, jnp.ones((4, 3), int))
+    message = (
+        r"soft_cross_entropy: logits and targets must have equal shapes; got \(4, 3\) and \(4,"
+    )
+    with pytest.raises(ValueError, match=message):
+        losses.soft_cross_entropy(logits, jnp.ones(4))
+    with pytest.raises(ValueError, match=r"soft_cross_entropy: logits must be \[\.\.\., K\]; got"):
+        losses.soft_cross_entropy(jnp.float32(1), jnp.float32(1))
