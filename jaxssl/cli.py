@@ -91,6 +91,7 @@ class EvaluateAll:
         encoders: of trained, random, pixels, pca.
         step: checkpoint; the newest by default.
         data_path: where the data set is, if not where pretraining found it.
+        stages: measure every stage or block too, beside the pooled features.
         probe: the protocol of the linear probe.
         vote: the protocol of the nearest neighbours.
     """
@@ -99,6 +100,7 @@ class EvaluateAll:
     encoders: tuple[evaluate.EncoderKind, ...] = ("trained", "random", "pca", "pixels")
     step: int | None = None
     data_path: str | None = None
+    stages: bool = True
     probe: linear.LinearConfig = linear.LinearConfig()
     vote: knn.KnnConfig = knn.KnnConfig()
 
@@ -208,7 +210,9 @@ def evaluate_all(words: Sequence[str]) -> None:
     """``jaxssl evaluate RUN``."""
     options = arguments.parse(EvaluateAll, words, prog="jaxssl evaluate")
     for encoder in options.encoders:
-        subject = evaluate.Subject(encoder, step=options.step, data_path=options.data_path)
+        subject = evaluate.Subject(
+            encoder, step=options.step, data_path=options.data_path, stages=options.stages
+        )
         prepared = evaluate.prepare(options.run, subject)
         _print_linear(evaluate.linear_eval(options.run, subject, options.probe, prepared))
         _print_knn(evaluate.knn_eval(options.run, subject, options.vote, prepared))
@@ -235,17 +239,33 @@ def prepare(words: Sequence[str]) -> None:
 
 
 def _print_linear(record: dict) -> None:
-    encoder, results = record["subject"]["encoder"], record["results"]
-    print(f"linear {encoder}: {_percent(results, 'test_accuracy')} (l2 {results['l2']:g})")
-    if not results["converged"]:
-        print("jaxssl: the probe did not converge; raise its max-iterations", file=sys.stderr)
+    for layer, results in _by_layer(record):
+        print(f"linear {layer}: {_percent(results, 'test_accuracy')} (l2 {results['l2']:g})")
+        if not results["converged"]:
+            print(
+                f"jaxssl: the probe of {layer} did not converge; raise its max-iterations",
+                file=sys.stderr,
+            )
 
 
 def _print_knn(record: dict) -> None:
-    accuracies = ", ".join(
-        f"{name} {_percent(result, 'accuracy')}" for name, result in record["results"].items()
-    )
-    print(f"kNN {record['subject']['encoder']}: {accuracies}")
+    for layer, results in _by_layer(record):
+        accuracies = ", ".join(
+            f"{name} {_percent(result, 'accuracy')}"
+            for name, result in results.items()
+            if name != "stages"
+        )
+        print(f"kNN {layer}: {accuracies}")
+
+
+def _by_layer(record: dict) -> list[tuple[str, dict]]:
+    """Names and results in the order of printing: stages, then the layer asked for."""
+    encoder, results = record["subject"]["encoder"], record["results"]
+    stages = enumerate(results.get("stages", ()))
+    return [
+        *((f"{encoder}, stage {number}", stage) for number, stage in stages),
+        (encoder, results),
+    ]
 
 
 def _percent(results: dict, name: str) -> str:

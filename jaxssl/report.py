@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxssl import checkpoints, data, methods, recipe
-from jaxssl.evaluation import evaluate, knn, plots
+from jaxssl.evaluation import depth, evaluate, knn, plots
 from jaxssl.training import metrics, optimizers
 from jaxssl.training import step as training_step
 from jaxssl.types import Array, Views
@@ -38,7 +38,8 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
     """Draws a run into ``RUN/report/``: PNG files and ``index.html``, which shows them.
 
     The views, the training curve, nearest neighbours, the features in two dimensions, and the
-    accuracies of ``RUN/evaluation/``; what is missing is left out, and said on stderr and the page.
+    accuracies of ``RUN/evaluation/``, by depth too; what is missing is left out, and said on stderr
+    and the page.
 
     Args:
         run: run directory with a checkpoint.
@@ -60,10 +61,12 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
 
     curve = draw_curve(run, out)
     accuracies = draw_accuracies(run, out, num_classes=test.num_classes)
+    by_depth = draw_depth(run, out, num_classes=test.num_classes)
     train_part, test_part = _spread(train, NUM_TRAIN), _spread(test, NUM_TEST)
     examples = test_part.images[_first_of_each_class(test_part)[:NUM_EXAMPLES]]
     views = draw_views(run, config, encoder.meta, examples, out)
-    pictures = [views, curve, *draw_features(encoder, train_part, test_part, out), accuracies]
+    features = draw_features(encoder, train_part, test_part, out)
+    pictures = [views, curve, *features, accuracies, by_depth]
     for picture in pictures:
         if picture.path is None:
             print(f"{picture.title} left out: {picture.sentence}", file=sys.stderr)
@@ -88,7 +91,7 @@ def draw_curve(run: Path, out: Path) -> Picture:
 def draw_accuracies(run: Path, out: Path, *, num_classes: int | None) -> Picture:
     """The accuracies of ``RUN/evaluation/``."""
     title = "Accuracies"
-    records = [json.loads(path.read_text()) for path in sorted(run.glob("evaluation/*.json"))]
+    records = _records(run)
     if not records:
         commands = f"jaxssl linear-eval {run} and jaxssl knn-eval {run}"
         return Picture(title, f"not evaluated yet; {commands} measure them.", None)
@@ -102,6 +105,23 @@ def draw_accuracies(run: Path, out: Path, *, num_classes: int | None) -> Picture
     if not _comparable(records):
         sentence += " Not all of them were measured under the same protocol: compare with care."
     return Picture(title, sentence, out / "accuracy.png")
+
+
+def draw_depth(run: Path, out: Path, *, num_classes: int | None) -> Picture:
+    """The accuracies of every stage that ``RUN/evaluation/`` holds."""
+    title = "Accuracy by depth"
+    records = _records(run)
+    if not any(depth.has_stages(record) for record in records):
+        commands = f"jaxssl linear-eval {run} and jaxssl knn-eval {run}"
+        return Picture(title, f"no stages measured yet; {commands} measure them.", None)
+    chance = 1 / num_classes if num_classes else None
+    depth.accuracy_by_depth(records, out / "depth.png", chance=chance)
+    sentence = (
+        "Test accuracies of the features after each stage or block, and of the pooled features "
+        "(hollow); the best of a line is bold. Later stages may serve the pretext task more than "
+        "the classes; which stage is best was read off the test split."
+    )
+    return Picture(title, sentence, out / "depth.png")
 
 
 def draw_views(
@@ -179,6 +199,11 @@ def image_leaves(views: Views) -> list[tuple[str, Array]]:
         elif leaf.ndim == 5 and leaf.shape[-1] in (1, 3):
             found += [(f"{title} {index}", leaf[:, index]) for index in range(leaf.shape[1])]
     return found
+
+
+def _records(run: Path) -> list[dict]:
+    """The result files of a run."""
+    return [json.loads(path.read_text()) for path in sorted(run.glob("evaluation/*.json"))]
 
 
 def _spread(source: data.Source, count: int) -> data.ArraySource:

@@ -96,7 +96,7 @@ def test_the_words_of_the_process_are_the_default(capsys, monkeypatch):
                 "--run.backend",
             ],
         ),
-        (["linear-eval", "--help"], ["RUN", "--encoder", "--step", "--stage", "--batch-size"]),
+        (["linear-eval", "--help"], ["RUN", "--encoder", "--stage", "--no-stages", "--step"]),
         (["knn-eval", "-h"], ["RUN", "--encoder", "--num-neighbors", "--temperature"]),
         (["report", "--help"], ["RUN", "--data-path"]),
         (["prepare", "--help"], ["SOURCE", "OUT_DIR", "--channels", "--num-threads"]),
@@ -120,8 +120,8 @@ def test_unknown_command_lists_the_commands(refused):
 def test_unknown_config_names_the_nearest(refused, tmp_path):
     line = refused("pretrain", "mae_fashion_mnits", "--out", tmp_path / "run")
     assert_matches(
-        "must be the path of a config file or one of mae_fashion_mnist.*got 'mae_fashion_mnits'. "
-        r"Nearest: mae_fashion_mnist\.",
+        "must be the path of a config file or one of .*mae_fashion_mnist.*; got "
+        r"'mae_fashion_mnits'\. Nearest: mae_fashion_mnist\.",
         line,
     )
 
@@ -339,7 +339,11 @@ def test_a_run_killed_while_it_claimed_its_directory_goes_on(npz, tmp_path, untr
 
 def test_evaluation_of_a_run(finished, capsys):
     assert cli.main(["knn-eval", str(finished), "--num-neighbors", "3"]) == 0
-    assert_matches(r"kNN trained: k=3 \d+\.\d\d % ± ", capsys.readouterr().out)
+    text = capsys.readouterr().out
+    assert_matches(r"kNN trained: k=3 \d+\.\d\d % ± ", text)
+    assert_matches(r"kNN trained, stage 0: k=3 \d+\.\d\d % ± [\d.]+\n", text)
+    assert cli.main(["knn-eval", str(finished), "--num-neighbors", "3", "--no-stages"]) == 0
+    assert "stage" not in capsys.readouterr().out
 
 
 def test_several_encoders_are_evaluated_with_one_extraction_each(finished, capsys, monkeypatch):
@@ -357,6 +361,7 @@ def test_several_encoders_are_evaluated_with_one_extraction_each(finished, capsy
     for encoder in ("trained", "pixels"):
         assert_matches(rf"linear {encoder}: \d+\.\d\d % ± \d", text)
         assert_matches(rf"kNN {encoder}: k=3 \d+\.\d\d % ± \d", text)
+        assert (f"linear {encoder}, stage 0: " in text) == (encoder == "trained")
         for evaluator in ("linear", "knn"):
             assert (finished / "evaluation" / f"{evaluator}-{encoder}.json").exists()
     assert extracted == ["trained", "pixels"]

@@ -59,6 +59,7 @@ def test_draws_what_there_is_and_says_what_is_missing(run, capsys):
     assert names(paths) == FEATURE_PICTURES | {"curve.png", "index.html"}
     message = capsys.readouterr().err
     assert message.startswith("Accuracies left out: not evaluated yet; ")
+    assert "Accuracy by depth left out: no stages measured yet; " in message
     assert f"jaxssl linear-eval {run}" in message
     page = (run / "report" / "index.html").read_text()
     assert "MAE on " in page
@@ -72,7 +73,8 @@ def test_draws_accuracies_once_they_are_measured(run, capsys):
         subject = evaluate.Subject(encoder=encoder, batch_size=8)
         evaluate.knn_eval(run, subject, knn.KnnConfig(num_neighbors=(3,)))
     paths = report.draw(run)
-    assert names(paths) == FEATURE_PICTURES | {"curve.png", "accuracy.png", "index.html"}
+    drawn = {"curve.png", "accuracy.png", "depth.png", "index.html"}
+    assert names(paths) == FEATURE_PICTURES | drawn
     assert capsys.readouterr().err == ""
     assert "same protocol" not in (run / "report" / "index.html").read_text()
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,7 @@ class Subject:
         step: checkpoint; the newest by default.
         stage: probe the output of this stage or block instead of the pooled features; negative
             numbers count from the last.
+        stages: measure every stage or block too, beside the pooled features.
         seed: of the random weights, and of the part of the training split held out by linear-eval.
         data_path: where the data set is, if not where pretraining found it.
         batch_size: images encoded at a time.
@@ -33,6 +35,7 @@ class Subject:
     encoder: EncoderKind = "trained"
     step: int | None = None
     stage: int | None = None
+    stages: bool = True
     seed: int = 0
     data_path: str | None = None
     batch_size: int = 500
@@ -54,6 +57,10 @@ def linear_eval(
 ) -> dict:
     """Linear evaluation of a run: ``RUN/evaluation/linear-ENCODER.json``.
 
+    The results are those of the pooled features, or of ``subject.stage``. Beside the pooled ones
+    stands ``"stages"``, a list with the same fields for every stage or block, unless
+    ``subject.stages`` is off or the encoder has none (pixels, PCA).
+
     Args:
         run: run directory.
         subject: what is evaluated.
@@ -67,19 +74,17 @@ def linear_eval(
         ValueError: a data set without labels, or of another content than was asked for.
     """
     prepared = prepared or prepare(run, subject)
-    result = linear.fit(
-        prepared.train.layer(subject.stage),
-        prepared.train.labels,
-        prepared.test.layer(subject.stage),
-        prepared.test.labels,
-        config=options,
-        seed=subject.seed,
-    )
+    labels = prepared.train.labels, prepared.test.labels
+
+    def probe(train: np.ndarray, test: np.ndarray) -> dict:
+        fitted = linear.fit(train, labels[0], test, labels[1], config=options, seed=subject.seed)
+        return fitted.to_json()
+
     return protocol.write(
         result_path(run, "linear", subject),
         protocol=prepared.protocol | {"evaluator": "linear"} | jsonable.to_json(options),
         subject=prepared.subject,
-        results=result.to_json(),
+        results=_measured(prepared, subject, probe),
     )
 
 
@@ -91,26 +96,47 @@ def knn_eval(
 ) -> dict:
     """kNN evaluation of a run: ``RUN/evaluation/knn-ENCODER.json``; see ``linear_eval``."""
     prepared = prepared or prepare(run, subject)
-    results = knn.evaluate(
-        prepared.train.layer(subject.stage),
-        prepared.train.labels,
-        prepared.test.layer(subject.stage),
-        prepared.test.labels,
-        num_neighbors=options.num_neighbors,
-        temperature=options.temperature,
-    )
-    return protocol.write(
-        result_path(run, "knn", subject),
-        protocol=prepared.protocol | {"evaluator": "knn"} | jsonable.to_json(options),
-        subject=prepared.subject,
-        results={
+    labels = prepared.train.labels, prepared.test.labels
+
+    def vote(train: np.ndarray, test: np.ndarray) -> dict:
+        voted = knn.evaluate(
+            train,
+            labels[0],
+            test,
+            labels[1],
+            num_neighbors=options.num_neighbors,
+            temperature=options.temperature,
+        )
+        return {
             f"k={result.num_neighbors}": {
                 "accuracy": result.accuracy,
                 "half_width": result.half_width,
             }
-            for result in results
-        },
+            for result in voted
+        }
+
+    return protocol.write(
+        result_path(run, "knn", subject),
+        protocol=prepared.protocol | {"evaluator": "knn"} | jsonable.to_json(options),
+        subject=prepared.subject,
+        results=_measured(prepared, subject, vote),
     )
+
+
+def _measured(
+    prepared: "Prepared", subject: Subject, measure: Callable[[np.ndarray, np.ndarray], dict]
+) -> dict:
+    """Results of the subject's layer, and under "stages" those of every stage."""
+    train, test = prepared.train, prepared.test
+    results = measure(train.layer(subject.stage), test.layer(subject.stage))
+    if subject.stage is not None or not subject.stages or not train.stages:
+        return results
+    stages = []
+    for from_train, from_test in zip(train.stages, test.stages, strict=True):
+        # The last stage of a ResNet is what it pools: the same features need no second fit.
+        is_pooled = np.array_equal(from_train, train.pooled)
+        stages.append(results if is_pooled else measure(from_train, from_test))
+    return results | {"stages": stages}
 
 
 def result_path(run: str | os.PathLike, evaluator: str, subject: Subject) -> Path:
@@ -191,13 +217,15 @@ def encode(
 def open_splits(meta: dict, data_path: str | None) -> tuple[data.Source, data.Source]:
     """Training and test split of a run's data set, at the image size of its encoder.
 
+    Videos are read as single frames, whatever clips pretraining saw.
+
     Args:
         meta: what the checkpoint recorded (``RestoredEncoder.meta``).
         data_path: where the data set is, if not where pretraining found it.
     """
     config = jsonable.from_json(data.DataConfig, meta["config"]["data"])
     config = dataclasses.replace(
-        config, image_size=meta["image_size"], path=data_path or config.path
+        config, image_size=meta["image_size"], path=data_path or config.path, num_frames=1
     )
     train, test = (
         data.open_source(config, split) for split in (config.train_split, config.test_split)

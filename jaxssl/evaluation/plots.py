@@ -1,8 +1,6 @@
 """Pictures of features and results: each function writes one PNG.
 
-Colours are those of Okabe and Ito, which colour-blind readers tell apart; whatever a colour says is
-said by a marker, a line style or a sign too. matplotlib is imported when the first picture is
-drawn: it is an extra.
+Whatever a colour says is said by a marker, a line style or a sign too.
 """
 
 import itertools
@@ -13,17 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxssl.evaluation import canvas
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 RIGHT, WRONG, GREY = "#009E73", "#D55E00", "#B0B0B0"
-CLASS_COLOURS = (*COLOURS, "#882255", "#999933", "#6B4423")
+CLASS_COLOURS = (*canvas.COLOURS, "#882255", "#999933", "#6B4423")
 MARKERS = "osD^vP*X<>"
 HATCHES = ("", "//", "..", "xx")
-ENCODERS = ("trained", "random", "pca", "pixels")
-_DPI = 100
 # What a metrics row holds beside the values of the loss and the method's own metrics.
 _NOT_DRAWN = frozenset(
     ("step", "learning_rate", "grad_norm", "update_norm", "images_per_second", "seconds_left")
@@ -40,10 +36,10 @@ def training_curve(rows: Sequence[Mapping[str, float]], path: str | os.PathLike)
     """
     names = ["loss", *sorted(rows[0].keys() - _NOT_DRAWN - {"loss"}), "learning_rate"]
     heights = [3.0, *[2.0] * (len(names) - 2), 1.3]
-    figure = _figure(7.5, sum(heights) + 0.6)
+    figure = canvas.figure(7.5, sum(heights) + 0.6)
     axes = figure.subplots(len(names), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     steps = [row["step"] for row in rows]
-    for axis, name, colour in zip(axes, names, itertools.cycle(COLOURS)):
+    for axis, name, colour in zip(axes, names, itertools.cycle(canvas.COLOURS)):
         values = [row[name] for row in rows]
         # A marker only where rows are so few that a line would hide them.
         axis.plot(steps, values, color=colour, marker="o" if len(rows) < 30 else "", markersize=4)
@@ -62,7 +58,7 @@ def training_curve(rows: Sequence[Mapping[str, float]], path: str | os.PathLike)
     axes[-1].ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     axes[-1].set_xlabel("step")
     axes[0].set_title(f"Training: loss {rows[0]['loss']:.4g} to {rows[-1]['loss']:.4g}")
-    _save(figure, path)
+    canvas.save(figure, path)
 
 
 def accuracy_bars(
@@ -79,10 +75,10 @@ def accuracy_bars(
     measured = _accuracies(records)
     groups = list(dict.fromkeys(group for group, _ in measured))
     kinds = list(dict.fromkeys(kind for _, kind in measured))
-    figure = _figure(max(5.0, 1.2 + 0.62 * len(groups) * len(kinds)), 4.4)
+    figure = canvas.figure(max(5.0, 1.2 + 0.62 * len(groups) * len(kinds)), 4.4)
     axis = figure.subplots()
     width = 0.8 / len(kinds)
-    looks = zip(itertools.cycle(COLOURS), itertools.cycle(HATCHES))
+    looks = zip(itertools.cycle(canvas.COLOURS), itertools.cycle(HATCHES))
     for number, (kind, (colour, hatch)) in enumerate(zip(kinds, looks)):
         present = [place for place, group in enumerate(groups) if (group, kind) in measured]
         values = np.array([measured[groups[place], kind] for place in present])  # [bars, 2]
@@ -112,7 +108,7 @@ def accuracy_bars(
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
     figure.legend(loc="outside lower center", ncols=len(kinds) + 1, frameon=False)
-    _save(figure, path)
+    canvas.save(figure, path)
 
 
 def image_grid(
@@ -128,14 +124,14 @@ def image_grid(
     """
     num_rows = len(columns[0][1])
     cell = _cell(columns[0][1])
-    figure = _figure(len(columns) * (cell + 0.08), num_rows * (cell + 0.06) + 1.0)
+    figure = canvas.figure(len(columns) * (cell + 0.08), num_rows * (cell + 0.06) + 1.0)
     axes = figure.subplots(num_rows, len(columns), squeeze=False)
     for column, (name, images) in enumerate(columns):
         for row, image in enumerate(images):
             _show(axes[row, column], image)
         axes[0, column].set_title(textwrap.fill(name, int(15 * cell)), fontsize=9)
     figure.suptitle(title, fontsize=11)
-    _save(figure, path)
+    canvas.save(figure, path)
 
 
 def neighbours(
@@ -159,7 +155,7 @@ def neighbours(
     """
     num_queries, num_found = found.shape[:2]
     cell = _cell(queries)
-    figure = _figure((num_found + 1) * (cell + 0.05), num_queries * (cell + 0.2) + 0.5)
+    figure = canvas.figure((num_found + 1) * (cell + 0.05), num_queries * (cell + 0.2) + 0.5)
     axes = figure.subplots(
         num_queries, num_found + 1, squeeze=False, width_ratios=[1.25, *[1] * num_found]
     )
@@ -183,7 +179,7 @@ def neighbours(
             sign = "\N{CHECK MARK}" if right else "\N{BALLOT X}"
             axis.set_title(f"{sign} {named(label)}", fontsize=8, color=colour, pad=4)
     figure.suptitle("Test image, and its nearest training images", fontsize=11)
-    _save(figure, path)
+    canvas.save(figure, path)
 
 
 def embedding(
@@ -204,7 +200,7 @@ def embedding(
     variances, vectors = np.linalg.eigh(centred.T @ centred)
     points = centred @ vectors[:, :-3:-1]  # [N, 2]
     shares = 100 * variances[:-3:-1] / max(variances.sum(), np.finfo(np.float64).tiny)
-    figure = _figure(8.0, 6.0)
+    figure = canvas.figure(8.0, 6.0)
     axis = figure.subplots()
     size = float(np.clip(12000 / len(points), 10, 40))
     labels = np.zeros(len(points), int) if labels is None else labels
@@ -233,7 +229,7 @@ def embedding(
     axis.set_ylabel(f"second principal component ({shares[1]:.0f} %)")
     axis.set_title(f"Features of {len(points):,} test images")
     figure.legend(loc="outside right upper", frameon=False)
-    _save(figure, path)
+    canvas.save(figure, path)
 
 
 def _accuracies(records: Sequence[Mapping]) -> dict[tuple[str, str], tuple[float, float]]:
@@ -251,8 +247,9 @@ def _accuracies(records: Sequence[Mapping]) -> dict[tuple[str, str], tuple[float
             found[group, "linear"] = (results["test_accuracy"], results["half_width"])
             continue
         for name, result in results.items():
-            found[group, f"kNN, {name}"] = (result["accuracy"], result["half_width"])
-    rank = {name: place for place, name in enumerate(ENCODERS)}
+            if name != "stages":
+                found[group, f"kNN, {name}"] = (result["accuracy"], result["half_width"])
+    rank = {name: place for place, name in enumerate(canvas.ENCODERS)}
     return dict(
         sorted(
             found.items(),
@@ -261,25 +258,9 @@ def _accuracies(records: Sequence[Mapping]) -> dict[tuple[str, str], tuple[float
     )
 
 
-def _figure(width: float, height: float) -> "Figure":
-    """An empty figure, sides in inches; the one place that imports matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            'plots: needs the extra; install it with: pip install "jaxssl[plot]".'
-        ) from error
-    return Figure((width, height), layout="constrained")
-
-
-def _save(figure: "Figure", path: str | os.PathLike) -> None:
-    # Without the version of matplotlib in it, the same numbers give the same file more often.
-    figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": None})
-
-
 def _cell(images: np.ndarray) -> float:
     """Side of one image in inches: at least 1.2, and its own size up to 2.3."""
-    return float(np.clip(images.shape[-3] / _DPI, 1.2, 2.3))
+    return float(np.clip(images.shape[-3] / canvas.DPI, 1.2, 2.3))
 
 
 def _show(axis: "Axes", image: np.ndarray) -> None:

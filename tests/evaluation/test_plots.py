@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxssl.evaluation import plots
+from jaxssl.evaluation import canvas, plots
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
@@ -43,8 +43,8 @@ def pixels(path):
 def drawn(monkeypatch):
     """The figures that were saved."""
     figures = []
-    save = plots._save
-    monkeypatch.setattr(plots, "_save", lambda f, path: (figures.append(f), save(f, path)))
+    save = canvas.save
+    monkeypatch.setattr(canvas, "save", lambda f, path: (figures.append(f), save(f, path)))
     return figures
 
 
