@@ -15,12 +15,25 @@ ENCODERS = {
     "ResNet": models.ResNetConfig(
         depth=18, width_multiplier=1 / 16, stem="small", zero_init_residual=False
     ),
+    "Lightness": models.ViTConfig(
+        width=16, depth=2, num_heads=2, patch_size=4, pool="mean", color_space="lightness"
+    ),
+    "Split": models.SplitConfig(
+        models.ResNetConfig(
+            depth=18, width_multiplier=1 / 16, stem="small", zero_init_residual=False
+        )
+    ),
 }
 # The encoder each method is tested on, where it is not the ViT. Batch statistics are the hard case
 # for several devices; few methods cover them, since compiling a ResNet eight times takes longest.
-ENCODER_OF = {"SimCLR": "ResNet"}
+ENCODER_OF = {"SimCLR": "ResNet", "Colorization": "Lightness", "SplitBrain": "Split"}
 # Sizes in pixels, which the name of a field does not tell, for images of 16 x 16.
-OVERRIDES = {}
+OVERRIDES = {
+    "SplitBrain": {"output_stride": 4},
+    "ContextPrediction": {"patch_size": 4, "gap": 1, "jitter": 1, "resample_side": 2},
+    "Jigsaw": {"cell_size": 5, "tile_size": 4, "channel_shift": 1},
+    "CPC": {"patch_size": 8, "stride": 4, "patch_crop": 6, "min_offset": 1, "max_offset": 2},
+}
 CASES = [(name, ENCODER_OF.get(name, "ViT")) for name in methods.all_configs()]
 
 

@@ -5,20 +5,32 @@ Encoders are built from frozen configs and return ``types.Features`` in float32;
 name: parameter paths are a contract between versions.
 """
 
+from jaxssl.models.context import GridContext, GridPredictor
+from jaxssl.models.conv_decoder import ConvDecoder
 from jaxssl.models.decoders import MAEDecoder
+from jaxssl.models.dense import DenseHead
+from jaxssl.models.discriminator import Discriminator
 from jaxssl.models.encoders import EncoderConfig, encoder_config, encoder_fields
 from jaxssl.models.heads import MLP
 from jaxssl.models.layers import stack_layers, unstack_layers
 from jaxssl.models.patches import gather_rows, patchify, sincos_positions, unpatchify
 from jaxssl.models.resnet import ResNet, ResNetConfig
+from jaxssl.models.split import Split, SplitConfig
 from jaxssl.models.vit import ViT, ViTConfig
 
 __all__ = [
     "MLP",
+    "ConvDecoder",
+    "DenseHead",
+    "Discriminator",
     "EncoderConfig",
+    "GridContext",
+    "GridPredictor",
     "MAEDecoder",
     "ResNet",
     "ResNetConfig",
+    "Split",
+    "SplitConfig",
     "ViT",
     "ViTConfig",
     "encoder_config",

@@ -12,6 +12,6 @@ corruption the image before noise was put on it
 holes      what stood in a hole
 """
 
-from jaxssl.pretext import color, corruption, gamut, holes, masking, rotation
+from jaxssl.pretext import color, corruption, cpc, gamut, holes, masking, rotation
 
-__all__ = ["color", "corruption", "gamut", "holes", "masking", "rotation"]
+__all__ = ["color", "corruption", "cpc", "gamut", "holes", "masking", "rotation"]

@@ -1,0 +1,107 @@
+"""The candidates of contrastive predictive coding, against a loop over the published formula."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import parity
+import pytest
+
+from jaxssl import losses
+
+B, R, S, D = 8, 4, 3, 5
+
+
+def value(params, batch, axis_name, offset=2):
+    prediction = batch["prediction"] @ params
+    logits, labels = losses.grid_logits(
+        prediction, batch["target"], offset=offset, axis_name=axis_name
+    )
+    return losses.cross_entropy(logits, labels).mean(axis=1)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    draws = np.random.default_rng(0).normal(size=(2, B, R, S, D)).astype(np.float32)
+    batch = {"prediction": jnp.asarray(draws[0]), "target": jnp.asarray(draws[1])}
+    return jnp.eye(D) + 0.1, batch
+
+
+def loop(prediction, target, offset):
+    """van den Oord 2018 eq. 4 with f_k = exp(z . W_k c), one mean over positions per image."""
+    values = []
+    for b in range(len(target)):
+        prices = []
+        for r in range(R - offset):
+            for s in range(S):
+                total = 0.0
+                for g in range(len(target)):
+                    for row in range(R):
+                        for column in range(S):
+                            total += math.exp(prediction[b, r, s] @ target[g, row, column])
+                own = math.exp(prediction[b, r, s] @ target[b, r + offset, s])
+                prices.append(-math.log(own / total))
+        values.append(sum(prices) / len(prices))
+    return values
+
+
+@pytest.mark.parametrize("offset", [1, 3])
+def test_value_matches_the_loop(problem, offset):
+    params, batch = problem
+    prediction = np.float64(batch["prediction"]) @ np.float64(params)
+    np.testing.assert_allclose(
+        jax.jit(value, static_argnums=(2, 3))(params, batch, None, offset),
+        loop(prediction, np.float64(batch["target"]), offset),
+        rtol=1e-5,
+    )
+
+
+def test_every_label_is_the_patch_some_rows_below():
+    """Targets that name their own place, so that a label can be read back."""
+    places = np.stack(np.meshgrid(np.arange(2), np.arange(R), np.arange(S), indexing="ij"), -1)
+    target = jnp.asarray(places, jnp.float32)  # [2, R, S, 3]
+    _, labels = losses.grid_logits(target, target, offset=2)
+    assert labels.shape == (2, (R - 2) * S) and labels.dtype == jnp.int32
+    for image in range(2):
+        for query in range((R - 2) * S):
+            named = places.reshape(-1, 3)[labels[image, query]]
+            np.testing.assert_array_equal(named, (image, query // S + 2, query % S))
+
+
+def test_equal_scores_cost_the_log_of_the_candidates(problem):
+    _, batch = problem
+    logits, labels = losses.grid_logits(jnp.zeros((B, R, S, D)), batch["target"], offset=1)
+    np.testing.assert_allclose(losses.cross_entropy(logits, labels), math.log(B * R * S), rtol=1e-6)
+
+
+@pytest.mark.parametrize("backend", parity.BACKENDS)
+@pytest.mark.parametrize("devices", parity.DEVICE_COUNTS)
+def test_parity_over_devices(problem, devices, backend):
+    outcome = parity.value_and_grad(value, *problem, devices=devices, backend=backend)
+    parity.assert_close(outcome, parity.unmapped(value, *problem))
+
+
+def test_half_precision_is_compared_in_float32(problem):
+    _, batch = problem
+    half = batch["target"].astype(jnp.bfloat16)
+    assert losses.grid_logits(half, half, offset=1)[0].dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    "changes, error, text",
+    [
+        ({"offset": 0}, ValueError, r"offset must be in 1 ... rows - 1; got 0 for 4 rows\."),
+        ({"offset": 4}, ValueError, r"offset must be in 1 ... rows - 1; got 4 for 4 rows\."),
+        (
+            {"target": jnp.zeros((B, R, S, 1))},
+            ValueError,
+            "prediction and target must have equal shapes; got",
+        ),
+        ({"prediction": jnp.zeros((B, R, S))}, ValueError, r"prediction must be \[B, R, S, D\]"),
+        ({"target": jnp.zeros((B, R, S, D), jnp.int32)}, TypeError, "target must be floating"),
+    ],
+)
+def test_errors(problem, changes, error, text):
+    with pytest.raises(error, match="grid_logits: " + text):
+        losses.grid_logits(**{**problem[1], "offset": 1, **changes})
