@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
@@ -70,8 +70,8 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
     peak = optimizers.peak_learning_rate(config.optimizer, training.batch_size)
     about = (
         f"{type(config.method).__name__} of a {encoder_name} on {source.name}: {len(source):,} "
-        f"images; {config.optimizer.name} with learning rate {peak:g} = "
-        f"{config.optimizer.base_learning_rate:g} x {training.batch_size} / 256"
+        f"{'images' if config.data.num_frames == 1 else 'clips'}; {config.optimizer.name} with "
+        f"learning rate {peak:g} = {config.optimizer.base_learning_rate:g} x {training.batch_size} / 256"
     )
     with loader:
         outcome = loop.train(
@@ -102,8 +102,14 @@ def _fitted(method: MethodConfig, source: data.Source, out: Path) -> MethodConfi
         recorded = checkpoints.read_meta(out)["config"]["method"]
         if recorded["name"] == type(method).__name__:  # else this is another run, soon refused
             return jsonable.from_json(type(method), recorded["fields"])
-    rows = np.linspace(0, len(source) - 1, min(NUM_FITTED, len(source))).astype(int)
-    return method.fitted(np.stack([source[row]["image"] for row in rows.tolist()]))
+    num_rows = min(max(NUM_FITTED // len(_images(source[0])), 1), len(source))
+    rows = np.linspace(0, len(source) - 1, num_rows).astype(int)
+    return method.fitted(np.concatenate([_images(source[row]) for row in rows.tolist()]))
+
+
+def _images(record: Mapping[str, np.ndarray]) -> np.ndarray:
+    """A record's image, or the frames of its clip; uint8 [1 or T, H, W, C]."""
+    return record["video"] if "video" in record else record["image"][None]
 
 
 def _claim(out: Path, identity: dict) -> None:

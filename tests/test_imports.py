@@ -30,6 +30,7 @@ MAY_IMPORT = {
     | {"__init__", "recipe", "models", "data", "checkpoints", "parallel", "training"},
     "arguments": set(),
     "report": None,  # everything
+    "audit": None,  # everything
     "cli": None,  # everything
     "__init__": {"checkpoints"},
     "__main__": {"cli"},
@@ -39,6 +40,7 @@ ONLY_IN = {
     "orbax": {"checkpoints"},
     "tensorflow_datasets": {"data"},
     "grain": {"data"},
+    "av": {"data"},
     "matplotlib": {"evaluation"},
     "tyro": {"arguments", "cli"},
 }

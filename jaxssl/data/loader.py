@@ -1,6 +1,6 @@
 """Batches on the host: random access by step for training, in order for evaluation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -76,7 +76,8 @@ class Loader:
             step: optimizer steps completed, from 0, in any order.
 
         Returns:
-            ``{"image": uint8 [B, S, S, C]}``, B local.
+            Every entry of the source's records but "label", stacked, B local:
+            ``{"image": uint8 [B, S, S, C]}``, or of a video ``{"video": uint8 [B, T, S, S, C]}``.
         """
         if step < 0:
             raise ValueError(f"Loader.batch: step must be at least 0; got {step}.")
@@ -86,13 +87,13 @@ class Loader:
         if self._ahead is None or self._ahead.closed or self._ahead.position != position:
             self.close()
             self._ahead = readahead.ReadAhead(
-                self._image,
+                self._record,
                 start=position,
                 stop=ENDLESS,
                 num_threads=self._num_threads,
                 num_ahead=AHEAD_BATCHES * self._local_size,
             )
-        return {"image": np.stack(self._ahead.take(self._local_size))}
+        return _stacked(self._ahead.take(self._local_size))
 
     def rows(self, step: int) -> np.ndarray:
         """Rows of the source in this process's batch of one step; int64 [B]."""
@@ -112,10 +113,11 @@ class Loader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _image(self, position: int) -> np.ndarray:
-        """Image at a position in the endless stream of this process; uint8 [S, S, C]."""
+    def _record(self, position: int) -> dict[str, np.ndarray]:
+        """Record at a position in the endless stream of this process, without its label."""
         step, row = divmod(position, self._local_size)
-        return self.source[int(self.rows(step)[row])]["image"]
+        record = self.source[int(self.rows(step)[row])]
+        return {name: value for name, value in record.items() if name != "label"}
 
 
 def batches(
@@ -130,8 +132,8 @@ def batches(
 
     Yields:
         ``{"image": uint8 [B, S, S, C], "label": int32 [B]}``, without "label" where there are
-        none. The last batch holds what is left and may be shorter: pad it where shapes must not
-        change.
+        none; of a video, "video" instead of "image". The last batch holds what is left and may be
+        shorter: pad it where shapes must not change.
     """
     if batch_size < 1:
         raise ValueError(f"batches: batch_size must be at least 1; got {batch_size}.")
@@ -150,12 +152,19 @@ def batches(
     )
     try:
         while records := ahead.take(batch_size):
-            batch = {"image": np.stack([record["image"] for record in records])}
-            if source.labelled:
-                batch["label"] = np.array([record["label"] for record in records], np.int32)
-            yield batch
+            yield _stacked(records)
     finally:
         ahead.close()
+
+
+def _stacked(records: Sequence[Mapping[str, np.ndarray | int]]) -> dict[str, np.ndarray]:
+    """Records as one batch; labels become int32 [B]."""
+    return {
+        name: np.array([record[name] for record in records], np.int32)
+        if name == "label"
+        else np.stack([record[name] for record in records])
+        for name in records[0]
+    }
 
 
 def held_in_memory(source: source_lib.Source, *, num_threads: int = 8) -> arrays.ArraySource:

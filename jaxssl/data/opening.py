@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jaxssl.data import arrays, folder, idx, known, loader, photographs, tfds_source
+from jaxssl.data import arrays, folder, idx, known, loader, photographs, tfds_source, video
 from jaxssl.data import source as source_lib
 from jaxssl.data.config import DataConfig
 
@@ -24,9 +24,9 @@ class Unprepared(NamedTuple):
 def open_source(config: DataConfig, split: str) -> source_lib.Source:
     """Opens one split of whatever ``config.path`` names.
 
-    In this order: a known name; tfds:NAME; an .npz file; a directory of IDX files, of a prepared
-    TFDS data set, or of images. A directory that shares its name with a known data set is reached
-    as ./NAME.
+    In this order: a known name; tfds:NAME; an .npz or video file; a directory of IDX files, of a
+    prepared TFDS data set, of videos, or of images. A directory that shares its name with a known
+    data set is reached as ./NAME.
 
     Args:
         config: path, and the size and channels that images are brought to.
@@ -36,14 +36,17 @@ def open_source(config: DataConfig, split: str) -> source_lib.Source:
 
     Returns:
         An ``ArraySource`` where the data set is in memory, converted once; else a source that
-        decodes on demand, or with ``config.in_memory`` what it decodes to. Unlabelled data has
-        ``labelled`` False and no "label" in its records.
+        decodes on demand, or with ``config.in_memory`` what it decodes to; of videos, a
+        ``video.VideoSource`` either way. Unlabelled data has ``labelled`` False and no "label" in
+        its records.
 
     Raises:
         FileNotFoundError: where there is nothing at the path, or tfds:NAME is not prepared.
         ValueError: for an unknown split or content that cannot be read.
     """
     source = _open(config, split)
+    if config.in_memory and isinstance(source, video.VideoSource):
+        return source.held_in_memory()
     if config.in_memory and not isinstance(source, arrays.ArraySource):
         return loader.held_in_memory(source, num_threads=config.num_threads)
     return source
@@ -52,12 +55,29 @@ def open_source(config: DataConfig, split: str) -> source_lib.Source:
 def _open(config: DataConfig, split: str) -> source_lib.Source:
     """``open_source`` without ``in_memory``."""
     shape = {"image_size": config.image_size, "channels": config.channels}
+    if place := _place_of_videos(config):
+        return video.open_video(place, split, config)
+    if config.num_frames > 1:
+        raise ValueError(
+            f"open_source: num_frames must be 1 for a data set of still images; got "
+            f"{config.num_frames}, and no video ({' '.join(video.SUFFIXES)}) at {config.path}."
+        )
     if config.path.startswith(tfds_source.PREFIX):
         name = config.path.removeprefix(tfds_source.PREFIX)
         return tfds_source.open_named(name, split, data_dir=config.data_dir, **shape)
     if directory := prepared_directory(config.path):
         return tfds_source.open_directory(directory, split, **shape)
     return find_unprepared(config.path).open(split).fitted(**shape)
+
+
+def _place_of_videos(config: DataConfig) -> pathlib.Path | None:
+    """The video file or directory of videos at a path; None where there is none."""
+    place = pathlib.Path(config.path).expanduser()
+    if config.path in known.NAMES or not place.exists():
+        return None
+    if place.is_dir() and (idx.is_idx(place) or tfds_source.find_directory(place)):
+        return None
+    return place if video.holds_videos(place, wanted=config.num_frames > 1) else None
 
 
 def prepared_directory(path: str) -> pathlib.Path | None:
@@ -91,8 +111,8 @@ def find_unprepared(path: str) -> Unprepared:
     if place.is_file():
         if place.suffix != ".npz":
             raise ValueError(
-                f"open_source: a file must be a NumPy .npz archive; got {place}. "
-                "Give the directory that holds it."
+                f"open_source: a file must be a video ({' '.join(video.SUFFIXES)}) or must be a "
+                f"NumPy .npz archive; got {place}. Give the directory that holds it."
             )
         return Unprepared(arrays.npz_splits(place), lambda split: arrays.open_npz(place, split))
     if idx.is_idx(place):
