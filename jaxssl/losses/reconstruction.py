@@ -1,7 +1,7 @@
-"""Reconstruction losses: regress the values of masked patches.
+"""Reconstruction losses: regress the values of masked patches, or of pixels.
 
-Patches are [B, N, P], masks [B, N]; values are per example, local, float32 (float64 for float64
-input), and no example looks at another, so there is no ``axis_name``.
+Patches are [B, N, P], masks [B, N], images [B, H, W, C]; values are per example, local, float32
+(float64 for float64 input), and no example looks at another, so there is no ``axis_name``.
 """
 
 import jax.numpy as jnp
@@ -45,6 +45,43 @@ def masked_mse(prediction: Array, target: Array, mask: Array) -> Array:
     per_patch = jnp.mean(jnp.square(error), axis=2)
     total = jnp.sum(weight, axis=1)
     return jnp.sum(weight * per_patch, axis=1) / jnp.where(total == 0, 1, total)
+
+
+def weighted_mse(prediction: Array, target: Array, weights: Array) -> Array:
+    """Mean squared error of an image's priced pixels, each with a weight of its own.
+
+        value_b = sum_hw weights_bhw mean_c (prediction_bhwc - target_bhwc)^2 / #{weights_bhw > 0}
+
+    It divides by the number of priced pixels, not by the sum of their weights: a pixel of weight 10
+    counts ten times, as in the official code of context encoders. Weights of one give the plain
+    mean squared error. No priced pixel gives 0; what stands at a pixel of weight 0 never matters,
+    NaN included, in value or gradient.
+
+    Args:
+        prediction: [B, H, W, C] floating.
+        target: [B, H, W, C] floating.
+        weights: [B, H, W] floating, at least 0; 0 = left out.
+
+    Returns:
+        [B], local, per example, float32 or wider, at least 0.
+
+    Raises:
+        TypeError: an array not floating.
+        ValueError: a wrong rank or unequal shapes.
+
+    Source: Pathak et al.: Context Encoders: Feature Learning by Inpainting, 2016, arXiv
+    1604.07379, eq. 1; weights of the overlap: section 4.1.
+    """
+    checks.axes("weighted_mse", "B H W C", prediction=prediction, target=target)
+    checks.equal_shapes("weighted_mse", prediction=prediction.shape, target=target.shape)
+    checks.equal_shapes("weighted_mse", pixels=prediction.shape[:3], weights=weights.shape)
+    checks.floating("weighted_mse", prediction=prediction, target=target, weights=weights)
+    prediction, target, weights = numerics.at_least_float32(prediction, target, weights)
+    is_priced = weights > 0
+    error = jnp.where(is_priced[..., None], prediction - target, 0)
+    per_pixel = jnp.mean(jnp.square(error), axis=-1)
+    count = jnp.sum(is_priced, axis=(1, 2)).astype(error.dtype)
+    return jnp.sum(weights * per_pixel, axis=(1, 2)) / jnp.maximum(count, 1)
 
 
 def normalize_patches(patches: Array, *, epsilon: float = 1e-6) -> Array:

@@ -1,4 +1,4 @@
-"""masked_mse and normalize_patches against loops; masked values never matter."""
+"""Reconstruction losses against loops; what is not priced never matters."""
 
 import chex
 import jax
@@ -135,3 +135,58 @@ def test_wrong_dtypes_and_patches_are_named():
     message = r"normalize_patches: patches must be \[\.\.\., P\] with P of at least 2; got shape"
     with pytest.raises(ValueError, match=message):
         losses.normalize_patches(jnp.ones((4, 1)))
+
+
+def _images(seed):
+    generator = np.random.default_rng(seed)
+    images = [generator.normal(size=(3, 4, 5, 2)) for _ in range(2)]
+    weights = generator.choice([0.0, 1.0, 10.0], (3, 4, 5))
+    weights[2] = 0
+    return [jnp.asarray(array, jnp.float32) for array in (*images, weights)]
+
+
+def test_weighted_mse_matches_the_loop():
+    prediction, target, weights = _images(0)
+    values = losses.weighted_mse(prediction, target, weights)
+    assert values.shape == (3,) and values.dtype == jnp.float32
+    for b in range(3):
+        total, count = 0.0, 0
+        for row, column in np.ndindex(4, 5):
+            weight = float(weights[b, row, column])
+            if weight > 0:
+                count += 1
+                for channel in range(2):
+                    place = (b, row, column, channel)
+                    total += weight * (float(prediction[place]) - float(target[place])) ** 2 / 2
+        np.testing.assert_allclose(values[b], total / count if count else 0, rtol=1e-5)
+    assert values[2] == 0
+
+
+def test_weights_of_one_give_the_mean_squared_error():
+    prediction, target, weights = _images(1)
+    values = losses.weighted_mse(prediction, target, jnp.ones_like(weights))
+    error = (np.asarray(prediction, np.float64) - np.asarray(target, np.float64)) ** 2
+    np.testing.assert_allclose(values, error.mean(axis=(1, 2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("foreign", (1e30, np.nan))
+def test_pixels_without_weight_never_matter(foreign):
+    prediction, target, weights = _images(2)
+    outside = weights[..., None] == 0
+
+    def total(prediction, target):
+        return losses.weighted_mse(prediction, target, weights).sum()
+
+    run = jax.value_and_grad(total, argnums=(0, 1))
+    spoiled = run(jnp.where(outside, foreign, prediction), jnp.where(outside, -foreign, target))
+    chex.assert_trees_all_equal(spoiled, run(prediction, target))
+
+
+def test_weighted_mse_names_wrong_arguments():
+    prediction, target, weights = _images(3)
+    with pytest.raises(ValueError, match=r"weighted_mse: target must be \[B, H, W, C\]; got shape"):
+        losses.weighted_mse(prediction, target[0], weights)
+    with pytest.raises(ValueError, match=r"weighted_mse: pixels and weights must have equal shap"):
+        losses.weighted_mse(prediction, target, weights[:, :2])
+    with pytest.raises(TypeError, match=r"weighted_mse: weights must be floating; got bool"):
+        losses.weighted_mse(prediction, target, weights > 0)

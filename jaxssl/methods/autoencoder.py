@@ -1,0 +1,107 @@
+"""Autoencoder: from a few numbers, what was the image?"""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxssl import losses
+from jaxssl.augment import recipes
+from jaxssl.models import conv_decoder, functional
+from jaxssl.types import Array, Example, Method, PyTree, Views
+
+
+@dataclasses.dataclass(frozen=True)
+class Autoencoder:
+    """Autoencoder with a linear bottleneck and a convolutional decoder.
+
+    loss = mean over pixels and channels of (decoder(W encoder(x).pooled + b) - x)^2, x in [0, 1]:
+    the variance of the pixels is what predicting the mean colour costs. Nothing but the bottleneck
+    keeps it from copying; features that are good for more are what the denoising one is for.
+
+    The papers stack layers of fully connected networks; here the encoder is any of this package,
+    read through its pooled features, and everything is trained at once.
+
+    Attributes:
+        augment: crop and flip; the whole view is reconstructed.
+        bottleneck_dim: numbers an image is squeezed into, 30 in the paper's largest network for
+            digits and faces.
+        decoder_width: channels of the decoder at full resolution, doubled at each coarser one.
+
+    Source: Hinton and Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks,
+        Science 313, 2006.
+    """
+
+    augment: recipes.CropFlip = recipes.CropFlip(size=224, crop_scale=(0.2, 1.0))
+    bottleneck_dim: int = 30
+    decoder_width: int = 16
+
+    def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
+        """Binds the hyper-parameters; see ``types.Method``."""
+
+        def view(key: Array, example: Example) -> Views:
+            augment_key, corruption_key = jax.random.split(key)
+            return self._views(corruption_key, self.augment(augment_key, example["image"]))
+
+        def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
+            return self._network(encoder, views, axis_name).init(key, _seen(views))
+
+        def loss(params, state, views, key, step):
+            del key, step
+            network = self._network(encoder, views, axis_name)
+            prediction, state = network.apply(params, state, _seen(views))
+            image = views["image"]
+            values = losses.weighted_mse(prediction, image, jnp.ones(image.shape[:3]))
+            return values, (state, {})
+
+        return Method(
+            view=view,
+            init=init,
+            loss=loss,
+            advance=functional.unchanged,
+            encoder=functional.encoder_variables,
+        )
+
+    def pictures(
+        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
+    ) -> list[tuple[str, Array]]:
+        """The views, what the encoder sees of them if that differs, and their reconstructions.
+
+        Args:
+            encoder: the linen module, built without an axis name.
+            params: from a checkpoint.
+            state: from a checkpoint.
+            views: of a batch.
+
+        Returns:
+            Titles and images float32 [B, H, W, C] in [0, 1].
+        """
+        network = self._network(encoder, views, None)
+        prediction = network.predict(params, state, _seen(views))
+        shown = [("view", views["image"])]
+        if "corrupted" in views:
+            shown.append(("what the encoder sees", jnp.clip(views["corrupted"], 0, 1)))
+        return [*shown, ("reconstruction", jnp.clip(prediction, 0, 1))]
+
+    def _views(self, key: Array, image: Array) -> Views:
+        """The views made of an augmented image; "corrupted" among them is what is encoded."""
+        del key
+        return {"image": image}
+
+    def _network(
+        self, encoder: nn.Module, views: Views, axis_name: str | None
+    ) -> functional.WithHead:
+        decoder = conv_decoder.ConvDecoder(
+            size=self.augment.size,
+            channels=views["image"].shape[-1],
+            width=self.decoder_width,
+            bottleneck_dim=self.bottleneck_dim,
+            dtype=encoder.config.dtype,
+            axis_name=axis_name,
+        )
+        return functional.WithHead(encoder, decoder, name="decoder")
+
+
+def _seen(views: Views) -> Array:
+    return views.get("corrupted", views["image"])

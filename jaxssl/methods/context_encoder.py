@@ -1,0 +1,207 @@
+"""Context encoder: from what surrounds a hole, what was in it?"""
+
+import dataclasses
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxssl import losses
+from jaxssl.augment import recipes
+from jaxssl.models import conv_decoder, discriminator, functional
+from jaxssl.pretext import holes
+from jaxssl.types import Array, Example, Method, PyTree, Views
+
+MASKS = ("region", "blocks", "central")
+
+
+@dataclasses.dataclass(frozen=True)
+class ContextEncoder:
+    """Inpainting: part of the image is painted over, and predicted from the rest.
+
+    loss = (1 - a) · squared error in the hole + a · adversarial, a = ``adversarial_weight``, on
+    pixels scaled to [-1, 1] as in the official code. With a above 0 a discriminator is trained
+    beside the network: its own loss is added, and stopped gradients see to it that the network's
+    parameters get no gradient from that loss, nor the discriminator's from the network's. One
+    optimizer updates both at one learning rate (the official code has two, the discriminator's a
+    tenth of the other).
+
+    What is predicted, and what the discriminator sees of it and of the original: with a central
+    mask the central square, otherwise the whole image; it never sees the context that was given, by
+    whose edges it could tell. The official random-region code also prices pixels outside the hole;
+    the paper does not, and neither is it done here.
+
+    The paper reads the last feature map of an AlexNet through a channel-wise linear layer; here the
+    decoder reads the pooled features through a dense bottleneck, as the official inpainting code
+    does, so that every encoder fits.
+
+    Attributes:
+        augment: crop and flip.
+        mask: "region", random shapes, which the paper finds best for features; "blocks", several
+            random squares; "central", one square in the middle, for inpainting.
+        overlap: width of the rim of the central square that is seen and yet predicted, pixels;
+            7 of 128 in the paper, 4 in the official code.
+        rim_weight: what a pixel of that rim weighs.
+        color: of the hole, one value or one per channel, in [0, 1]: the data's mean colour.
+        bottleneck_dim: features of the dense layer between encoder and decoder.
+        decoder_width: channels of the decoder at full resolution, doubled at each coarser one.
+        adversarial_weight: a; 0 for features, as in the paper, 0.001 for inpainting.
+        discriminator_width: channels of the discriminator's first convolution.
+
+    Source: Pathak et al., Context Encoders: Feature Learning by Inpainting, 2016, arXiv:1604.07379,
+        eq. 1 to 3, sec. 3.3 and 4.
+    """
+
+    augment: recipes.CropFlip = recipes.CropFlip(size=224, crop_scale=(0.2, 1.0))
+    mask: Literal["region", "blocks", "central"] = "region"
+    overlap: int = 7
+    rim_weight: float = 10.0
+    color: tuple[float, ...] = holes.MEAN_COLOR
+    bottleneck_dim: int = 4000
+    decoder_width: int = 16
+    adversarial_weight: float = 0.0
+    discriminator_width: int = 64
+
+    def __post_init__(self):
+        if self.mask not in MASKS:
+            names = ", ".join(map(repr, MASKS))
+            raise ValueError(f"ContextEncoder: mask must be one of {names}; got {self.mask!r}.")
+        if not 0 <= self.adversarial_weight < 1:
+            raise ValueError(
+                "ContextEncoder: adversarial_weight must be in [0, 1); got "
+                f"{self.adversarial_weight}. The paper has 0 for features, 0.001 for inpainting."
+            )
+
+    def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
+        """Binds the hyper-parameters; see ``types.Method``."""
+        size = self.augment.size
+        judge = discriminator.Discriminator(
+            self.discriminator_width, dtype=encoder.config.dtype, axis_name=axis_name
+        )
+
+        def view(key: Array, example: Example) -> Views:
+            augment_key, mask_key = jax.random.split(key)
+            image = self.augment(augment_key, example["image"])
+            if self.mask == "central":
+                hidden = holes.central_hole(size, overlap=self.overlap)
+            elif self.mask == "blocks":
+                hidden = holes.random_blocks(mask_key, size)
+            else:
+                hidden = holes.random_region(mask_key, size)
+            return {"image": image, "hidden": hidden}
+
+        def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
+            network_key, judge_key = jax.random.split(key)
+            network = self._network(encoder, views, axis_name)
+            params, state = network.init(network_key, self._seen(views))
+            if self.adversarial_weight:
+                added, added_state = functional.init(judge, judge_key, self._target(views))
+                params = params | {"discriminator": added}
+                state = state | {"discriminator": added_state}
+            return params, state
+
+        def loss(params, state, views, key, step):
+            del key, step
+            network, target = self._network(encoder, views, axis_name), self._target(views)
+            prediction, new_state = network.apply(params, state, self._seen(views))
+            error = losses.weighted_mse(prediction, target, self._weights(views))
+            if not self.adversarial_weight:
+                return error, (new_state, {})
+            fooling, judging, judge_state = _game(
+                judge, params["discriminator"], state["discriminator"], target, prediction
+            )
+            weight = self.adversarial_weight
+            values = (1 - weight) * error + weight * fooling + judging
+            metrics = {
+                "error": error.mean(),
+                "generator": fooling.mean(),
+                "discriminator": judging.mean(),
+            }
+            return values, (new_state | {"discriminator": judge_state}, metrics)
+
+        return Method(
+            view=view,
+            init=init,
+            loss=loss,
+            advance=functional.unchanged,
+            encoder=functional.encoder_variables,
+        )
+
+    def pictures(
+        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
+    ) -> list[tuple[str, Array]]:
+        """The views, what the encoder sees of them, and the holes filled as predicted.
+
+        Args:
+            encoder: the linen module, built without an axis name.
+            params: from a checkpoint.
+            state: from a checkpoint.
+            views: of a batch.
+
+        Returns:
+            Titles and images float32 [B, H, W, C] in [0, 1]; visible pixels of the last are the
+            view's own, bit for bit.
+        """
+        images, seen, region = views["image"], self._seen(views), self._region()
+        network = self._network(encoder, views, None)
+        prediction = network.predict(params, state, seen)
+        predicted = jnp.clip((prediction + 1) / 2, 0, 1)
+        whole = images.at[:, region, region].set(predicted)
+        return [
+            ("view", images),
+            ("what the encoder sees", seen),
+            ("filled in", jnp.where(views["hidden"][..., None], whole, images)),
+        ]
+
+    def _region(self) -> slice:
+        """Rows, and columns, that the decoder predicts."""
+        size = self.augment.size
+        return holes.central_square(size) if self.mask == "central" else slice(0, size)
+
+    def _network(
+        self, encoder: nn.Module, views: Views, axis_name: str | None
+    ) -> functional.WithHead:
+        region = self._region()
+        decoder = conv_decoder.ConvDecoder(
+            size=region.stop - region.start,
+            channels=views["image"].shape[-1],
+            width=self.decoder_width,
+            bottleneck_dim=self.bottleneck_dim,
+            dtype=encoder.config.dtype,
+            axis_name=axis_name,
+        )
+        return functional.WithHead(encoder, decoder, name="decoder")
+
+    def _seen(self, views: Views) -> Array:
+        return holes.fill(views["image"], views["hidden"], self.color)
+
+    def _target(self, views: Views) -> Array:
+        """Pixels that are to be predicted, in [-1, 1]."""
+        region = self._region()
+        return 2 * views["image"][:, region, region] - 1
+
+    def _weights(self, views: Views) -> Array:
+        """float32 [B, S, S], what each predicted pixel weighs."""
+        if self.mask != "central":
+            return views["hidden"].astype(jnp.float32)
+        region = self._region()
+        weights = holes.central_weights(
+            self.augment.size, overlap=self.overlap, rim_weight=self.rim_weight
+        )[region, region]
+        return jnp.broadcast_to(weights[None], (len(views["image"]), *weights.shape))
+
+
+def _game(
+    judge: nn.Module, params: PyTree, state: PyTree, real: Array, fake: Array
+) -> tuple[Array, Array, PyTree]:
+    """What the generator pays, what the discriminator pays, [B] each, and its new state.
+
+    The first has a gradient for ``fake`` alone, the second for ``params`` alone. Real and predicted
+    images go through the discriminator as two batches, each with its own batch statistics.
+    """
+    real_logits, state = functional.apply(judge, params, state, real)
+    fake_logits, state = functional.apply(judge, params, state, jax.lax.stop_gradient(fake))
+    fooled_logits, _ = functional.apply(judge, jax.lax.stop_gradient(params), state, fake)
+    judging = losses.gan_discriminator(real_logits, fake_logits)
+    return losses.gan_generator(fooled_logits), judging, state

@@ -1,0 +1,50 @@
+"""Denoising autoencoder: what was the image before it was corrupted?"""
+
+import dataclasses
+from typing import Literal
+
+from jaxssl.methods import autoencoder
+from jaxssl.pretext import corruption
+from jaxssl.types import Array, Views
+
+
+@dataclasses.dataclass(frozen=True)
+class DenoisingAutoencoder(autoencoder.Autoencoder):
+    """An autoencoder that sees a corrupted view and reconstructs the clean one.
+
+    loss = mean over pixels and channels of (decoder(encoder(corrupted x)) - x)^2, x in [0, 1], over
+    corrupted and intact pixels alike (the paper's emphasis on the corrupted ones is not taken up).
+    As copying does not help, the code need not be narrow. The corruption is drawn anew at every
+    visit of an image; evaluation encodes clean images.
+
+    Attributes:
+        augment: crop and flip; the whole view is reconstructed.
+        bottleneck_dim: numbers between encoder and decoder.
+        decoder_width: channels of the decoder at full resolution, doubled at each coarser one.
+        corruption: "gaussian", "masking" or "salt_and_pepper"; see ``pretext.corruption``.
+        level: standard deviation of Gaussian noise in units of [0, 1], or the fraction of values
+            that are masked or set to an extreme; 0.1 to 0.5 in the papers.
+
+    Source: Vincent et al., Stacked Denoising Autoencoders, JMLR 11, 2010, section 3; first in
+        Extracting and Composing Robust Features with Denoising Autoencoders, ICML 2008.
+    """
+
+    bottleneck_dim: int = 1000
+    corruption: Literal["gaussian", "masking", "salt_and_pepper"] = "masking"
+    level: float = 0.25
+
+    def __post_init__(self):
+        if self.corruption not in corruption.CORRUPTIONS:
+            names = ", ".join(map(repr, corruption.CORRUPTIONS))
+            raise ValueError(
+                f"DenoisingAutoencoder: corruption must be one of {names}; got {self.corruption!r}."
+            )
+        if self.level < 0 or (self.corruption != "gaussian" and self.level > 1):
+            raise ValueError(
+                "DenoisingAutoencoder: level must be at least 0, and a fraction of values at most "
+                f"1; got {self.level} for {self.corruption!r}. Usual levels are 0.1 to 0.5."
+            )
+
+    def _views(self, key: Array, image: Array) -> Views:
+        corrupt = corruption.CORRUPTIONS[self.corruption]
+        return {"image": image, "corrupted": corrupt(key, image, self.level)}
