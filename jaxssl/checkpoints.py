@@ -40,7 +40,7 @@ class RestoredEncoder:
         meta: everything the run recorded beside them.
     """
 
-    module: models.ViT | models.ResNet
+    module: models.ViT | models.ResNet | models.Split
     variables: PyTree
     meta: dict
 

@@ -20,7 +20,7 @@ from jaxssl.training.optimizers import OptimizerConfig
 from jaxssl.types import MethodConfig
 
 M = TypeVar("M", bound=MethodConfig)
-E = TypeVar("E", bound=models.ViTConfig | models.ResNetConfig)
+E = TypeVar("E", bound=models.EncoderConfig)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,23 +1,22 @@
 """Encoder configs by name: what a checkpoint needs to rebuild an encoder from JSON."""
 
-import dataclasses
 import difflib
 from collections.abc import Mapping
 
-from jaxssl.models import resnet, vit
+from jaxssl import jsonable
+from jaxssl.models import resnet, split, vit
 
-EncoderConfig = vit.ViTConfig | resnet.ResNetConfig
+EncoderConfig = vit.ViTConfig | resnet.ResNetConfig | split.SplitConfig
 
-_CONFIGS = {"ViT": vit.ViTConfig, "ResNet": resnet.ResNetConfig}
+_CONFIGS = {"ViT": vit.ViTConfig, "ResNet": resnet.ResNetConfig, "Split": split.SplitConfig}
 
 
 def encoder_config(name: str, fields: Mapping[str, object]) -> EncoderConfig:
     """The config that ``encoder_fields`` described; the inverse of it, also after JSON.
 
     Args:
-        name: "ViT" or "ResNet".
-        fields: value of each field, lists where the config has tuples; fields left out take their
-            default.
+        name: "ViT", "ResNet" or "Split".
+        fields: JSON value of each field; fields left out take their default.
 
     Returns:
         The config; ``.build(axis_name=...)`` gives the linen module.
@@ -30,42 +29,32 @@ def encoder_config(name: str, fields: Mapping[str, object]) -> EncoderConfig:
             f"encoder_config: the encoder must be one of {', '.join(_CONFIGS)}; got {name!r}."
             f"{_nearest(name, _CONFIGS)}"
         )
-    config = _CONFIGS[name]
-    known = [field.name for field in dataclasses.fields(config)]
-    for field in fields:
-        if field not in known:
-            raise ValueError(
-                f"encoder_config: {name} has the fields {', '.join(known)}; got {field!r}."
-                f"{_nearest(field, known)}"
-            )
-    # JSON has no tuples.
-    values = {field: tuple(v) if isinstance(v, list) else v for field, v in fields.items()}
-    return config(**values)
+    return jsonable.from_json(_CONFIGS[name], fields)
 
 
 def encoder_fields(config: EncoderConfig) -> tuple[str, dict[str, object]]:
     """Name and fields of a config, ready for JSON.
 
     Args:
-        config: a ViTConfig or a ResNetConfig.
+        config: an encoder's.
 
     Returns:
-        The name that ``encoder_config`` takes, and one entry per field: str, int, float, bool, None
-        or a tuple of floats.
+        The name that ``encoder_config`` takes, and one entry per field: str, int, float, bool,
+        None, a tuple of floats, or the same again for a config within.
 
     Raises:
         TypeError: ``config`` is of another type.
     """
     for name, config_class in _CONFIGS.items():
         if type(config) is config_class:
-            return name, dataclasses.asdict(config)
+            return name, jsonable.to_json(config)
     raise TypeError(
-        "encoder_fields: the config must be a ViTConfig or a ResNetConfig; got "
-        f"{type(config).__name__}."
+        "encoder_fields: the config must be one of "
+        f"{', '.join(known.__name__ for known in _CONFIGS.values())}; got {type(config).__name__}."
     )
 
 
-def _nearest(word: str, words: Mapping[str, object] | list[str]) -> str:
+def _nearest(word: str, words: Mapping[str, object]) -> str:
     by_lower = {known.lower(): known for known in words}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.4)
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""

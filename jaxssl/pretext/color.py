@@ -22,6 +22,22 @@ _MAX_ITERATIONS = 100
 _MAX_CLUSTERED = 50_000  # pixels
 
 
+def sampled(images: Array, stride: int) -> Array:
+    """One pixel of every square of ``stride`` x ``stride`` pixels, the one behind its middle.
+
+    A mean would be greyer than its pixels. The official colorization code takes the first pixel of
+    each square instead, which is half a square away from where a network's answer is.
+
+    Args:
+        images: [B, H, W, C].
+        stride: pixels; divides H and W.
+
+    Returns:
+        [B, H / stride, W / stride, C].
+    """
+    return images[:, stride // 2 :: stride, stride // 2 :: stride]
+
+
 def soft_ab(ab: Array, *, num_neighbours: int = 10, sigma: float = 5.0) -> Array:
     """The soft code of each colour: a Gaussian over its nearest bins.
 

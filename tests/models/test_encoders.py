@@ -11,6 +11,7 @@ CONFIGS = [
     models.ResNetConfig(),
     models.ResNetConfig(18, width_multiplier=0.25, stem="small", std=(0.2, 0.2, 0.2)),
     models.ResNetConfig(18, color_space="ab", mean=(5.0, 1.0), std=(20.0,)),
+    models.SplitConfig(models.ResNetConfig(34, stem="small"), mean=(50.0,)),
 ]
 
 
@@ -31,10 +32,11 @@ def test_fields_left_out_take_their_default():
 @pytest.mark.parametrize(
     ("name", "fields", "text"),
     [
-        ("vit", {}, "must be one of ViT, ResNet; got 'vit'. Did you mean 'ViT'?"),
-        ("Unet", {}, "encoder_config: the encoder must be one of ViT, ResNet; got 'Unet'."),
-        ("ViT", {"patchsize": 8}, "got 'patchsize'. Did you mean 'patch_size'?"),
-        ("ResNet", {"patch_size": 8}, "encoder_config: ResNet has the fields depth, width_multi"),
+        ("vit", {}, "must be one of ViT, ResNet, Split; got 'vit'. Did you mean 'ViT'?"),
+        ("Unet", {}, "encoder_config: the encoder must be one of ViT, ResNet, Split; got 'Unet'."),
+        ("ViT", {"patchsize": 8}, "got 'patchsize'. Nearest: patch_size."),
+        ("ResNet", {"patch_size": 8}, "ResNetConfig: a field must be one of depth, width_multi"),
+        ("Split", {"half": {"depths": 18}}, "ResNetConfig: a field must be one of depth, width_mu"),
         ("ViT", {"size": "XL"}, "ViTConfig: size must be one of"),
         ("ResNet", {"color_space": "hsv"}, "ResNetConfig: color_space must be one of 'rgb', 'li"),
     ],
@@ -46,6 +48,8 @@ def test_unknown_names_and_values(name, fields, text):
 
 
 def test_fields_of_another_type():
-    text = "encoder_fields: the config must be a ViTConfig or a ResNetConfig; got dict."
+    text = (
+        "encoder_fields: the config must be one of ViTConfig, ResNetConfig, SplitConfig; got dict."
+    )
     with pytest.raises(TypeError, match=re.escape(text)):
         models.encoder_fields({})

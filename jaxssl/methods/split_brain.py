@@ -1,0 +1,139 @@
+"""Split-brain autoencoder: two halves, each asked for the channels that the other one sees."""
+
+import dataclasses
+import operator
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxssl import colorspace, losses
+from jaxssl.augment import recipes
+from jaxssl.models import functional, split
+from jaxssl.pretext import color, gamut
+from jaxssl.types import Array, Example, Method, PyTree, Views
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitBrain:
+    """Split-brain autoencoder: L predicts ab, ab predicts L, and both are the representation.
+
+    loss = mean over places of cross_entropy(head(half_1(L)), bin of ab)
+    + cross_entropy(head(half_2(ab)), bin of L), with 313 bins of ab and 50 of L, hard labels and
+    equal weights. No half ever sees what it is asked for; together they see the whole image.
+
+    Attributes:
+        augment: crop and flip.
+        output_stride: pixels of the view a place, along a side; the places on a side must be the
+            cells of the encoder's last map times 1, 2, 4, …
+        head_width: channels of each half's head.
+
+    Source: Zhang et al., Split-Brain Autoencoders: Unsupervised Learning by Cross-Channel
+        Prediction, 2017, arXiv:1611.09842, eq. 1 to 4.
+    """
+
+    augment: recipes.CropFlip = recipes.CropFlip(size=224, crop_scale=(0.2, 1.0))
+    output_stride: int = 16
+    head_width: int = 256
+
+    def __post_init__(self):
+        if self.output_stride < 1 or self.augment.size % self.output_stride:
+            raise ValueError(
+                f"SplitBrain: output_stride must divide the image size {self.augment.size}; got "
+                f"{self.output_stride}. The paper's targets are 12 places for 180 pixels."
+            )
+
+    def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
+        """Binds the hyper-parameters; see ``types.Method``.
+
+        Raises:
+            ValueError: an encoder that is not split.
+        """
+        if not isinstance(encoder, split.Split):
+            raise ValueError(
+                "SplitBrain: the encoder must be a Split, one half for L and one for ab; got "
+                f"{type(encoder).__name__}. Use models.SplitConfig(half=...)."
+            )
+        network = self._network(encoder, axis_name)
+
+        def view(key: Array, example: Example) -> Views:
+            return {"image": self.augment(key, example["image"])}
+
+        def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
+            return network.init(key, views["image"])
+
+        def loss(params, state, views, key, step):
+            del key, step
+            logits, state = network.apply(params, state, views["image"])
+            values, metrics = 0.0, {}
+            for name, scores, labels in zip(("ab", "lightness"), logits, self._labels(views)):
+                values += losses.cross_entropy(scores, labels).mean(axis=(1, 2))
+                is_right = (scores.argmax(-1) == labels).astype(jnp.float32)
+                metrics[f"accuracy_{name}"] = jnp.mean(is_right)
+            return values, (state, metrics)
+
+        return Method(
+            view=view,
+            init=init,
+            loss=loss,
+            advance=functional.unchanged,
+            encoder=functional.encoder_variables,
+        )
+
+    def pictures(
+        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
+    ) -> list[tuple[str, Array]]:
+        """The views, and each half's answer joined to the true channels that it was given.
+
+        Args:
+            encoder: the linen module, built without an axis name.
+            params: from a checkpoint.
+            state: from a checkpoint.
+            views: of a batch.
+
+        Returns:
+            Titles and images float32 [B, H, W, 3] in [0, 1]; ab is the annealed mean of the answer,
+            L the middle of its likeliest bin. Right is a place whose likeliest bin is the true one.
+        """
+        images = views["image"]
+        logits = self._network(encoder, None).predict(params, state, images)
+        is_right = [
+            scores.argmax(-1) == labels for scores, labels in zip(logits, self._labels(views))
+        ]
+        lab = colorspace.rgb_to_lab(images)
+        lightness, ab = lab[..., :1], lab[..., 1:]
+        ab_answer = color.annealed_mean(logits[0])
+        lightness_answer = color.lightness_of_bin(logits[1].argmax(-1))[..., None]
+
+        def joined(lightness: Array, ab: Array) -> Array:
+            lightness = jax.image.resize(lightness, lab[..., :1].shape, "bilinear")
+            ab = jax.image.resize(ab, lab[..., 1:].shape, "bilinear")
+            return colorspace.lab_to_rgb(jnp.concatenate([lightness, ab], axis=-1))
+
+        return [
+            ("view", images),
+            (
+                f"colours from L ({is_right[0].sum()} of {is_right[0].size} places right)",
+                joined(lightness, ab_answer),
+            ),
+            (
+                f"L from colours ({is_right[1].sum()} of {is_right[1].size} places right)",
+                joined(lightness_answer, ab),
+            ),
+        ]
+
+    def _labels(self, views: Views) -> tuple[Array, Array]:
+        """Bins of ab and of L of the places, int32 [B, side, side] each."""
+        lab = colorspace.rgb_to_lab(color.sampled(views["image"], self.output_stride))
+        return color.hard_ab(lab[..., 1:]), color.lightness_bin(lab[..., 0])
+
+    def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
+        heads = split.CrossHeads(
+            side=self.augment.size // self.output_stride,
+            num_ab=gamut.NUM_AB_BINS,
+            num_lightness=color.NUM_LIGHTNESS_BINS,
+            width=self.head_width,
+            dtype=encoder.config.dtype,
+            axis_name=axis_name,
+        )
+        return functional.WithHead(encoder, heads, name="heads", read=operator.attrgetter("tokens"))
