@@ -48,7 +48,8 @@ def _value(hint: object, value: object) -> object:
     if dataclasses.is_dataclass(hint):
         return from_json(hint, value)
     if typing.get_origin(hint) is tuple:
-        return tuple(value)
+        inner, *rest = typing.get_args(hint)
+        return tuple(_value(inner, each) if rest == [...] else each for each in value)
     if hint is float and isinstance(value, int):
         return float(value)
     return value

@@ -17,14 +17,19 @@ class Outer:
     width: int | None = None
     rate: float = 1.0
     name: str = "a"
+    rows: tuple[tuple[int, ...], ...] = ()
 
 
 @pytest.mark.parametrize(
-    "value", [Outer(), Outer(Inner((0.1,)), width=3, rate=2.5, name="b")], ids=str
+    "value",
+    [Outer(), Outer(Inner((0.1,)), width=3, rate=2.5, name="b", rows=((1, 0), (0, 1)))],
+    ids=str,
 )
 def test_round_trip_through_json(value):
     text = json.dumps(jsonable.to_json(value))
-    assert jsonable.from_json(Outer, json.loads(text)) == value
+    found = jsonable.from_json(Outer, json.loads(text))
+    assert found == value
+    assert hash(found) == hash(value)
 
 
 def test_whole_numbers_of_float_fields_come_back_as_floats():

@@ -1,0 +1,216 @@
+"""Jigsaw: in which of a set of known orders do the nine tiles lie?"""
+
+import dataclasses
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxssl import losses
+from jaxssl.augment import color, recipes
+from jaxssl.models import functional, towers
+from jaxssl.pretext import patches, permutations, shortcuts
+from jaxssl.types import Array, Example, Features, Method, PyTree, Views
+
+
+@dataclasses.dataclass(frozen=True)
+class Jigsaw:
+    """Jigsaw puzzles of 3 x 3 tiles, solved by naming the permutation.
+
+    A tile is cut at random from each of 3 x 3 cells, the tiles are laid out in one of the orders of
+    ``permutations``, drawn uniformly on every visit, and each goes through the same encoder alone;
+    the head sees all nine: loss = cross_entropy(head(tile 1 … tile 9), index of the permutation).
+    Place i shows the tile from cell permutations[label][i].
+
+    Against shortcuts: the gap between tiles, each tile's own mean and contrast taken away, some
+    images grey, channels shifted against each other. Images of one channel are grey already, and
+    have no channels to shift against each other: for them these two do nothing.
+
+    Different from the paper: batch norm, and one linear layer on the towers (as VISSL).
+
+    Attributes:
+        augment: of the whole image, before tiles are cut; the cells take 3 · cell_size of it.
+        cell_size: side of a cell, pixels.
+        tile_size: side of a tile, pixels; at most cell_size - channel_shift.
+        num_permutations: size of the set, which is the number of classes.
+        criterion: how the set is chosen: "mean" or "minimum", see ``permutations.permutation_set``.
+        normalize_tiles: give each tile the same mean and standard deviation.
+        grey_prob: probability that an image is grey.
+        channel_shift: largest shift of a channel of a tile, pixels.
+        tower_width: features that the head reduces a tile to.
+        permutations: the set; () until ``fitted``.
+
+    Source: Noroozi and Favaro, Unsupervised Learning of Visual Representations by Solving Jigsaw
+        Puzzles, 2016, arXiv:1603.09246, section 3 and 4.2; cells of 85 pixels as in its ablations
+        and program, width of the towers as in VISSL.
+    """
+
+    augment: recipes.CropFlip = recipes.CropFlip(size=255)
+    cell_size: int = 85
+    tile_size: int = 64
+    num_permutations: int = 100
+    criterion: Literal["mean", "minimum"] = "mean"
+    normalize_tiles: bool = True
+    grey_prob: float = 0.3
+    channel_shift: int = 2
+    tower_width: int = 1000
+    permutations: tuple[tuple[int, ...], ...] = ()
+
+    def __post_init__(self):
+        if self.channel_shift < 0 or self.tile_size + self.channel_shift > self.cell_size:
+            raise ValueError(
+                "Jigsaw: tile_size + channel_shift must be at most cell_size, and channel_shift at "
+                f"least 0 pixels; got {self.tile_size} + {self.channel_shift} in a cell of "
+                f"{self.cell_size}. Use smaller tiles or channel_shift 0."
+            )
+        if not 0 <= self.grey_prob <= 1:
+            raise ValueError(
+                f"Jigsaw: grey_prob must be in [0, 1]; got {self.grey_prob}. "
+                "Use 0 to switch it off."
+            )
+        if self.permutations and len(self.permutations) != self.num_permutations:
+            raise ValueError(
+                f"Jigsaw: permutations must be num_permutations = {self.num_permutations} of them; "
+                f"got {len(self.permutations)}. Leave them out: they are chosen before the run."
+            )
+
+    def fitted(self, images: np.ndarray) -> "Jigsaw":
+        """The same with its set of permutations, which depends on the fields only.
+
+        Args:
+            images: not looked at.
+
+        Returns:
+            A copy whose ``permutations`` is filled.
+
+        Raises:
+            ValueError: a number of permutations that there is no set of.
+        """
+        del images
+        chosen = permutations.permutation_set(self.num_permutations, criterion=self.criterion)
+        return dataclasses.replace(self, permutations=chosen)
+
+    def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
+        """Binds the hyper-parameters; see ``types.Method``.
+
+        Raises:
+            ValueError: a config that is not fitted; while tracing, cells that do not fit the image.
+        """
+        if not self.permutations:
+            raise ValueError(
+                "Jigsaw: the config must hold a set of permutations; got (). Call fitted(images) "
+                "first, as pretraining does."
+            )
+        network = self._network(encoder, axis_name)
+
+        def tile(key: Array, patch: Array) -> Array:
+            patch = shortcuts.shift_channels(key, patch, size=self.tile_size)
+            return shortcuts.normalize_tile(patch) if self.normalize_tiles else patch
+
+        def view(key: Array, example: Example) -> Views:
+            augment_key, grey_key, grid_key, label_key, tile_key = jax.random.split(key, 5)
+            image = self.augment(augment_key, example["image"])
+            if image.shape[-1] == 3:
+                is_grey = jax.random.uniform(grey_key) < self.grey_prob
+                image = color.apply(image, color.select(is_grey, color.grayscale()))
+            size = self.tile_size + (self.channel_shift if image.shape[-1] > 1 else 0)
+            corners = patches.grid_corners(
+                grid_key,
+                *image.shape[:2],
+                size=size,
+                pitch=self.cell_size,
+                spread=self.cell_size - size,
+            )
+            label = jax.random.randint(label_key, (), 0, self.num_permutations, jnp.int32)
+            order = jnp.array(self.permutations, jnp.int32)[label]
+            tiles = patches.cut(image, corners[order], size=size)
+            tiles = jax.vmap(tile)(jax.random.split(tile_key, patches.NUM_CELLS), tiles)
+            return {"image": image, "tiles": tiles, "label": label}
+
+        def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
+            # Whole images, since a learned position embedding is made for the size it is given.
+            return network.init(key, jnp.repeat(views["image"], patches.NUM_CELLS, axis=0))
+
+        def loss(params, state, views, key, step):
+            del key, step
+            logits, state = network.apply(params, state, _flat(views["tiles"]))
+            values = losses.cross_entropy(logits, views["label"])
+            accuracy = jnp.mean((logits.argmax(-1) == views["label"]).astype(jnp.float32))
+            return values, (state, {"accuracy": accuracy})
+
+        return Method(
+            view=view,
+            init=init,
+            loss=loss,
+            advance=functional.unchanged,
+            encoder=functional.encoder_variables,
+        )
+
+    def pictures(
+        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
+    ) -> list[tuple[str, Array]]:
+        """The image, the puzzle, and the tiles laid where the predicted permutation says.
+
+        Args:
+            encoder: the linen module, built without an axis name.
+            params: from a checkpoint.
+            state: from a checkpoint.
+            views: of a batch.
+
+        Returns:
+            Titles and images float32 [B, H, W, C] in [0, 1]; tiles are as the network sees them,
+            clipped to that range, on black.
+        """
+        labels = views["label"]
+        predicted = self.answer(encoder, params, state, views).argmax(-1)
+        right = int((predicted == labels).sum())
+        orders = jnp.array(self.permutations, jnp.int32)[predicted]
+        unordered = jnp.broadcast_to(
+            jnp.arange(patches.NUM_CELLS, dtype=jnp.int32)[None], orders.shape
+        )
+
+        def laid(image: Array, tiles: Array, cells: Array) -> Array:
+            places = self.cell_size * jnp.stack(
+                [cells // patches.SIDE, cells % patches.SIDE], axis=-1
+            )
+            margin = (self.cell_size - self.tile_size) // 2
+            canvas = patches.paste(jnp.zeros_like(image), tiles, places + margin)
+            return jnp.clip(canvas, 0, 1)
+
+        shown = (views["image"], views["tiles"])
+        return [
+            ("view", views["image"]),
+            ("tiles, as the encoder sees each", jax.vmap(laid)(*shown, unordered)),
+            (
+                f"tiles laid as predicted ({right} of {len(labels)} right)",
+                jax.vmap(laid)(*shown, orders),
+            ),
+        ]
+
+    def question(self, views: Views) -> tuple[Array, Array, int]:
+        """Inputs [B, 9, P, P, C] float32, permutations int32 [B], and their number."""
+        return views["tiles"], views["label"], self.num_permutations
+
+    def answer(self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views) -> Array:
+        """Logits [B, num_permutations] float32 of the question, in evaluation mode."""
+        return self._network(encoder, None).predict(params, state, _flat(views["tiles"]))
+
+    def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
+        head = towers.Towers(
+            self.tower_width,
+            self.num_permutations,
+            dtype=encoder.config.dtype,
+            axis_name=axis_name,
+        )
+        return functional.WithHead(encoder, head, read=_by_puzzle)
+
+
+def _flat(tiles: Array) -> Array:
+    return tiles.reshape(-1, *tiles.shape[2:])
+
+
+def _by_puzzle(features: Features) -> Array:
+    """[B, 9, D] of the features [9B, D] of all tiles."""
+    return features.pooled.reshape(-1, patches.NUM_CELLS, features.pooled.shape[-1])
