@@ -1,0 +1,250 @@
+"""The results table: recipes and seeds under the same probes; beside random, PCA and pixels.
+
+Command: python benchmarks/table.py --recipes simclr_fashion_mnist --seeds 0 1 2 --out runs/table
+
+Trains what is not yet trained and evaluates what is not yet evaluated; then prints Markdown of all
+that lies in OUT, mean and standard deviation over seeds, and writes the numbers behind it to
+OUT/table.json. Several processes may share OUT, each with its own recipes and core:
+
+    taskset -c 0 python benchmarks/table.py --recipes simclr_fashion_mnist &
+    taskset -c 1 python benchmarks/table.py --recipes mae_fashion_mnist rotation_fashion_mnist
+
+--only-table trains and evaluates nothing; --print FILE shows a table.json.
+"""
+
+import argparse
+import contextlib
+import datetime
+import fcntl
+import importlib.metadata
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from jaxssl import cpu, recipe
+from jaxssl.evaluation import evaluate, knn, linear
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipes", nargs="+", help="names or paths; all shipped ones by default")
+    parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
+    parser.add_argument("--out", type=Path, default=Path("runs/table"))
+    parser.add_argument("--no-stages", action="store_true", help="measure pooled features only")
+    parser.add_argument("--only-table", action="store_true", help="of what lies in OUT")
+    parser.add_argument("--print", type=Path, metavar="FILE", help="show this table.json")
+    parser.add_argument("overrides", nargs="*", help="further options of jaxssl pretrain, after --")
+    options = parser.parse_args()
+    if options.print:
+        print(markdown(json.loads(options.print.read_text())))
+        return
+    failed = [] if options.only_table else fill(options)
+    record = {
+        "date": datetime.date.today().isoformat(),
+        "command": f"python benchmarks/table.py {' '.join(sys.argv[1:])}",
+        "cores": len(os.sched_getaffinity(0)),
+        "versions": {
+            name: importlib.metadata.version(name) for name in ("jaxssl", "jax", "flax", "optax")
+        },
+        "rows": collect(options.out),
+    }
+    recipe.write(options.out / "table.json", json.dumps(record, indent=1) + "\n")
+    print(markdown(record))
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def fill(options):
+    """Trains and evaluates what OUT lacks; returns the runs that failed."""
+    cpu.tune()
+    shipped = sorted(path.stem for path in recipe.shipped_directory().glob("[!_]*.py"))
+    trained, failed = [], []
+    for name in options.recipes or shipped:
+        for seed in options.seeds:
+            run = options.out / f"{Path(name).stem}-{seed}"
+            try:
+                train(name, run, seed, options.overrides)
+                measure(run, evaluate.Subject("trained", stages=not options.no_stages))
+                trained.append((run, seed))
+            except (subprocess.CalledProcessError, ValueError, OSError) as error:
+                print(f"{run.name}: {error}", file=sys.stderr)
+                failed.append(run.name)
+    with locked(options.out / "baselines.lock"):  # or two processes would measure the same ones
+        for run, seed in trained:
+            measure_baselines(run, seed, stages=not options.no_stages)
+    return failed
+
+
+def train(name, run, seed, overrides):
+    """Trains, or finishes, one run; its wall time is kept beside it."""
+    if (run / "seconds.json").exists():
+        return
+    start = time.monotonic()
+    words = ("pretrain", name, "--out", run, "--training.seed", seed, *overrides)
+    subprocess.run([sys.executable, "-m", "jaxssl", *map(str, words)], check=True)
+    recipe.write(run / "seconds.json", json.dumps(time.monotonic() - start))
+
+
+def measure(run, subject):
+    """Linear and kNN accuracies of one encoder, where its result files lack them."""
+    paths = [evaluate.result_path(run, name, subject) for name in ("linear", "knn")]
+    staged = subject.stages and subject.encoder in ("trained", "random")
+    if all(path.exists() for path in paths) and not (
+        staged and any("stages" not in read(path)["results"] for path in paths)
+    ):
+        return
+    prepared = evaluate.prepare(run, subject)
+    evaluate.linear_eval(run, subject, linear.LinearConfig(), prepared)
+    evaluate.knn_eval(run, subject, knn.KnnConfig(), prepared)
+
+
+def measure_baselines(run, seed, *, stages):
+    """What a trained run is compared with, where no run beside it has been used for that."""
+    record = read(evaluate.result_path(run, "linear", evaluate.Subject()))
+    rows = {row_key(row): row for row in collect(run.parent).values()}
+    for encoder in ("random", "pca", "pixels"):
+        row = rows.get(row_key(row_of(record, encoder)))
+        # Only a random encoder has a seed, and stages.
+        is_random = encoder == "random"
+        done = row is not None and (not is_random or seed in row["seeds"])
+        if done and is_random and stages:
+            done = row["stages"][row["seeds"].index(seed)] is not None
+        if not done:
+            measure(run, evaluate.Subject(encoder, seed=seed if is_random else 0, stages=stages))
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Keeps other processes that ask for the same file waiting."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def collect(out):
+    """The rows of the table from the result files below OUT: title to row, seeds side by side."""
+    rows, seeds = {}, {}
+    for path in sorted(out.glob("*/evaluation/linear-*.json")):
+        run, record = path.parent.parent, read(path)
+        vote = path.with_name(path.name.replace("linear", "knn", 1))
+        is_unfinished = not (vote.exists() and (run / "seconds.json").exists())
+        if is_unfinished or record["protocol"]["layer"] != "pooled":
+            continue
+        own = row_of(record, record["subject"]["encoder"])
+        is_trained = own["encoder"] == "trained"
+        if is_trained:
+            own["recipe"] = run.name.rpartition("-")[0]
+            seed = record["subject"]["pretraining_seed"]
+        else:
+            seed = record["protocol"]["seed"]
+        stages = record["results"].get("stages")
+        values = {
+            "linear": 100 * record["results"]["test_accuracy"],
+            "stages": stages and [100 * stage["test_accuracy"] for stage in stages],
+            "stages_holdout": stages and [100 * held_out(stage) for stage in stages],
+            "knn": 100 * read(vote)["results"]["k=20"]["accuracy"],
+            "seconds": read(run / "seconds.json") if is_trained else None,
+        }
+        found = seeds.setdefault(row_key(own), {})
+        rows.setdefault(row_key(own), own)
+        if seed not in found or found[seed]["stages"] is None:  # baselines may lie in several runs
+            found[seed] = values
+    for key, row in rows.items():
+        row["seeds"] = sorted(seeds[key])
+        for column in seeds[key][row["seeds"][0]]:
+            row[column] = [seeds[key][seed][column] for seed in row["seeds"]]
+    return titled(rows.values())
+
+
+def row_of(record, encoder):
+    """What tells the row of an encoder from others, given the record of a run with the same data.
+
+    A trained run has its recipe besides; pixels depend on the images alone.
+    """
+    protocol, subject = record["protocol"], record["subject"]
+    return {
+        "data": f"{protocol['dataset']}, {protocol['image_size']} pixels",
+        "channels": protocol["channels"],
+        "encoder": encoder,
+        "architecture": subject["architecture"] if encoder in ("trained", "random") else None,
+        "num_features": subject["num_features"] if encoder == "pca" else None,
+        "recipe": None,
+    }
+
+
+def row_key(row):
+    names = ("data", "channels", "encoder", "architecture", "num_features", "recipe")
+    return json.dumps([row[name] for name in names], sort_keys=True)
+
+
+def titled(rows):
+    """Rows by title: each data set's recipes, then random encoders, PCA and pixels."""
+    kinds = ("trained", "random", "pca", "pixels")
+    rows = sorted(
+        rows, key=lambda row: (row["data"], kinds.index(row["encoder"]), row["recipe"] or "")
+    )
+    first = {}  # data and architecture -> the first recipe that has it
+    found = {}
+    for row in rows:
+        network = json.dumps([row["data"], row["architecture"]], sort_keys=True)
+        if row["encoder"] == "trained":
+            title = row["recipe"]
+            first.setdefault(network, title)
+        elif row["encoder"] == "random":
+            title = f"random {row['architecture']['name']} of {first.get(network)}"
+        else:
+            title = {"pca": f"PCA, {row['num_features']} features"}.get(row["encoder"], "pixels")
+        if row["encoder"] != "trained" and len({each["data"] for each in rows}) > 1:
+            title += f" ({row['data']})"
+        found[title] = row
+    return found
+
+
+def held_out(results):
+    """Accuracy on the held-out part of the training split; chooses a stage without the test."""
+    return max(candidate["holdout_accuracy"] for candidate in results["candidates"])
+
+
+def best_stage(row):
+    """Accuracies per seed of the stage with the best held-out accuracy, and its number; or None."""
+    stages = row.get("stages") or [None]
+    if None in stages:
+        return None
+    means = [statistics.mean(seeds) for seeds in zip(*row["stages_holdout"], strict=True)]
+    best = max(range(len(means)), key=means.__getitem__)
+    return [accuracies[best] for accuracies in stages], best
+
+
+def markdown(record):
+    """The table of a table.json; older ones have no stages."""
+    lines = [
+        "| encoder | linear (pooled), % | best stage, % | kNN (k = 20), % | minutes |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in record["rows"].items():
+        best = best_stage(row)
+        stage = "" if best is None else f"{spread(best[0])} (stage {best[1]})"
+        seconds = [each for each in row["seconds"] or () if each is not None]
+        minutes = f"{statistics.median(seconds) / 60:.1f}" if seconds else ""
+        cells = (name, spread(row["linear"]), stage, spread(row["knn"]), minutes)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def spread(values):
+    """Mean and sample standard deviation."""
+    mean = statistics.mean(values)
+    return f"{mean:.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else f"{mean:.2f}"
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+if __name__ == "__main__":
+    main()
