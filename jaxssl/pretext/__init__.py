@@ -12,6 +12,28 @@ corruption the image before noise was put on it
 holes      what stood in a hole
 """
 
-from jaxssl.pretext import color, corruption, cpc, gamut, holes, masking, rotation
+from jaxssl.pretext import (
+    color,
+    corruption,
+    cpc,
+    gamut,
+    holes,
+    masking,
+    patches,
+    permutations,
+    rotation,
+    shortcuts,
+)
 
-__all__ = ["color", "corruption", "cpc", "gamut", "holes", "masking", "rotation"]
+__all__ = [
+    "color",
+    "corruption",
+    "cpc",
+    "gamut",
+    "holes",
+    "masking",
+    "patches",
+    "permutations",
+    "rotation",
+    "shortcuts",
+]
