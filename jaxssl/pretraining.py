@@ -71,7 +71,8 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
     about = (
         f"{type(config.method).__name__} of a {encoder_name} on {source.name}: {len(source):,} "
         f"{'images' if config.data.num_frames == 1 else 'clips'}; {config.optimizer.name} with "
-        f"learning rate {peak:g} = {config.optimizer.base_learning_rate:g} x {training.batch_size} / 256"
+        f"learning rate {peak:g} = {config.optimizer.base_learning_rate:g} x "
+        f"{training.batch_size} / 256"
     )
     with loader:
         outcome = loop.train(

@@ -25,6 +25,32 @@ def info_nce(query, positive, *, negatives=None, temperature):
     return np.array(values)
 
 
+def copy_values(targets, references, values, *, temperature):
+    """Vondrick 2018 eq. 1 and 2: what each target copies from the references, [B, N, C]."""
+    targets, references, values = (x.astype(np.float64) for x in (targets, references, values))
+    copied = np.zeros((*targets.shape[:2], values.shape[-1]))
+    for b in range(len(targets)):
+        for j in range(targets.shape[1]):
+            weights = [
+                math.exp(_dot(references[b, i], targets[b, j]) / temperature)
+                for i in range(references.shape[1])
+            ]
+            for i, weight in enumerate(weights):
+                copied[b, j] += weight / sum(weights) * values[b, i]
+    return copied
+
+
+def copy_cross_entropy(targets, references, target_labels, reference_labels, *, temperature, floor):
+    """Vondrick 2018 eq. 3, [B, N]; -log(floor) where no reference has the target's label."""
+    one_hot = np.eye(1 + max(target_labels.max(), reference_labels.max()))[reference_labels]
+    y = copy_values(targets, references, one_hot, temperature=temperature)
+    losses = np.zeros(target_labels.shape)
+    for b, j in np.ndindex(*target_labels.shape):
+        own = y[b, j, target_labels[b, j]]
+        losses[b, j] = -math.log(floor if own == 0 else own)
+    return losses
+
+
 def nt_xent(view_a, view_b, *, temperature):
     """Chen 2020 eq. 1, mean of both directions of each pair."""
     rows = _unit(view_a) + _unit(view_b)

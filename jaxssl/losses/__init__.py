@@ -2,19 +2,52 @@
 
 from jaxssl.losses.adversarial import gan_discriminator, gan_generator
 from jaxssl.losses.classification import cross_entropy, soft_cross_entropy
+from jaxssl.losses.clustering import (
+    dino,
+    dino_center,
+    prototype_cross_entropy,
+    sinkhorn,
+    swav,
+)
 from jaxssl.losses.contrastive import info_nce, nt_xent
+from jaxssl.losses.copying import copy_cross_entropy, copy_values
 from jaxssl.losses.cpc import grid_logits
+from jaxssl.losses.decoupled import dcl, dclw
+from jaxssl.losses.distribution import sigreg
+from jaxssl.losses.neighbours import koleo, nearest_neighbours
 from jaxssl.losses.reconstruction import masked_mse, normalize_patches, weighted_mse
+from jaxssl.losses.redundancy import VICRegTerms, barlow_twins, vicreg, vicreg_terms
+from jaxssl.losses.similarity import cosine_regression
+from jaxssl.losses.whitening import whiten, whitening_mse
 
 __all__ = [
+    "VICRegTerms",
+    "barlow_twins",
+    "copy_cross_entropy",
+    "copy_values",
+    "cosine_regression",
     "cross_entropy",
+    "dcl",
+    "dclw",
+    "dino",
+    "dino_center",
     "gan_discriminator",
     "gan_generator",
     "grid_logits",
     "info_nce",
+    "koleo",
     "masked_mse",
+    "nearest_neighbours",
     "normalize_patches",
     "nt_xent",
+    "prototype_cross_entropy",
+    "sigreg",
+    "sinkhorn",
     "soft_cross_entropy",
+    "swav",
+    "vicreg",
+    "vicreg_terms",
     "weighted_mse",
+    "whiten",
+    "whitening_mse",
 ]
