@@ -13,6 +13,7 @@ from rich.console import Console
 
 import jaxssl
 from jaxssl import arguments, cpu, data, pretraining, recipe, report
+from jaxssl.audit import audit, picture, table
 from jaxssl.evaluation import evaluate, knn, linear
 from jaxssl.recipe import E, M
 from jaxssl.training import log
@@ -24,6 +25,7 @@ USAGE = """usage: jaxssl COMMAND ...
   knn-eval RUN                   accuracy of their nearest neighbours
   evaluate RUN                   both, for the trained encoder and for the baselines
   report RUN                     pictures of a run: views, curve, neighbours, accuracies
+  audit CONFIG_OR_RUN            is the pretext task solvable, free of shortcuts, and useful?
   prepare SOURCE OUT_DIR         images or arrays to a sharded TFDS data set
 
 jaxssl COMMAND --help lists a command's options."""
@@ -119,6 +121,44 @@ class Report:
 
 
 @dataclasses.dataclass(frozen=True)
+class AuditRun:
+    """Audits a run: is its pretext task solvable, by no shortcut, and useful?
+
+    Attributes:
+        run: run directory.
+        step: checkpoint; the newest by default.
+        data_path: where the data set is, if not where pretraining found it.
+        out: directory for audit.json and audit.png; RUN/audit by default.
+        strict: exit status 1 where a shortcut is found.
+        options: how much is measured, and what counts.
+    """
+
+    run: RunDirectory
+    step: int | None = None
+    data_path: str | None = None
+    out: Path | None = None
+    strict: bool = False
+    options: Annotated[audit.Options, tyro.conf.arg(name="")] = audit.Options()
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditConfig(Generic[M, E]):
+    """Audits a recipe before it is trained: what do cheap cues know of the answers?
+
+    Attributes:
+        recipe: whose questions are asked.
+        out: directory for audit.json and audit.png; nothing is written without one.
+        strict: exit status 1 where a shortcut is found.
+        options: how much is measured, and what counts.
+    """
+
+    recipe: Annotated[recipe.Recipe[M, E], tyro.conf.arg(name="")]
+    out: Path | None = None
+    strict: bool = False
+    options: Annotated[audit.Options, tyro.conf.arg(name="")] = audit.Options()
+
+
+@dataclasses.dataclass(frozen=True)
 class Prepare:
     """Turns a folder of images, an .npz file or IDX files into a sharded TFDS data set.
 
@@ -138,7 +178,8 @@ class Prepare:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status.
 
-    0: done, or stopped by a signal and saved; 1: the run failed; 2: wrong input; 130: interrupted.
+    0: done, or stopped by a signal and saved; 1: the run failed, or audit --strict found a
+    shortcut; 2: wrong input; 130: interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     commands = {
@@ -147,6 +188,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "knn-eval": knn_eval,
         "evaluate": evaluate_all,
         "report": draw_report,
+        "audit": run_audit,
         "prepare": prepare,
     }
     if not argv or argv[0] in ("-h", "--help"):
@@ -161,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise arguments.UsageError(
                 f"{argv[0]}: no such command; the commands are {', '.join(commands)}."
             )
-        commands[argv[0]](argv[1:])
+        return commands[argv[0]](argv[1:]) or 0
     except log.DivergedError as error:
         return _failed(error, 1)
     except (ValueError, TypeError, OSError, ImportError) as error:
@@ -169,7 +211,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("jaxssl: interrupted", file=sys.stderr)
         return 130
-    return 0
 
 
 def pretrain(words: Sequence[str]) -> None:
@@ -223,6 +264,41 @@ def draw_report(words: Sequence[str]) -> None:
     options = arguments.parse(Report, words, prog="jaxssl report")
     for path in report.draw(options.run, data_path=options.data_path):
         print(path)
+
+
+def run_audit(words: Sequence[str]) -> int:
+    """``jaxssl audit CONFIG_OR_RUN``; a directory is a run, everything else a config."""
+    if words and words[0] in ("-h", "--help"):
+        words = ["simclr_fashion_mnist", "--help"]
+    if not words or words[0].startswith("-"):
+        raise arguments.UsageError("audit: must be followed by a config or a run directory.")
+    name, *overrides = words
+    if Path(name).is_dir():
+        options = arguments.parse(AuditRun, words, prog="jaxssl audit")
+        record = audit.audit_run(
+            options.run,
+            options.options,
+            step=options.step,
+            data_path=options.data_path,
+            out=options.out,
+        )
+        out = options.out or options.run / "audit"
+    else:
+        default = recipe.load(name)
+        options = arguments.parse(
+            AuditConfig[type(default.method), type(default.encoder)],
+            overrides,
+            prog=f"jaxssl audit {name}",
+            default=AuditConfig(recipe=default),
+        )
+        out = options.out
+        record = audit.audit_config(options.recipe, options.options, out)
+    table.show(record, Console())
+    if out is not None:
+        print(out / audit.FILE)
+        if path := picture.draw(record, out / picture.FILE):
+            print(path)
+    return int(options.strict and bool(record["results"]["shortcuts"]))
 
 
 def prepare(words: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "data": BASE,
     "methods": BASE | {"losses", "pretext", "augment", "models"},
     "checkpoints": BASE | {"models"},
+    "collapse": BASE | {"losses"},
     "parallel": BASE,
     "training": BASE | {"data", "checkpoints", "parallel"},
     "evaluation": BASE | {"data", "losses", "checkpoints", "parallel"},

@@ -28,6 +28,17 @@ def half_width(accuracy: float, num_examples: int) -> float:
     return _Z95 / (1 + z2_n) * math.sqrt(spread)
 
 
+def interval(accuracy: float, num_examples: int) -> tuple[float, float]:
+    """Both ends of the 95 % Wilson interval of an accuracy, fractions in [0, 1].
+
+    Its middle is (a + z²/(2 n)) / (1 + z²/n), nearer to one half than the accuracy; see
+    ``half_width`` for the rest and the arguments.
+    """
+    z2_n = _Z95**2 / num_examples
+    middle, half = (accuracy + z2_n / 2) / (1 + z2_n), half_width(accuracy, num_examples)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 def per_class(predictions: np.ndarray, labels: np.ndarray, *, classes: np.ndarray) -> np.ndarray:
     """Fraction of each class's examples that were predicted right (recall).
 

@@ -1,0 +1,353 @@
+"""The audit: every measurement in order, a verdict for each, and the record of them all."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import jaxssl
+from jaxssl import checkpoints, data, jsonable, methods, recipe
+from jaxssl.audit import controls, cues, network, probes, questions, usefulness
+from jaxssl.evaluation import evaluate, protocol
+
+FILE = "audit.json"
+SOLVABLE, NO_SHORTCUT, USEFUL = "solvable", "no shortcut", "useful"
+SHORTCUT, CLEAR, UNJUDGED = "shortcut", "clear", "not judged"
+_NUM_FITTED = 5000  # images that statistics of the data set are taken from, as in pretraining
+_FIT, _SCORE, _LOSS = range(3)  # streams of keys
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How much is measured, and what counts.
+
+    Attributes:
+        num_fit: questions that probes are fitted to, about images of the training split.
+        num_score: questions that count, about images of the test split.
+        threshold: skill above which a cue is a shortcut, in [0, 1).
+        seed: of views, controls and probes.
+    """
+
+    num_fit: int = 4000
+    num_score: int = 2000
+    threshold: float = probes.THRESHOLD
+    seed: int = 0
+
+    def __post_init__(self):
+        if min(self.num_fit, self.num_score) < 2:
+            raise ValueError(
+                f"audit: num_fit and num_score must be at least 2; got {self.num_fit} and "
+                f"{self.num_score}. 4000 and 2000 take about a minute."
+            )
+        if not 0 <= self.threshold < 1:
+            raise ValueError(
+                f"audit: threshold must lie in [0, 1); got {self.threshold}. 0.05 is usual."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the audit.
+
+    Attributes:
+        requirement: solvable, no shortcut, or useful.
+        name: what was measured.
+        unit: accuracy, loss or gain (difference of accuracies).
+        value: the measurement.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        verdict: what follows.
+        chance: accuracy of a guess, where there is one.
+        skill: (accuracy − chance) / (1 − chance), where there is a chance.
+        skill_low: the same of ``low``.
+        note: what the measurement looked at.
+    """
+
+    requirement: str
+    name: str
+    unit: str
+    value: float
+    low: float
+    high: float
+    verdict: str
+    chance: float | None = None
+    skill: float | None = None
+    skill_low: float | None = None
+    note: str = ""
+
+
+def audit_config(config: recipe.Recipe, options: Options, out: Path | None = None) -> dict:
+    """Audits a recipe before it is trained: what do cheap cues know of the answers?
+
+    Args:
+        config: the recipe.
+        options: how much is measured.
+        out: directory for ``audit.json``; nothing is written without one.
+
+    Returns:
+        The record, in the form of ``protocol.write``: ``results`` holds ``rows``, ``lines`` (what
+        was not measured, and why) and ``shortcuts``, the names of the rows that are one.
+
+    Raises:
+        ValueError: a data set that cannot be read, or inputs that cannot be described.
+    """
+    sources = _splits(config)
+    rows, lines = [], []
+    if questions.has_question(config.method):
+        if hasattr(config.method, "fitted"):
+            spread = np.linspace(0, len(sources[0]) - 1, min(_NUM_FITTED, len(sources[0])))
+            images = np.stack([sources[0][row]["image"] for row in spread.astype(int).tolist()])
+            config = dataclasses.replace(config, method=config.method.fitted(images))
+        method = config.method.build(config.encoder.build(), axis_name=None)
+        rows, described = _probe_rows(config, method, sources, options)
+        lines.append(_what_was_asked(described))
+    else:
+        lines.append(_no_question(config))
+    lines.append("Solvability, controls and usefulness need a trained run: jaxssl audit RUN.")
+    subject = {"recipe": recipe.to_json(config), "step": None}
+    return _record(rows, lines, options, sources, subject, out)
+
+
+def audit_run(
+    run: str | os.PathLike,
+    options: Options,
+    *,
+    step: int | None = None,
+    data_path: str | None = None,
+    out: Path | None = None,
+) -> dict:
+    """Audits a trained run: solvable, by no shortcut, useful?
+
+    Args:
+        run: run directory.
+        options: how much is measured.
+        step: checkpoint; the newest by default.
+        data_path: where the data set is, if not where pretraining found it.
+        out: directory for ``audit.json``; ``RUN/audit`` by default.
+
+    Returns:
+        The record; see ``audit_config``.
+
+    Raises:
+        ValueError: no complete checkpoint (CheckpointError), or a data set that cannot be read.
+    """
+    run = Path(run)
+    encoder = checkpoints.restore_encoder(run, step)
+    config = recipe.from_json(encoder.meta["config"], methods.all_configs())
+    if data_path is not None:
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=data_path))
+    sources = _splits(config)
+    batch, _ = next(questions.batches(sources[1], 2, seed=options.seed))
+    trained, untrained = network.restore(run, config, encoder.meta, batch)
+    rows, lines = [], []
+    if questions.has_question(config.method):
+        probed, described = _probe_rows(config, trained.method, sources, options)
+        lines.append(_what_was_asked(described))
+        chance = probed[0].chance
+        rows += _accuracy_rows(trained, untrained, sources[1], chance, options) + probed
+        rows += _control_accuracies(trained, sources[1], chance, rows[0].skill, options)
+        lines.append(_compared(rows))
+    else:
+        lines.append(_no_question(config))
+        rows += _loss_rows(trained, untrained, sources[1], options)
+    useful, line = _useful_rows(run, encoder, untrained, data_path, options)
+    rows += useful
+    lines.append(line)
+    subject = {"recipe": recipe.to_json(config), "step": encoder.meta["step"]}
+    return _record(rows, lines, options, sources, subject, out or run / "audit")
+
+
+def _probe_rows(
+    config: recipe.Recipe, method, sources: tuple[data.Source, data.Source], options: Options
+) -> tuple[list[Row], questions.Described]:
+    """A row for each cue that applies."""
+    counts = (options.num_fit, options.num_score)
+    fit, score = (
+        questions.describe(config.method, method, source, count, seed=_seed(options, stream))
+        for source, count, stream in zip(sources, counts, (_FIT, _SCORE))
+    )
+    chance = probes.chance_of(fit.answers, fit.num_answers)
+    rows = []
+    for name in fit.cues:
+        found = probes.probe(
+            fit.cues[name],
+            fit.answers,
+            score.cues[name],
+            score.answers,
+            chance=chance,
+            seed=options.seed,
+        )
+        verdict = SHORTCUT if probes.is_shortcut(found, options.threshold) else CLEAR
+        rows.append(_scored(NO_SHORTCUT, f"cue: {name}", found, verdict, cues.TABLE[name].sentence))
+    return rows, score
+
+
+def _accuracy_rows(
+    trained: network.Network,
+    untrained: network.Network,
+    test: data.Source,
+    chance: float,
+    options: Options,
+) -> list[Row]:
+    rows = []
+    for name, subject in (("trained network", trained), ("untrained network", untrained)):
+        asked = questions.batches(test, options.num_score, seed=_seed(options, _SCORE))
+        found = probes.score(subject.right(asked), chance)
+        solved = "solvable" if found.skill_low > options.threshold else "not solved"
+        verdict = solved if subject is trained else UNJUDGED
+        rows.append(_scored(SOLVABLE, name, found, verdict, "held-out images"))
+    return rows
+
+
+def _control_accuracies(
+    trained: network.Network, test: data.Source, chance: float, skill: float, options: Options
+) -> list[Row]:
+    rows = []
+    for name, control in controls.TABLE.items():
+        asked = questions.batches(
+            test, options.num_score, seed=_seed(options, _SCORE), change=control.make
+        )
+        found = probes.score(trained.right(asked), chance)
+        bound = max(options.threshold, control.share * skill)
+        verdict = SHORTCUT if found.skill_low > bound else CLEAR
+        rows.append(_scored(NO_SHORTCUT, f"control: {name}", found, verdict, control.sentence))
+    return rows
+
+
+def _loss_rows(
+    trained: network.Network, untrained: network.Network, test: data.Source, options: Options
+) -> list[Row]:
+    """Losses on images, and on the controls where there are images to replace."""
+
+    def measure(subject: network.Network, change=None) -> network.Loss:
+        asked = questions.batches(
+            test, options.num_score, seed=_seed(options, _SCORE), change=change
+        )
+        return subject.loss(asked, seed=_seed(options, _LOSS))
+
+    after, before = measure(trained), measure(untrained)
+    verdict = "solvable" if after.high < before.low else "not solved"
+    rows = [
+        Row(SOLVABLE, "trained network", "loss", *after, verdict, note="held-out images"),
+        Row(SOLVABLE, "untrained network", "loss", *before, UNJUDGED, note="held-out images"),
+    ]
+    if "image" in test[0]:
+        for name, control in controls.TABLE.items():
+            found = measure(trained, control.make)
+            note = control.sentence
+            rows.append(Row(NO_SHORTCUT, f"control: {name}", "loss", *found, UNJUDGED, note=note))
+    return rows
+
+
+def _useful_rows(
+    run: Path,
+    encoder: checkpoints.RestoredEncoder,
+    untrained: network.Network,
+    data_path: str | None,
+    options: Options,
+) -> tuple[list[Row], str]:
+    found = usefulness.recorded(run, encoder.meta["step"])
+    if found is None:
+        sources = evaluate.open_splits(encoder.meta, data_path)
+        if not all(source.labelled for source in sources):
+            return [], "Usefulness was not measured: the data set has no labels."
+        variables = untrained.method.encoder(untrained.params, untrained.state)
+        counts = {"num_train": options.num_fit, "num_test": options.num_score}
+        found = usefulness.measured(encoder, variables, *sources, **counts)
+    rows = []
+    for kind, verdicts in (
+        ("random", ("useful", "not useful")),
+        ("pixels", ("better than pixels", "not better than pixels")),
+    ):
+        own, other = found.accuracies["trained"], found.accuracies[kind]
+        difference = usefulness.gain(own, other)
+        verdict = verdicts[0] if difference.low > 0 else verdicts[1]
+        note = f"{100 * own.value:.1f} % against {100 * other.value:.1f} %"
+        rows.append(
+            Row(USEFUL, f"linear: trained over {kind}", "gain", *difference, verdict, note=note)
+        )
+    return rows, f"Linear accuracies from {found.origin}."
+
+
+def _record(
+    rows: list[Row],
+    lines: list[str],
+    options: Options,
+    sources: tuple[data.Source, data.Source],
+    subject: dict,
+    out: Path | None,
+) -> dict:
+    described = {
+        "evaluator": "audit",
+        "dataset": sources[0].name,
+        "train_fingerprint": sources[0].fingerprint,
+        "test_fingerprint": sources[1].fingerprint,
+    } | jsonable.to_json(options)
+    subject = subject | {"versions": {"jax": jax.__version__, "jaxssl": jaxssl.__version__}}
+    results = {
+        "rows": [dataclasses.asdict(row) for row in rows],
+        "lines": lines,
+        "shortcuts": [row.name for row in rows if row.verdict == SHORTCUT],
+    }
+    if out is None:
+        stamp = protocol.stamp(described)
+        return {"stamp": stamp, "protocol": described, "subject": subject, "results": results}
+    return protocol.write(Path(out) / FILE, protocol=described, subject=subject, results=results)
+
+
+def _scored(requirement: str, name: str, found: probes.Score, verdict: str, note: str) -> Row:
+    return Row(
+        requirement,
+        name,
+        "accuracy",
+        found.accuracy,
+        found.low,
+        found.high,
+        verdict,
+        chance=found.chance,
+        skill=found.skill,
+        skill_low=found.skill_low,
+        note=note,
+    )
+
+
+def _what_was_asked(described: questions.Described) -> str:
+    num, height, width, channels = described.shape
+    text = (
+        f"A question shows {num} input{'s' if num > 1 else ''} of {height} x {width} x {channels} "
+        f"and has {described.num_answers} answers; {len(described.answers):,} questions about "
+        f"{described.num_images:,} test images count."
+    )
+    left_out = sorted(cues.TABLE.keys() - described.cues.keys())
+    return text + (
+        f" Cues that such inputs cannot show: {', '.join(left_out)}." if left_out else ""
+    )
+
+
+def _no_question(config: recipe.Recipe) -> str:
+    return (
+        f"{type(config.method).__name__} asks no question with a discrete answer: cue probes, "
+        f"which need one, are left out."
+    )
+
+
+def _compared(rows: list[Row]) -> str:
+    """How far the best cue comes, measured by the network."""
+    best = max((row for row in rows if row.name.startswith("cue: ")), key=lambda row: row.skill)
+    own = rows[0].skill
+    if own <= 0:
+        return "The network answers no better than chance."
+    share = max(0.0, best.skill) / own
+    return f"The strongest {best.name} alone reaches {100 * share:.0f} % of the network's skill."
+
+
+def _splits(config: recipe.Recipe) -> tuple[data.Source, data.Source]:
+    splits = (config.data.train_split, config.data.test_split)
+    return tuple(data.open_source(config.data, split) for split in splits)
+
+
+def _seed(options: Options, stream: int) -> int:
+    """A seed for each stream of keys, so that none repeats another's."""
+    return 1000 * options.seed + stream
