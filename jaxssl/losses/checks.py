@@ -53,20 +53,59 @@ def equal_shapes(function: str, **shapes: tuple[int, ...]) -> None:
         )
 
 
-def temperature(function: str, value: float | Array) -> None:
+def temperature(function: str, value: float | Array, *, name: str = "temperature") -> None:
     """Raises ValueError unless the temperature is one finite number above 0.
 
     A traced temperature (a learned one) is checked for its shape only.
     """
     if jnp.shape(value) != ():
         raise ValueError(
-            f"{function}: temperature must be one number; got shape {jnp.shape(value)}. "
+            f"{function}: {name} must be one number; got shape {jnp.shape(value)}. "
             "Index or average it first."
         )
     if not isinstance(value, jax.core.Tracer) and not 0 < float(value) < math.inf:
         raise ValueError(
-            f"{function}: temperature must be finite and above 0; got {value}. "
+            f"{function}: {name} must be finite and above 0; got {value}. "
             "Usual values are 0.05 to 0.5."
+        )
+
+
+def above_zero(function: str, **values: float) -> None:
+    """Raises ValueError unless every number, given under its argument's name, is above 0."""
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            raise ValueError(
+                f"{function}: {name} must be finite and above 0; got {value}. "
+                "Leave it out for the published value."
+            )
+
+
+def not_negative(function: str, **values: float) -> None:
+    """Raises ValueError unless every number, given under its argument's name, is at least 0."""
+    for name, value in values.items():
+        if not 0 <= value < math.inf:
+            raise ValueError(
+                f"{function}: {name} must be finite and at least 0; got {value}. "
+                "Leave it out for the published value."
+            )
+
+
+def at_least(function: str, least: int, **counts: int) -> None:
+    """Raises ValueError unless every count, given under its argument's name, is an int >= least."""
+    for name, count in counts.items():
+        if not isinstance(count, int) or count < least:
+            raise ValueError(
+                f"{function}: {name} must be an int of at least {least}; got {count!r}. "
+                f"Pass {least} or more."
+            )
+
+
+def global_batch(function: str, num_rows: int, least: int) -> None:
+    """Raises ValueError unless all devices together hold at least ``least`` rows."""
+    if num_rows < least:
+        raise ValueError(
+            f"{function}: the global batch must have at least {least} rows; got {num_rows}. "
+            "Its statistics need them: use a larger batch."
         )
 
 

@@ -68,7 +68,7 @@ def info_nce(
     checks.floating("info_nce", query=query, positive=positive)
     checks.temperature("info_nce", temperature)
     checks.block_size("info_nce", block_size)
-    ids = _global_ids(query.shape[0], axis_name)
+    ids = global_ids(query.shape[0], axis_name)
     if negatives is None:
         query, positive = _unit_rows(query, positive)
         columns, column_ids = collectives.all_gather((positive, ids), axis_name)
@@ -132,30 +132,63 @@ def nt_xent(
         >>> [f"{value:.4f}" for value in losses.nt_xent(rows, rows, temperature=1.0)]
         ['0.9048', '0.9048', '0.9048']
     """
-    checks.axes("nt_xent", "B D", view_a=view_a, view_b=view_b)
-    checks.equal_shapes("nt_xent", view_a=view_a.shape, view_b=view_b.shape)
-    checks.floating("nt_xent", view_a=view_a, view_b=view_b)
-    checks.temperature("nt_xent", temperature)
-    checks.block_size("nt_xent", block_size)
+    own, from_a, from_b = pair_logits(
+        "nt_xent",
+        view_a,
+        view_b,
+        temperature=temperature,
+        block_size=block_size,
+        axis_name=axis_name,
+    )
+    return (jax.nn.softplus(from_a - own) + jax.nn.softplus(from_b - own)) / 2
+
+
+def pair_logits(
+    function: str,
+    view_a: Array,
+    view_b: Array,
+    *,
+    temperature: float | Array,
+    block_size: int | None,
+    axis_name: str | None,
+) -> tuple[Array, Array, Array]:
+    """What losses on pairs against the 2G - 2 views of other examples are made of.
+
+    Args:
+        function: the public loss, which errors name.
+        view_a: [B, D] floating.
+        view_b: [B, D] floating.
+        temperature: T, above 0.
+        block_size: rows priced at a time, or None for the dense form.
+        axis_name: device axis, or None.
+
+    Returns:
+        Three [B]: the logit of each pair, and the log-sum-exp of the negatives' logits from a and
+        from b, hugely negative where there are none.
+    """
+    checks.axes(function, "B D", view_a=view_a, view_b=view_b)
+    checks.equal_shapes(function, view_a=view_a.shape, view_b=view_b.shape)
+    checks.floating(function, view_a=view_a, view_b=view_b)
+    checks.temperature(function, temperature)
+    checks.block_size(function, block_size)
     view_a, view_b = _unit_rows(view_a, view_b)
     # Half of 1/T on each side keeps the matrix of logits symmetric, as the tiled form needs.
     rows = jnp.concatenate([view_a, view_b]) / jnp.sqrt(jnp.asarray(temperature, view_a.dtype))
-    ids = jnp.tile(_global_ids(view_a.shape[0], axis_name), 2)  # the views of one example share it
+    ids = jnp.tile(global_ids(view_a.shape[0], axis_name), 2)  # the views of one example share it
     if block_size is None:
         columns, column_ids = collectives.all_gather((rows, ids), axis_name)
         others = jax.nn.logsumexp(tiled.logits(rows, columns, ids, column_ids), axis=1)
     else:
         others = tiled.within(rows, ids, block_size=block_size, axis_name=axis_name)
     rows_a, rows_b = jnp.split(rows, 2)
-    own = jnp.sum(rows_a * rows_b, axis=1)
     from_a, from_b = jnp.split(others, 2)
-    return (jax.nn.softplus(from_a - own) + jax.nn.softplus(from_b - own)) / 2
+    return jnp.sum(rows_a * rows_b, axis=1), from_a, from_b
+
+
+def global_ids(num_rows: int, axis_name: str | None) -> Array:
+    """Positions of this device's rows in the global batch, int32 [B]."""
+    return collectives.axis_index(axis_name) * num_rows + jnp.arange(num_rows, dtype=jnp.int32)
 
 
 def _unit_rows(*arrays: Array) -> tuple[Array, ...]:
     return tuple(numerics.unit_rows(array) for array in numerics.at_least_float32(*arrays))
-
-
-def _global_ids(num_rows: int, axis_name: str | None) -> Array:
-    """Positions of this device's rows in the global batch, int32 [B]."""
-    return collectives.axis_index(axis_name) * num_rows + jnp.arange(num_rows, dtype=jnp.int32)
