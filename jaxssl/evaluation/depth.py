@@ -33,8 +33,9 @@ def accuracy_by_depth(
         path: PNG file to write.
         chance: accuracy of a guess, drawn as a dashed line.
     """
-    records = [record for record in records if record["protocol"]["layer"] == "pooled"]
-    records.sort(key=lambda record: canvas.ENCODERS.index(record["subject"]["encoder"]))
+    records = sorted(
+        records, key=lambda record: canvas.ENCODERS.index(record["subject"]["encoder"])
+    )
     staged = [record for record in records if has_stages(record)]
     evaluators = sorted({record["protocol"]["evaluator"] for record in staged}, reverse=True)
     count = max(len(record["results"]["stages"]) for record in staged)
