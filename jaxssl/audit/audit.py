@@ -147,7 +147,10 @@ def audit_run(
         lines.append(_what_was_asked(described))
         chance = probed[0].chance
         rows += _accuracy_rows(trained, untrained, sources[1], chance, options) + probed
-        rows += _control_accuracies(trained, sources[1], chance, rows[0].skill, options)
+        if "image" in sources[1][0]:
+            rows += _control_accuracies(trained, sources[1], chance, rows[0].skill, options)
+        else:
+            lines.append("Controls are made of images; clips of a video have none.")
         lines.append(_compared(rows))
     else:
         lines.append(_no_question(config))

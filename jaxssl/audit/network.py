@@ -1,6 +1,7 @@
 """What a trained network, and the same one untrained, make of the pretext task."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -12,7 +13,7 @@ import numpy as np
 from jaxssl import checkpoints, recipe
 from jaxssl.training import optimizers
 from jaxssl.training import step as training_step
-from jaxssl.types import Array, Batch, Method, PyTree
+from jaxssl.types import Array, Batch, Method, MethodConfig, PyTree
 
 _Z95 = 1.959963984540054
 
@@ -47,37 +48,20 @@ class Network:
 
     def right(self, batches: Iterable[tuple[Batch, Array]]) -> np.ndarray:
         """Whether each question about the batches is answered right, [N] booleans."""
-
-        @jax.jit
-        def answer(params: PyTree, state: PyTree, batch: Batch, keys: Array) -> Array:
-            views = training_step.make_views(self.method, batch, keys)
-            _, answers, _ = self.config.method.question(views)
-            logits = self.config.method.answer(self.module, params, state, views)
-            return logits.argmax(-1) == answers
-
-        parts = [np.asarray(answer(self.params, self.state, *batch)) for batch in batches]
-        return np.concatenate(parts)
+        fixed = (self.config.method, self.module, self.method)
+        parts = [_right(*fixed, self.params, self.state, *batch) for batch in batches]
+        return np.concatenate([np.asarray(part) for part in parts])
 
     def loss(self, batches: Iterable[tuple[Batch, Array]], *, seed: int) -> Loss:
         """The mean pretext loss over the batches, batch norm as in training.
 
         Methods that give one value a batch instead of one an example are averaged over batches.
         """
-
-        @jax.jit
-        def values_of(
-            params: PyTree, state: PyTree, batch: Batch, keys: Array, key: Array
-        ) -> Array:
-            views = training_step.make_views(self.method, batch, keys)
-            return self.method.loss(params, state, views, key, jnp.int32(self.step))[0]
-
-        key = jax.random.key(seed)
-        parts = [
-            np.atleast_1d(
-                values_of(self.params, self.state, *batch, jax.random.fold_in(key, place))
-            )
-            for place, batch in enumerate(batches)
-        ]
+        step, parts = jnp.int32(self.step), []
+        for place, batch in enumerate(batches):
+            key = jax.random.fold_in(jax.random.key(seed), place)
+            found = _values(self.method, self.params, self.state, *batch, key, step)
+            parts.append(np.atleast_1d(found))
         values = np.concatenate(parts).astype(np.float64)
         mean = float(values.mean())
         half = _Z95 * float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else np.inf
@@ -111,3 +95,33 @@ def restore(
         Network(config, module, method, state.params, state.state, step)
         for state, step in ((trained, meta["step"]), (first, 0))
     )
+
+
+# One compilation for the trained and the untrained network and for every control.
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _right(
+    config: MethodConfig,
+    module: object,
+    method: Method,
+    params: PyTree,
+    state: PyTree,
+    batch: Batch,
+    keys: Array,
+) -> Array:
+    views = training_step.make_views(method, batch, keys)
+    _, answers, _ = config.question(views)
+    return config.answer(module, params, state, views).argmax(-1) == answers
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _values(
+    method: Method,
+    params: PyTree,
+    state: PyTree,
+    batch: Batch,
+    keys: Array,
+    key: Array,
+    step: Array,
+) -> Array:
+    views = training_step.make_views(method, batch, keys)
+    return method.loss(params, state, views, key, step)[0]

@@ -1,0 +1,191 @@
+"""The whole audit through the command line: of configs, and of real, tiny runs."""
+
+import io
+import json
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+from rich.console import Console
+
+from jaxssl import cli, models, pretraining, recipe
+from jaxssl.audit import audit, table
+from jaxssl.augment import recipes
+from jaxssl.data import DataConfig
+from jaxssl.methods.rotation import Rotation
+from jaxssl.training import loop, optimizers
+
+FEW = ["--num-fit", "200", "--num-score", "100"]
+CONFIG = """
+from jaxssl import models, recipe
+from jaxssl.augment import recipes
+from jaxssl.data import DataConfig
+from jaxssl.methods.{module} import {name}
+from jaxssl.training import loop, optimizers
+
+def get_config():
+    crop = recipes.{crop}(size=16, crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0)
+    return recipe.Recipe(
+        method={name}(augment=crop),
+        encoder=models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=4),
+        data=DataConfig(path="{path}", image_size=16, channels=3),
+        optimizer=optimizers.OptimizerConfig(),
+        training=loop.TrainingConfig(batch_size=8, epochs=1),
+    )
+"""
+
+
+def write_data(path, *, line=False, labelled=True):
+    """Sixty-four images in four classes, with a white line on top of each if asked for."""
+    images = tiny.images(64)
+    if line:
+        images[:, 0] = 255
+    arrays = {"train_images": images[:40], "test_images": images[40:]}
+    if labelled:
+        arrays |= {"train_labels": np.arange(40) % 4, "test_labels": np.arange(24) % 4}
+    np.savez(path, **arrays)
+    return path
+
+
+def write_config(folder, name, *, line=False):
+    path = write_data(folder / "images.npz", line=line)
+    config = folder / f"{name.lower()}_config.py"
+    crop = "MAE" if name == "MAE" else "CropFlip"
+    config.write_text(CONFIG.format(module=name.lower(), name=name, crop=crop, path=path))
+    return str(config)
+
+
+def pretrain(folder, method, *, labelled=True):
+    """A run of a few steps; returns its directory."""
+    path = write_data(folder / "images.npz", labelled=labelled)
+    config = recipe.Recipe(
+        method=method,
+        encoder=models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=4, pool="mean"),
+        data=DataConfig(path=str(path), image_size=tiny.SIZE, channels=3),
+        optimizer=optimizers.OptimizerConfig(warmup_epochs=0),
+        training=loop.TrainingConfig(batch_size=8, epochs=1),
+        run=loop.RunConfig(log_every=1),
+    )
+    # optax relies on implicit promotion in its bias correction.
+    with jax.numpy_dtype_promotion("standard"):
+        pretraining.run(config, folder / "run", Console(file=io.StringIO()))
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    crop = recipes.CropFlip(size=tiny.SIZE, crop_scale=(0.5, 1.0))
+    return pretrain(tmp_path_factory.mktemp("audit"), Rotation(augment=crop))
+
+
+def call(*words):
+    """The exit status of a command, as optax needs it to run."""
+    with jax.numpy_dtype_promotion("standard"):
+        return cli.main([str(word) for word in words])
+
+
+def test_a_config_with_a_planted_line_fails_where_it_must_be_strict(tmp_path, capsys):
+    config = write_config(tmp_path, "Rotation", line=True)
+    words = ("audit", config, "--out", tmp_path / "out", *FEW)
+    assert call(*words) == 0
+    printed = capsys.readouterr().out
+    assert "Verdict: SHORTCUT found (cue: border line" in printed
+    assert "Solvability, controls and usefulness need a trained run" in printed
+    record = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert record.keys() == {"stamp", "protocol", "subject", "results"}
+    assert "cue: border line" in record["results"]["shortcuts"]
+    with Image.open(tmp_path / "out" / "audit.png") as image:
+        assert np.ptp(np.asarray(image.convert("L"))) > 100
+    assert call(*words, "--strict") == 1
+    # The same command gives the same numbers.
+    assert json.loads((tmp_path / "out" / "audit.json").read_text()) == record
+
+
+def test_a_config_without_a_question_says_so(tmp_path, capsys):
+    assert call("audit", write_config(tmp_path, "MAE"), "--strict", *FEW) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "MAE asks no question with a discrete answer: cue probes, which need one" in printed
+
+
+def test_a_run_is_measured_in_all_three_ways(run, capsys):
+    assert call("audit", run, *FEW) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "A question shows 1 input of 16 x 16 x 3 and has 4 answers" in printed
+    assert "24 test images count" in printed
+    record = json.loads((run / "audit" / "audit.json").read_text())
+    rows = {row["name"]: row for row in record["results"]["rows"]}
+    assert [row["requirement"] for row in rows.values()] == sorted(
+        (row["requirement"] for row in rows.values()),
+        key=["solvable", "no shortcut", "useful"].index,
+    )
+    assert {"trained network", "untrained network", "cue: fill"} <= rows.keys()
+    assert {f"control: {name}" for name in audit.controls.TABLE} <= rows.keys()
+    assert {"linear: trained over random", "linear: trained over pixels"} <= rows.keys()
+    for row in rows.values():
+        assert row["low"] <= row["value"] <= row["high"]
+        assert row["verdict"]
+    assert rows["untrained network"]["verdict"] == "not judged"
+    assert (run / "audit" / "audit.png").exists()
+
+
+def test_recorded_accuracies_are_used_if_they_belong_together(run):
+    folder = run / "evaluation"
+    folder.mkdir()
+    step = audit.checkpoints.restore_encoder(run).meta["step"]
+    for kind, right in (("trained", 0.8), ("random", 0.5), ("pixels", 0.79)):
+        record = {
+            "stamp": "one",
+            "protocol": {"test_size": 1000},
+            "subject": {"step": step},
+            "results": {"test_accuracy": right},
+        }
+        (folder / f"linear-{kind}.json").write_text(json.dumps(record))
+    found = audit.usefulness.recorded(run, step)
+    gains = [
+        audit.usefulness.gain(found.accuracies["trained"], found.accuracies[kind])
+        for kind in ("random", "pixels")
+    ]
+    assert gains[0].value == pytest.approx(0.3) and gains[0].low > 0.25
+    assert gains[1].low < 0 < gains[1].high
+    assert audit.usefulness.recorded(run, step + 1) is None
+    record["stamp"] = "another"
+    (folder / "linear-pixels.json").write_text(json.dumps(record))
+    assert audit.usefulness.recorded(run, step) is None
+
+
+def test_a_run_without_a_question_or_labels_has_losses(tmp_path):
+    run = pretrain(tmp_path, tiny.method("MAE"), labelled=False)
+    with jax.numpy_dtype_promotion("standard"):
+        record = audit.audit_run(run, audit.Options(num_fit=40, num_score=24))
+    rows = record["results"]["rows"]
+    assert [row["name"] for row in rows] == ["trained network", "untrained network"] + [
+        f"control: {name}" for name in audit.controls.TABLE
+    ]
+    assert all(row["unit"] == "loss" for row in rows)
+    assert "Usefulness was not measured: the data set has no labels." in record["results"]["lines"]
+    assert table.verdict(record) == "Verdict: shortcuts were not judged."
+
+
+def test_wrong_input_is_one_line(tmp_path, capsys):
+    assert cli.main(["audit"]) == 2
+    assert "audit: must be followed by a config or a run directory" in capsys.readouterr().err
+    assert cli.main(["audit", "rotation_fashion_mnits"]) == 2
+    assert "Nearest: rotation_fashion_mnist" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"threshold must lie in \[0, 1\); got 1.5"):
+        audit.Options(threshold=1.5)
+    with pytest.raises(ValueError, match="num_fit and num_score must be at least 2; got 1 and 9"):
+        audit.Options(num_fit=1, num_score=9)
+
+
+@pytest.mark.parametrize(
+    "shape, message",
+    [
+        ((4, 8, 8, 3), r"must be \[B, V, H, W, C\]; got shape \(4, 8, 8, 3\)"),
+        ((4, 2, 5, 8, 3), "at least 6 x 6 pixels to be described; got 5 x 8"),
+    ],
+)
+def test_inputs_that_cannot_be_described_are_refused(shape, message):
+    with pytest.raises(ValueError, match=message):
+        audit.questions._check_inputs("Method", shape)

@@ -1,0 +1,181 @@
+"""Planted shortcuts are found under their own name, and counter-measures clear them.
+
+Windows of photographs, and the questions of real methods or of a small one that turns images.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from jax.scipy import ndimage
+from skimage import data as photographs
+
+from jaxssl import data
+from jaxssl.audit import probes, questions
+from jaxssl.augment import recipes
+from jaxssl.methods.context_prediction import ContextPrediction
+from jaxssl.pretext import rotation
+from jaxssl.types import Method
+
+SIZE = 48
+WHOLE = recipes.CropFlip(size=SIZE, crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0)
+# 3 · 12 pixels of patches; at gap 4 and jitter 2 they fill the window.
+TOUCHING = ContextPrediction(
+    augment=WHOLE, patch_size=12, gap=0, jitter=0, color="none", resample_prob=0.0
+)
+APART = dataclasses.replace(TOUCHING, gap=4, jitter=2)
+NUM_FIT, NUM_SCORE = 1200, 600
+
+
+def windows(photograph, count, seed):
+    """Windows uint8 [N, S, S, 3] at random places of one photograph."""
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, np.array(photograph.shape[:2]) - SIZE, (count, 2))
+    return np.stack([photograph[r : r + SIZE, c : c + SIZE] for r, c in corners])
+
+
+@functools.cache
+def splits():
+    """Training windows of two photographs, test windows of two others."""
+    train = [photographs.astronaut(), photographs.coffee()]
+    test = [photographs.chelsea(), photographs.rocket()]
+    return tuple(
+        np.concatenate([windows(image, 300, seed) for image in group])
+        for seed, group in enumerate((train, test))
+    )
+
+
+def with_aberration(images, strength=0.06):
+    """Red and blue magnified about the middle m of the window, p to p + strength (p - m)."""
+    middle = (SIZE - 1) / 2
+    grid = jnp.meshgrid(*[jnp.arange(SIZE, dtype=jnp.float32)] * 2, indexing="ij")
+    places = [axis + strength * (axis - middle) for axis in grid]
+
+    @jax.jit
+    @jax.vmap
+    @functools.partial(jax.vmap, in_axes=2, out_axes=2)
+    def magnified(channel):
+        return ndimage.map_coordinates(channel, places, order=1, mode="nearest")
+
+    shifted = np.asarray(magnified(images.astype(np.float32))).round().astype(np.uint8)
+    return np.stack([shifted[..., 0], images[..., 1], shifted[..., 2]], axis=-1)
+
+
+def found(config, train=None, test=None):
+    """Scores of all cues for the questions of a method about both splits, by name."""
+    sources = [
+        data.from_arrays(own if own is not None else split)
+        for own, split in zip((train, test), splits())
+    ]
+    method = config.build(tiny.ENCODERS["ViT"].build(), axis_name=None)
+    fit, score = (
+        questions.describe(config, method, source, count, seed=seed)
+        for seed, (source, count) in enumerate(zip(sources, (NUM_FIT, NUM_SCORE)))
+    )
+    chance = probes.chance_of(fit.answers, fit.num_answers)
+    return {
+        name: probes.probe(
+            fit.cues[name], fit.answers, score.cues[name], score.answers, chance=chance
+        )
+        for name in fit.cues
+    }
+
+
+def shortcuts(scores):
+    return {name for name, score in scores.items() if probes.is_shortcut(score)}
+
+
+@pytest.fixture(scope="module")
+def aberrated():
+    return tuple(with_aberration(split) for split in splits())
+
+
+def test_aberration_is_found_and_cleared_by_either_measure(aberrated):
+    name = "chromatic aberration"
+    assert name in shortcuts(found(APART, *aberrated))
+    assert name not in shortcuts(found(APART))  # the same windows without it
+    for color in ("dropping", "projection"):
+        cured = dataclasses.replace(APART, color=color)
+        assert name not in shortcuts(found(cured, *aberrated)), color
+
+
+def test_patches_that_touch_are_found_and_gap_and_jitter_lower_it():
+    name = "border continuity"
+    touching, apart = found(TOUCHING), found(APART)
+    assert name in shortcuts(touching)
+    # Photographs are smooth: a narrow gap lowers the skill, it does not take it all.
+    assert apart[name].skill < 0.6 * touching[name].skill
+
+
+@dataclasses.dataclass(frozen=True)
+class Marked(ContextPrediction):
+    """Context prediction whose second patch carries a line at the side that its place names."""
+
+    marked: bool = True
+
+    def question(self, views):
+        pair, labels, num_answers = super().question(views)
+        if not self.marked:
+            return pair, labels, num_answers
+        ends = jnp.array([0, self.patch_size - 1])
+        rows = jnp.arange(self.patch_size)
+        across = rows[None] == ends[labels % 2][:, None]  # [B, P]
+        upright = (labels // 2 % 2 == 0)[:, None, None]
+        line = jnp.where(upright, across[:, :, None], across[:, None, :])[:, None, :, :, None]
+        is_second = jnp.arange(2)[None, :, None, None, None] == 1
+        return jnp.where(line & is_second, 1.0, pair), labels, num_answers
+
+
+def test_a_line_by_place_is_found_and_gone_without_it():
+    fields = {field.name: getattr(APART, field.name) for field in dataclasses.fields(APART)}
+    fields |= {"color": "dropping"}
+    assert "border line" in shortcuts(found(Marked(**fields)))
+    assert "border line" not in shortcuts(found(Marked(**fields, marked=False)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """A question about quarter turns, or about turns by 0, 30, 60 and 90 degrees.
+
+    Attributes:
+        how: "exact" quarter turns of pixels, or "filled" or "reflected" bilinear turns.
+    """
+
+    how: str
+
+    def build(self, encoder, *, axis_name):
+        def view(key, example):
+            image = example["image"].astype(jnp.float32) / 255
+            if self.how == "exact":
+                turned, label = rotation.random_rotation(key, image)
+                return {"image": turned, "label": label}
+            label = jax.random.randint(key, (), 0, 4, jnp.int32)
+            angle, middle = label.astype(jnp.float32) * (jnp.pi / 6), (SIZE - 1) / 2
+            grid = jnp.meshgrid(*[jnp.arange(SIZE, dtype=jnp.float32) - middle] * 2, indexing="ij")
+            cos, sin = jnp.cos(angle), jnp.sin(angle)
+            places = [
+                cos * grid[0] - sin * grid[1] + middle,
+                sin * grid[0] + cos * grid[1] + middle,
+            ]
+            mode = {"filled": "constant", "reflected": "mirror"}[self.how]
+            turn = functools.partial(
+                ndimage.map_coordinates, coordinates=places, order=1, mode=mode
+            )
+            turned = jax.vmap(turn, in_axes=2, out_axes=2)(image)
+            return {"image": turned, "label": label}
+
+        return Method(view=view, init=None, loss=None, advance=None, encoder=None)
+
+    def question(self, views):
+        return views["image"][:, None], views["label"], 4
+
+
+def test_exact_turns_leave_no_trace_and_interpolated_ones_do():
+    traces = {"resampling", "fill"}
+    assert not traces & shortcuts(found(Turn("exact")))
+    assert shortcuts(found(Turn("filled"))) >= traces
+    assert "resampling" in shortcuts(found(Turn("reflected")))
