@@ -26,7 +26,12 @@ ENCODERS = {
 }
 # The encoder each method is tested on, where it is not the ViT. Batch statistics are the hard case
 # for several devices; few methods cover them, since compiling a ResNet eight times takes longest.
-ENCODER_OF = {"SimCLR": "ResNet", "Colorization": "Lightness", "SplitBrain": "Split"}
+ENCODER_OF = {
+    "SimCLR": "ResNet",
+    "Colorization": "Lightness",
+    "SplitBrain": "Split",
+    "VideoColorization": "Lightness",
+}
 # Sizes in pixels, which the name of a field does not tell, for images of 16 x 16.
 OVERRIDES = {
     "SplitBrain": {"output_stride": 4},

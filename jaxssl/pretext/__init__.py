@@ -10,6 +10,7 @@ shortcuts  what must not give the answers away
 cpc        the overlapping patches whose order is predicted
 corruption the image before noise was put on it
 holes      what stood in a hole
+temporal   the colours of a frame, from the frames before it
 """
 
 from jaxssl.pretext import (
@@ -23,6 +24,7 @@ from jaxssl.pretext import (
     permutations,
     rotation,
     shortcuts,
+    temporal,
 )
 
 __all__ = [
@@ -36,4 +38,5 @@ __all__ = [
     "permutations",
     "rotation",
     "shortcuts",
+    "temporal",
 ]
