@@ -4,7 +4,7 @@ Command: jaxssl pretrain colorization_photographs --out runs/colorization
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in README.md; some 2 minutes on one CPU core.
 Source: Zhang et al. 2016 (arXiv 1603.08511): soft codes of 10 of 313 bins, rebalanced, every 4th
-pixel. AdamW and a few epochs of windows of ten photographs instead of the paper's Adam on ImageNet.
+pixel. AdamW and one epoch of windows of ten photographs instead of the paper's Adam on ImageNet.
 """
 
 from jaxssl import models
@@ -31,7 +31,7 @@ def get_config() -> Recipe:
             std=(25.0,),
         ),
         data=DataConfig(path="photographs", image_size=32, channels=3),
-        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),
-        training=TrainingConfig(batch_size=256, epochs=3),
-        run=RunConfig(log_every=20, checkpoint_every=200),
+        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.1),
+        training=TrainingConfig(batch_size=128, epochs=1),
+        run=RunConfig(log_every=10, checkpoint_every=100),
     )
