@@ -71,9 +71,12 @@ def temperature(function: str, value: float | Array, *, name: str = "temperature
 
 
 def above_zero(function: str, **values: float) -> None:
-    """Raises ValueError unless every number, given under its argument's name, is above 0."""
+    """Raises ValueError unless every number, given under its argument's name, is above 0.
+
+    A traced one (on a schedule) is not checked.
+    """
     for name, value in values.items():
-        if not 0 < value < math.inf:
+        if not isinstance(value, jax.core.Tracer) and not 0 < value < math.inf:
             raise ValueError(
                 f"{function}: {name} must be finite and above 0; got {value}. "
                 "Leave it out for the published value."
@@ -81,9 +84,12 @@ def above_zero(function: str, **values: float) -> None:
 
 
 def not_negative(function: str, **values: float) -> None:
-    """Raises ValueError unless every number, given under its argument's name, is at least 0."""
+    """Raises ValueError unless every number, given under its argument's name, is at least 0.
+
+    A traced one (on a schedule) is not checked.
+    """
     for name, value in values.items():
-        if not 0 <= value < math.inf:
+        if not isinstance(value, jax.core.Tracer) and not 0 <= value < math.inf:
             raise ValueError(
                 f"{function}: {name} must be finite and at least 0; got {value}. "
                 "Leave it out for the published value."

@@ -59,11 +59,14 @@ def sinkhorn(
             "Put the batch first and the prototypes last."
         )
     (scores,) = numerics.at_least_float32(scores)
-    log_codes = scores / epsilon
-    for _ in range(num_iterations):
+
+    def balance(_: Array, log_codes: Array) -> Array:
         local = jax.nn.logsumexp(log_codes, axis=0, keepdims=True)
         usage = jax.nn.logsumexp(collectives.all_gather(local, axis_name), axis=0, keepdims=True)
-        log_codes = jax.nn.log_softmax(log_codes - usage, axis=-1)
+        return jax.nn.log_softmax(log_codes - usage, axis=-1)
+
+    log_codes = collectives.varying(scores, axis_name) / epsilon
+    log_codes = lax.fori_loop(0, num_iterations, balance, log_codes)
     return jnp.exp(log_codes)
 
 

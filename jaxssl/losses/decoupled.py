@@ -29,8 +29,7 @@ def dcl(
         value_i = ( l(a_i) + l(b_i) ) / 2
 
     n runs over the 2G - 2 views of other examples. Without the pair in the sum, an easy pair no
-    longer weakens the gradient of its negatives, so that small batches lose less. One log-sum-exp
-    runs over both views, as in the paper; a well-known port adds the two views' log-sum-exps.
+    longer weakens the gradient of its negatives, so that small batches lose less.
 
     Args:
         view_a: [B, D] floating, one view of each example.
