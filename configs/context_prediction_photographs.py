@@ -34,6 +34,6 @@ def get_config() -> Recipe:
         ),
         data=DataConfig(path="photographs", image_size=64, channels=3),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),
-        training=TrainingConfig(batch_size=256, epochs=8),
+        training=TrainingConfig(batch_size=256, epochs=4),
         run=RunConfig(log_every=20, checkpoint_every=200),
     )

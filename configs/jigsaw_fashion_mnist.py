@@ -31,6 +31,6 @@ def get_config() -> Recipe:
         ),
         data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),
-        training=TrainingConfig(batch_size=256, epochs=2),
+        training=TrainingConfig(batch_size=256, epochs=1.5),
         run=RunConfig(log_every=20, checkpoint_every=200),
     )
