@@ -14,7 +14,7 @@ from rich.console import Console
 import jaxssl
 from jaxssl import arguments, cpu, data, pretraining, recipe, report
 from jaxssl.audit import audit, picture, table
-from jaxssl.evaluation import evaluate, knn, linear
+from jaxssl.evaluation import evaluate, knn, linear, propagation
 from jaxssl.recipe import E, M
 from jaxssl.training import log
 
@@ -26,6 +26,7 @@ USAGE = """usage: jaxssl COMMAND ...
   evaluate RUN                   both, for the trained encoder and for the baselines
   report RUN                     pictures of a run: views, curve, neighbours, accuracies
   audit CONFIG_OR_RUN            is the pretext task solvable, free of shortcuts, and useful?
+  propagate RUN VIDEO            colours or a mask of the first frame, carried through a video
   prepare SOURCE OUT_DIR         images or arrays to a sharded TFDS data set
 
 jaxssl COMMAND --help lists a command's options."""
@@ -159,6 +160,27 @@ class AuditConfig(Generic[M, E]):
 
 
 @dataclasses.dataclass(frozen=True)
+class Propagate:
+    """Carries colours, or a mask, of a video's first frame through it; writes RUN/propagation/.
+
+    Attributes:
+        run: run directory.
+        video: a video file.
+        mask: image of one channel, each value a class, for the first frame.
+        step: checkpoint; the newest by default.
+        options: how the video is read and what is pointed at.
+    """
+
+    run: RunDirectory
+    video: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEO")]
+    mask: Path | None = None
+    step: int | None = None
+    options: Annotated[propagation.PropagationConfig, tyro.conf.arg(name="")] = (
+        propagation.PropagationConfig()
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Prepare:
     """Turns a folder of images, an .npz file or IDX files into a sharded TFDS data set.
 
@@ -189,6 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "evaluate": evaluate_all,
         "report": draw_report,
         "audit": run_audit,
+        "propagate": propagate,
         "prepare": prepare,
     }
     if not argv or argv[0] in ("-h", "--help"):
@@ -299,6 +322,16 @@ def run_audit(words: Sequence[str]) -> int:
         if path := picture.draw(record, out / picture.FILE):
             print(path)
     return int(options.strict and bool(record["results"]["shortcuts"]))
+
+
+def propagate(words: Sequence[str]) -> None:
+    """``jaxssl propagate RUN VIDEO``."""
+    options = arguments.parse(Propagate, words, prog="jaxssl propagate")
+    record = propagation.run(
+        options.run, options.video, options.options, mask=options.mask, step=options.step
+    )
+    for name, result in record["results"].items():
+        print(f"colors {name}: mean error {result['mean_error']:.2f} in ab")
 
 
 def prepare(words: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ import jax
 
 Array = jax.Array
 PyTree = Any
-Example = Mapping[str, Array]  # ONE example, without the data set's label: {"image": [H, W, C]}
+Example = Mapping[str, Array]  # ONE, no label: {"image": [H, W, C]} or {"video": [T, H, W, C]}
 Batch = Mapping[str, Array]  # the same with a leading B axis; may carry "label", which is stripped
 Views = PyTree  # what a method's view() makes of one example
 Metrics = dict[str, Array]  # scalars, float32, equal on all devices

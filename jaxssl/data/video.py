@@ -22,7 +22,7 @@ if typing.TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
-TOLERANCE_S = 1e-6  # frame times are fractions that float64 does not hold exactly
+TOLERANCE_S = 1e-3  # Matroska rounds the times of frames to milliseconds
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

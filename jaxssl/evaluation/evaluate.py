@@ -174,7 +174,7 @@ def prepare(run: str | os.PathLike, subject: Subject) -> Prepared:
             train, test = features.pca(train, test, _num_features(encoder))
     else:
         if subject.encoder == "random":
-            encoder = _random(encoder, subject.seed)
+            encoder = with_random_weights(encoder, subject.seed)
         train, test = (encode(encoder, source, subject.batch_size) for source in sources)
     return Prepared(
         train=train,
@@ -233,7 +233,7 @@ def open_splits(meta: dict, data_path: str | None) -> tuple[data.Source, data.So
     return train, test
 
 
-def _random(encoder: checkpoints.RestoredEncoder, seed: int) -> checkpoints.RestoredEncoder:
+def with_random_weights(encoder: checkpoints.RestoredEncoder, seed: int) -> checkpoints.RestoredEncoder:
     """The same network with the weights it would have had before pretraining began."""
     size, channels = encoder.meta["image_size"], encoder.meta["channels"]
     images = np.zeros((1, size, size, channels), np.uint8)

@@ -67,8 +67,8 @@ def shown(times, first, end, num_frames, frame_rate, clip_rate):
     clips = []
     while True:
         start = times[first] + len(clips) / clip_rate
-        moments = [start + frame / frame_rate + 1e-6 for frame in range(num_frames)]
-        if moments[-1] > times[end - 1] + 2e-6:
+        moments = [start + frame / frame_rate + 1e-3 for frame in range(num_frames)]
+        if moments[-1] > times[end - 1] + 2e-3:
             return clips
         clips.append([sum(time <= moment for time in times) - 1 for moment in moments])
 
@@ -100,6 +100,13 @@ def test_times_count_where_the_rate_varies(tmp_path):
     times = ((timestamps - timestamps[0]) / 1000).tolist()
     expected = shown(times, 0, 30, 3, 4.0, 2.0)
     assert [numbers(source[index]["video"]) for index in range(len(source))] == expected
+
+
+def test_rounded_times_skip_and_repeat_nothing(tmp_path):
+    timestamps = [round(1000 * number / 30) for number in range(30)]
+    path = write_video(tmp_path / "film.mkv", count=30, timestamps=timestamps)
+    source = open_video(path, num_frames=30, frame_rate=30.0)
+    assert numbers(source[0]["video"]) == list(range(30))
 
 
 def test_a_rate_above_the_files_repeats_frames(films):
