@@ -233,7 +233,9 @@ def open_splits(meta: dict, data_path: str | None) -> tuple[data.Source, data.So
     return train, test
 
 
-def with_random_weights(encoder: checkpoints.RestoredEncoder, seed: int) -> checkpoints.RestoredEncoder:
+def with_random_weights(
+    encoder: checkpoints.RestoredEncoder, seed: int
+) -> checkpoints.RestoredEncoder:
     """The same network with the weights it would have had before pretraining began."""
     size, channels = encoder.meta["image_size"], encoder.meta["channels"]
     images = np.zeros((1, size, size, channels), np.uint8)

@@ -158,7 +158,9 @@ def run(
     for name, ab in carried.items():
         colored = jnp.concatenate([lab[shown, ..., :1], _map(ab[shown], side, size)], axis=-1)
         columns.append((f"colors: {name}", np.asarray(colorspace.lab_to_rgb(colored))))
-    plots.image_grid(columns, out / "frames.png", title=f"Colours of the first frame, {film}")
+    plots.image_grid(
+        columns, out / "frames.png", title=f"Colors of the first frame of {Path(film).name}"
+    )
     return protocol.write(
         out / "result.json",
         protocol={"evaluator": "propagation", "film": str(film), "image_size": size}
