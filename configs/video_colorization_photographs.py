@@ -6,7 +6,8 @@ With a film: add --data.path FILM.mp4 --data.num-frames 4 --data.in-memory, and 
 few clips: --data.clip-rate 25 begins one at every frame, --training.batch-size 16 makes steps of
 them.
 On an accelerator, the full-size encoder: add --encoder.size S
-Result: seconds of film teach little; see the pictures of jaxssl report.
+Result: not run to its end here. 24 steps of 8 clips of a ten-second film at 64 pixels: jaxssl
+propagate is off by 4.9 in ab, 5.1 with random weights, 5.3 with the first frame's colours in place.
 Source: Vondrick et al. 2018 (arXiv 1806.09594), 3 reference frames at 6 a second, 16 colours. AdamW
 instead of Adam, a ViT of patch size 4 instead of a ResNet-18 with a network over time.
 """
