@@ -70,7 +70,7 @@ class ConvDecoder(nn.Module):
         x = self._activated(x.reshape(-1, grid, grid, features), train, "grid_norm")
         for doubling in range(1, num_doublings + 1):
             features //= 2
-            x = self._conv(_doubled(x), features, use_bias=False, name=f"conv{doubling}")
+            x = self._conv(layers.doubled(x), features, use_bias=False, name=f"conv{doubling}")
             x = self._activated(x, train, f"norm{doubling}")
         x = self._conv(x, self.channels, use_bias=True, name="prediction")
         margin = (x.shape[1] - self.size) // 2
@@ -98,10 +98,3 @@ class ConvDecoder(nn.Module):
                 f"ConvDecoder: code must be [B, D]; got shape {code.shape}. "
                 "Pool the tokens of an image into one vector."
             )
-
-
-def _doubled(x: Array) -> Array:
-    """Repeats every cell of [B, H, W, D] 2 x 2."""
-    batch, rows, columns, features = x.shape
-    x = jnp.broadcast_to(x[:, :, None, :, None], (batch, rows, 2, columns, 2, features))
-    return x.reshape(batch, 2 * rows, 2 * columns, features)

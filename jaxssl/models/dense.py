@@ -53,7 +53,7 @@ class DenseHead(nn.Module):
         x = tokens.reshape(len(tokens), grid, grid, -1)
         for index in range(num_doublings + 1):
             if index > 0:
-                x = x.repeat(2, axis=1).repeat(2, axis=2)
+                x = layers.doubled(x)
             x = nn.Conv(
                 self.width,
                 (3, 3),

