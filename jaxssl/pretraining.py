@@ -47,7 +47,7 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
         "total_steps": loop.total_steps(training, loader.steps_per_epoch),
     }
     asked = recipe.to_json(config)
-    config = dataclasses.replace(config, method=_fitted(config.method, source, out))
+    config = dataclasses.replace(config, method=_fitted_once(config.method, source, out))
     encoder = config.encoder.build(axis_name=loop.AXIS)
     method = config.method.build(encoder, axis_name=loop.AXIS)
     encoder_name, encoder_fields = models.encoder_fields(config.encoder)
@@ -92,20 +92,34 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
     return outcome
 
 
-def _fitted(method: MethodConfig, source: data.Source, out: Path) -> MethodConfig:
+def fitted(method: MethodConfig, source: data.Source) -> MethodConfig:
+    """The method with the statistics of a data set, where it asks for any.
+
+    Args:
+        method: a config; see ``types.MethodConfig``.
+        source: of the training split.
+
+    Returns:
+        What its ``fitted`` makes of up to ``NUM_FITTED`` images spread evenly over the split; the
+        method itself where it has none.
+    """
+    if not hasattr(method, "fitted"):
+        return method
+    num_rows = min(max(NUM_FITTED // len(_images(source[0])), 1), len(source))
+    rows = np.linspace(0, len(source) - 1, num_rows).astype(int)
+    return method.fitted(np.concatenate([_images(source[row]) for row in rows.tolist()]))
+
+
+def _fitted_once(method: MethodConfig, source: data.Source, out: Path) -> MethodConfig:
     """The method with the statistics of the data set that it asks for.
 
     A run that is resumed keeps those it began with, to the last bit, whatever machine goes on.
     """
-    if not hasattr(method, "fitted"):
-        return method
-    if checkpoints.complete_steps(out):
+    if hasattr(method, "fitted") and checkpoints.complete_steps(out):
         recorded = checkpoints.read_meta(out)["config"]["method"]
         if recorded["name"] == type(method).__name__:  # else this is another run, soon refused
             return jsonable.from_json(type(method), recorded["fields"])
-    num_rows = min(max(NUM_FITTED // len(_images(source[0])), 1), len(source))
-    rows = np.linspace(0, len(source) - 1, num_rows).astype(int)
-    return method.fitted(np.concatenate([_images(source[row]) for row in rows.tolist()]))
+    return fitted(method, source)
 
 
 def _images(record: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -5,17 +5,15 @@ import os
 from pathlib import Path
 
 import jax
-import numpy as np
 
 import jaxssl
-from jaxssl import checkpoints, data, jsonable, methods, recipe
+from jaxssl import checkpoints, data, jsonable, methods, pretraining, recipe
 from jaxssl.audit import controls, cues, network, probes, questions, usefulness
 from jaxssl.evaluation import evaluate, protocol
 
 FILE = "audit.json"
 SOLVABLE, NO_SHORTCUT, USEFUL = "solvable", "no shortcut", "useful"
 SHORTCUT, CLEAR, UNJUDGED = "shortcut", "clear", "not judged"
-_NUM_FITTED = 5000  # images that statistics of the data set are taken from, as in pretraining
 _FIT, _SCORE, _LOSS = range(3)  # streams of keys
 
 
@@ -96,10 +94,8 @@ def audit_config(config: recipe.Recipe, options: Options, out: Path | None = Non
     sources = _splits(config)
     rows, lines = [], []
     if questions.has_question(config.method):
-        if hasattr(config.method, "fitted"):
-            spread = np.linspace(0, len(sources[0]) - 1, min(_NUM_FITTED, len(sources[0])))
-            images = np.stack([sources[0][row]["image"] for row in spread.astype(int).tolist()])
-            config = dataclasses.replace(config, method=config.method.fitted(images))
+        method = pretraining.fitted(config.method, sources[0])
+        config = dataclasses.replace(config, method=method)
         method = config.method.build(config.encoder.build(), axis_name=None)
         rows, described = _probe_rows(config, method, sources, options)
         lines.append(_what_was_asked(described))

@@ -3,10 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 from jaxssl.evaluation import accuracy, linear
 
 THRESHOLD = 0.05  # skill: share of the way from chance to always right
+UNEVEN_LEVEL = 1e-3
 # Cues are few and the questions many, so a short grid of penalties decides as well as a long one.
 _PROTOCOL = linear.LinearConfig(l2_grid=(1e-1, 1e-2, 1e-3), tolerance=1e-3, extend=False)
 _CLIP = 5.0  # standard deviations; one flat patch must not steer a whole fit
@@ -51,16 +53,18 @@ def score(right: np.ndarray, chance: float) -> Score:
 def chance_of(answers: np.ndarray, num_answers: int) -> float:
     """Accuracy of a guess: 1 / num_answers, or the share of the most frequent answer.
 
-    The share counts only where its 95 % interval lies above 1 / num_answers; below that it is the
-    noise of the draw.
+    The share counts only where a chi-squared test rejects equally frequent answers at
+    ``UNEVEN_LEVEL``: the largest of many equal shares always looks large.
 
     Args:
         answers: [N] integers in [0, num_answers).
         num_answers: how many answers a question has.
     """
-    share = float(np.bincount(answers, minlength=num_answers).max() / len(answers))
-    low, _ = accuracy.interval(share, len(answers))
-    return share if low > 1 / num_answers else 1 / num_answers
+    counts = np.bincount(answers, minlength=num_answers)
+    expected = len(answers) / num_answers
+    statistic = float(np.sum((counts - expected) ** 2) / expected)
+    is_uneven = special.chdtrc(num_answers - 1, statistic) < UNEVEN_LEVEL
+    return float(counts.max() / len(answers)) if is_uneven else 1 / num_answers
 
 
 def probe(

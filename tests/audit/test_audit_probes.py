@@ -38,6 +38,9 @@ def test_chance_is_that_of_the_best_guess():
     rng = np.random.default_rng(0)
     assert probes.chance_of(rng.integers(0, 8, 4000), 8) == 1 / 8
     assert probes.chance_of(np.minimum(rng.integers(0, 8, 4000), 6), 8) == pytest.approx(1 / 4, 0.1)
+    # Of many draws of a fair die, the largest share lies above 1/K beyond one interval too often.
+    draws = [probes.chance_of(np.random.default_rng(s).integers(0, 4, 1200), 4) for s in range(100)]
+    assert draws.count(1 / 4) >= 98
 
 
 def probe(cue, seed=0):
