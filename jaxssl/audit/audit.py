@@ -176,6 +176,7 @@ def _probe_rows(
             score.cues[name],
             score.answers,
             chance=chance,
+            selects=cues.TABLE[name].selects,
             seed=options.seed,
         )
         verdict = SHORTCUT if probes.is_shortcut(found, options.threshold) else CLEAR

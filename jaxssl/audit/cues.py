@@ -2,7 +2,8 @@
 
 Every function is pure NumPy, from the inputs of questions [B, V, H, W, C] floating, H and W at
 least 6, to a description [B, F] float32, F proportional to V (to V² for borders). None is learned
-and none sees an answer. ``TABLE`` names them; ``traces`` holds those of resampling and compression.
+and none sees an answer (of the pixels of a watermark, those that a probe may read are chosen by the
+answers it is fitted to). ``TABLE`` names them; ``traces`` holds those of processing.
 
 Cues that say what was done to an input as a whole (brightness, resampling, fill) do not change
 when it is turned by quarter turns or mirrored, so that an exactly rotated image shows none of them.
@@ -28,11 +29,14 @@ class Cue(NamedTuple):
         describe: inputs [B, V, H, W, C] to [B, F].
         applies: whether inputs of a shape (V, H, W, C) can show it at all.
         sentence: what it looks at.
+        selects: from the cues [N, F] and answers [N] that a probe is fitted to, the columns it may
+            read; None: all of them.
     """
 
     describe: Callable[[np.ndarray], np.ndarray]
     applies: Callable[[int, int, int, int], bool]
     sentence: str
+    selects: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
 def brightness(inputs: np.ndarray) -> np.ndarray:
@@ -165,6 +169,12 @@ TABLE = {
         traces.jpeg_grid,
         lambda v, h, w, c: min(h, w) >= traces.MIN_GRID_SIZE,
         "the place of the 8-pixel grid of compression",
+    ),
+    "watermark": Cue(
+        traces.mark,
+        lambda v, h, w, c: v * h * w <= traces.MAX_MARK_PIXELS,
+        "pixels that are the same in all images of an answer",
+        traces.is_mark,
     ),
 }
 

@@ -1,5 +1,6 @@
 """Probes: can the questions be answered from a cheap cue alone?"""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -74,6 +75,7 @@ def probe(
     score_answers: np.ndarray,
     *,
     chance: float,
+    selects: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     seed: int = 0,
 ) -> Score:
     """Fits a classifier to cues, and scores it on questions about other images.
@@ -91,11 +93,18 @@ def probe(
         score_cues: [N', F].
         score_answers: [N'].
         chance: accuracy of a guess.
+        selects: columns that may be read, see ``cues.Cue``; where it chooses none, the probe can
+            only guess the most frequent answer.
         seed: of the draw of the tenth.
 
     Returns:
         The score on the second set.
     """
+    if selects is not None:
+        chosen = selects(fit_cues, fit_answers)
+        if not chosen.any():
+            return score(score_answers == np.bincount(fit_answers).argmax(), chance)
+        fit_cues, score_cues = fit_cues[:, chosen], score_cues[:, chosen]
     mean, deviation = fit_cues.mean(axis=0, dtype=np.float64), fit_cues.std(axis=0)
     scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0.0)
 

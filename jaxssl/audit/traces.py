@@ -1,4 +1,4 @@
-"""Traces of processing: interpolation, filled borders, and the block grid of JPEG.
+"""Traces of processing: interpolation, filled borders, the block grid of JPEG, and marks.
 
 The contract is that of ``cues``: inputs [B, V, H, W, C] floating to [B, F] float32, without
 learning and without answers. ``resampling`` and ``fill`` are the same for an input turned by
@@ -6,9 +6,13 @@ quarter turns or mirrored.
 """
 
 import numpy as np
+from scipy import ndimage
 
 MIN_GRID_SIZE = 32  # pixels: four blocks, so that a median over blocks is no single edge
 _BLOCK = 8
+MAX_MARK_PIXELS = 4096  # over all inputs of a question
+_MARK_RATIO = 2.0  # mean over deviation above which a pixel belongs to a mark
+_MARK_FLOOR = 0.02  # five grey levels: what is fainter is no mark
 _TINY = 1e-8
 
 
@@ -119,6 +123,42 @@ def jpeg_grid(inputs: np.ndarray) -> np.ndarray:
         relative = wave[:, 1:] * wave[:, :1].conj()
         described += [wave.real, wave.imag, strength, relative.real, relative.imag]
     return _flat(np.concatenate(described, axis=1))
+
+
+def mark(inputs: np.ndarray) -> np.ndarray:
+    """What every pixel has over its neighbourhood: where a mark is, the same in every image.
+
+    r = x - mean of x over the 5 x 5 pixels around (borders repeated), on the mean of the channels.
+    By itself this is the image; ``is_mark`` chooses the pixels that count.
+
+    Args:
+        inputs: [B, V, H, W, C] floating, V·H·W at most ``MAX_MARK_PIXELS``.
+
+    Returns:
+        [B, V·H·W] float32.
+    """
+    x = inputs.mean(axis=-1, dtype=np.float64)
+    return _flat(x - ndimage.uniform_filter(x, (0, 0, 5, 5), mode="nearest"))
+
+
+def is_mark(described: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Which columns of ``mark`` hold the same value in almost all questions of one answer.
+
+    |mean| > 2 (deviation + 0.02) over the questions of any answer: content differs from image to
+    image, a watermark does not.
+
+    Args:
+        described: [N, F], of the questions a probe is fitted to.
+        answers: [N] integers.
+
+    Returns:
+        bool [F].
+    """
+    found = np.zeros(described.shape[1], bool)
+    for answer in np.unique(answers):
+        own = described[answers == answer].astype(np.float64)
+        found |= np.abs(own.mean(axis=0)) > _MARK_RATIO * (own.std(axis=0) + _MARK_FLOOR)
+    return found
 
 
 def _peak(profile: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ def test_cues_are_finite_rows(name, shape):
     for inputs in (RNG.random((5, *shape), np.float32), np.full((5, *shape), 0.5, np.float32)):
         found = cue.describe(inputs)
         assert found.ndim == 2 and len(found) == 5 and found.dtype == np.float32
-        assert found.shape[1] <= 150
+        assert found.shape[1] <= (np.prod(shape[:3]) if name == "watermark" else 150)
         assert np.all(np.isfinite(found))
         # Each row is of its own question alone.
         np.testing.assert_allclose(cue.describe(inputs[3:4])[0], found[3], rtol=1e-4, atol=1e-5)
@@ -145,3 +145,32 @@ def test_grid_is_found_at_its_phase(phase):
     relative = found[:, 14] + 1j * found[:, 15]  # the second axis, second input against the first
     expected = np.exp(-2j * np.pi * 2 / 8)
     np.testing.assert_allclose(relative / np.abs(relative), expected, atol=0.2)
+
+
+def test_a_mark_is_chosen_where_it_is_and_content_nowhere():
+    answers = np.repeat([0, 1], 200)
+    inputs = np.random.default_rng(3).random((400, 1, 16, 16, 1), np.float32)
+    assert not traces.is_mark(traces.mark(inputs), answers).any()
+    marked = inputs.copy()
+    marked[answers == 1, :, 2:4, 10:13] = 1.0
+    chosen = traces.is_mark(traces.mark(marked), answers).reshape(16, 16)
+    rows, columns = np.nonzero(chosen)
+    assert chosen[2:4, 10:13].all()
+    assert rows.min() >= 0 and rows.max() <= 5 and columns.min() >= 8 and columns.max() <= 14
+    # What is the same everywhere because it is nothing, like a background, is no mark.
+    assert not traces.is_mark(traces.mark(np.zeros_like(inputs)), answers).any()
+
+
+def test_a_mark_is_described_as_a_loop_would():
+    x = np.random.default_rng(4).random((2, 1, 6, 7, 3))
+    found = traces.mark(x).reshape(2, 6, 7)
+    for image in range(2):
+        for row in range(6):
+            for column in range(7):
+                around = [
+                    x[image, 0, min(max(r, 0), 5), min(max(c, 0), 6)].mean()
+                    for r in range(row - 2, row + 3)
+                    for c in range(column - 2, column + 3)
+                ]
+                expected = x[image, 0, row, column].mean() - np.mean(around)
+                np.testing.assert_allclose(found[image, row, column], expected, atol=1e-6)

@@ -15,9 +15,10 @@ from jax.scipy import ndimage
 from skimage import data as photographs
 
 from jaxssl import data
-from jaxssl.audit import probes, questions
+from jaxssl.audit import cues, probes, questions
 from jaxssl.augment import recipes
 from jaxssl.methods.context_prediction import ContextPrediction
+from jaxssl.methods.rotation import Rotation
 from jaxssl.pretext import rotation
 from jaxssl.types import Method
 
@@ -83,7 +84,12 @@ def found(config, train=None, test=None):
     chance = probes.chance_of(fit.answers, fit.num_answers)
     return {
         name: probes.probe(
-            fit.cues[name], fit.answers, score.cues[name], score.answers, chance=chance
+            fit.cues[name],
+            fit.answers,
+            score.cues[name],
+            score.answers,
+            chance=chance,
+            selects=cues.TABLE[name].selects,
         )
         for name in fit.cues
     }
@@ -148,6 +154,23 @@ def test_a_line_by_place_is_found_and_gone_without_it():
     fields |= {"color": "dropping"}
     assert "border line" in shortcuts(found(Marked(**fields)))
     assert "border line" not in shortcuts(found(Marked(**fields, marked=False)))
+
+
+def test_a_watermark_is_found_and_crops_that_leave_it_out_clear_it():
+    """A mark in one corner of every photograph tells how the image was turned."""
+
+    def marked(images):
+        stamped = images.copy()
+        stamped[:, 40:46, 38:46] = [255, 255, 255]
+        stamped[:, 42:44, 40:44] = [0, 0, 0]
+        return stamped
+
+    stamped = tuple(marked(split) for split in splits())
+    name = "watermark"
+    assert name in shortcuts(found(Rotation(WHOLE), *stamped))
+    assert name not in shortcuts(found(Rotation(WHOLE)))  # the same windows without it
+    cropped = dataclasses.replace(WHOLE, crop_scale=(0.25, 0.35))
+    assert name not in shortcuts(found(Rotation(cropped), *stamped))
 
 
 @dataclasses.dataclass(frozen=True)
