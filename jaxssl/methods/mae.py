@@ -44,7 +44,8 @@ class MAE:
         """Binds the hyper-parameters; see ``types.Method``.
 
         Raises:
-            ValueError: an encoder without patches, or an image that is not a multiple of them.
+            ValueError: an encoder without patches or of another color space, or an image that is no multiple
+                of the patches.
         """
         del axis_name  # nothing here depends on other devices
         if not isinstance(encoder, models.ViT):
@@ -53,6 +54,11 @@ class MAE:
                 f"{type(encoder).__name__}. Use --encoder of a ViT recipe."
             )
         config, size = encoder.config, self.augment.size
+        if config.color_space != "rgb":
+            raise ValueError(
+                "MAE: the encoder must see the pixels it reconstructs, color_space 'rgb'; got "
+                f"{config.color_space!r}. Leave --encoder.color-space out."
+            )
         rows, columns = patches.patch_grid(size, size, config.patch_size, caller="MAE")
 
         def view(key: Array, example: Example) -> Views:

@@ -190,3 +190,9 @@ def test_mae_refuses_an_encoder_without_patches():
     encoder = models.ResNetConfig(depth=18).build()
     with pytest.raises(ValueError, match=r"MAE: the encoder must be a ViT.*got ResNet"):
         tiny.method("MAE").build(encoder, axis_name=None)
+
+
+def test_mae_refuses_an_encoder_that_sees_other_values_than_pixels():
+    encoder = dataclasses.replace(tiny.ENCODERS["ViT"], color_space="lab").build()
+    with pytest.raises(ValueError, match=r"MAE: the encoder must see the pixels.*got 'lab'"):
+        tiny.method("MAE").build(encoder, axis_name=None)
