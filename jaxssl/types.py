@@ -75,7 +75,8 @@ class MethodConfig(Protocol):
     begins; checkpoints record the answer.
 
     ``pictures(encoder, params, state, views) -> [(title, images)]``, images [B, H, W, C] float32 in
-    [0, 1]: what the task looks like and what the network answered, for reports.
+    [0, 1]: what the task looks like and what the network answered, for reports. ``encoder`` is the
+    linen module built without an axis name, params and state are a checkpoint's, views a batch.
 
     ``question(views) -> (inputs, answers, num_answers)`` and ``answer(encoder, params, state,
     views) -> logits``, where the task is a choice: the images [B, V, H, W, C] the network is shown,

@@ -112,24 +112,12 @@ class Colorization:
             }
             return jnp.mean(weight * values, axis=(1, 2)), (state, metrics)
 
-        return Method(
-            view=view,
-            init=init,
-            loss=loss,
-            advance=functional.unchanged,
-            encoder=functional.encoder_variables,
-        )
+        return functional.method(view, init, loss)
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
     ) -> list[tuple[str, Array]]:
         """The views, what the encoder sees of them, and the network's colours on the same L.
-
-        Args:
-            encoder: the linen module, built without an axis name.
-            params: from a checkpoint.
-            state: from a checkpoint.
-            views: of a batch.
 
         Returns:
             Titles and images float32 [B, H, W, 3] in [0, 1]; right is a place whose likeliest bin

@@ -120,24 +120,12 @@ class ContextEncoder:
             }
             return values, (new_state | {"discriminator": judge_state}, metrics)
 
-        return Method(
-            view=view,
-            init=init,
-            loss=loss,
-            advance=functional.unchanged,
-            encoder=functional.encoder_variables,
-        )
+        return functional.method(view, init, loss)
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
     ) -> list[tuple[str, Array]]:
         """The views, what the encoder sees of them, and the holes filled as predicted.
-
-        Args:
-            encoder: the linen module, built without an axis name.
-            params: from a checkpoint.
-            state: from a checkpoint.
-            views: of a batch.
 
         Returns:
             Titles and images float32 [B, H, W, C] in [0, 1]; visible pixels of the last are the

@@ -124,24 +124,12 @@ class ContextPrediction:
             accuracy = jnp.mean((logits.argmax(-1) == labels).astype(jnp.float32))
             return values.reshape(2, -1).mean(axis=0), (state, {"accuracy": accuracy})
 
-        return Method(
-            view=view,
-            init=init,
-            loss=loss,
-            advance=functional.unchanged,
-            encoder=functional.encoder_variables,
-        )
+        return functional.method(view, init, loss)
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
     ) -> list[tuple[str, Array]]:
         """The image, the two patches where they were cut, and the second where it is predicted.
-
-        Args:
-            encoder: the linen module, built without an axis name.
-            params: from a checkpoint.
-            state: from a checkpoint.
-            views: of a batch.
 
         Returns:
             Titles and images float32 [B, H, W, C] in [0, 1]; patches are as the network sees them,

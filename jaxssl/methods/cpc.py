@@ -131,24 +131,12 @@ class CPC:
             metrics = {"accuracy": jnp.mean(jnp.stack(right))}
             return jnp.stack(values).mean(axis=0), ({"encoder": encoder_state}, metrics)
 
-        return Method(
-            view=view,
-            init=init,
-            loss=loss,
-            advance=functional.unchanged,
-            encoder=functional.encoder_variables,
-        )
+        return functional.method(view, init, loss)
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
     ) -> list[tuple[str, Array]]:
         """The views, their patches, and the patch of the batch that the network puts below a row.
-
-        Args:
-            encoder: the linen module, built without an axis name.
-            params: from a checkpoint.
-            state: from a checkpoint.
-            views: of a batch.
 
         Returns:
             Titles and images float32 [B, H, W, C] in [0, 1]: the views; as many of the encoder's

@@ -140,24 +140,12 @@ class Jigsaw:
             accuracy = jnp.mean((logits.argmax(-1) == views["label"]).astype(jnp.float32))
             return values, (state, {"accuracy": accuracy})
 
-        return Method(
-            view=view,
-            init=init,
-            loss=loss,
-            advance=functional.unchanged,
-            encoder=functional.encoder_variables,
-        )
+        return functional.method(view, init, loss)
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
     ) -> list[tuple[str, Array]]:
         """The image, the puzzle, and the tiles laid where the predicted permutation says.
-
-        Args:
-            encoder: the linen module, built without an axis name.
-            params: from a checkpoint.
-            state: from a checkpoint.
-            views: of a batch.
 
         Returns:
             Titles and images float32 [B, H, W, C] in [0, 1]; tiles are as the network sees them,

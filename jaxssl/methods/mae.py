@@ -44,8 +44,8 @@ class MAE:
         """Binds the hyper-parameters; see ``types.Method``.
 
         Raises:
-            ValueError: an encoder without patches or of another color space, or an image that is no multiple
-                of the patches.
+            ValueError: an encoder without patches, or of another color space; or an image that is
+                not a multiple of the patches.
         """
         del axis_name  # nothing here depends on other devices
         if not isinstance(encoder, models.ViT):
@@ -86,24 +86,12 @@ class MAE:
             values = losses.masked_mse(prediction, target, jnp.ones(views["masked"].shape))
             return values, ({"encoder": encoder_state}, {})
 
-        return Method(
-            view=view,
-            init=init,
-            loss=loss,
-            advance=functional.unchanged,
-            encoder=functional.encoder_variables,
-        )
+        return functional.method(view, init, loss)
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
     ) -> list[tuple[str, Array]]:
         """The views, what the encoder saw of them, and what the decoder makes of the rest.
-
-        Args:
-            encoder: the linen module, built without an axis name.
-            params: from a checkpoint.
-            state: from a checkpoint.
-            views: of a batch.
 
         Returns:
             Titles and images float32 [B, H, W, C] in [0, 1]. Visible patches of the reconstruction

@@ -71,13 +71,7 @@ class Rotation:
             accuracy = jnp.mean((logits.argmax(-1) == labels).astype(jnp.float32))
             return values.mean(axis=1), (state, {"accuracy": accuracy})
 
-        return Method(
-            view=view,
-            init=init,
-            loss=loss,
-            advance=functional.unchanged,
-            encoder=functional.encoder_variables,
-        )
+        return functional.method(view, init, loss)
 
     def question(self, views: Views) -> tuple[Array, Array, int]:
         """What the network is shown and asked, one question for each copy of an image.
@@ -94,26 +88,13 @@ class Rotation:
         return images[:, None], labels, rotation.NUM_ROTATIONS
 
     def answer(self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views) -> Array:
-        """Logits of the four turns in evaluation mode, float32 [B, 4]; 4B rows with four copies.
-
-        Args:
-            encoder: the linen module, built without an axis name.
-            params: from a checkpoint.
-            state: from a checkpoint.
-            views: of a batch.
-        """
+        """Logits of the four turns in evaluation mode, float32 [B, 4]; 4B rows with four copies."""
         return _network(encoder).predict(params, state, _turned(views)[0])
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
     ) -> list[tuple[str, Array]]:
         """The views before and after their turn, and turned back as predicted: as before if right.
-
-        Args:
-            encoder: the linen module, built without an axis name.
-            params: from a checkpoint.
-            state: from a checkpoint.
-            views: of a batch.
 
         Returns:
             Titles and images float32 [B, H, W, C] in [0, 1]; with four copies, each turn's images

@@ -66,24 +66,12 @@ class SimCLR:
             )
             return values, (state, {})
 
-        return Method(
-            view=view,
-            init=init,
-            loss=loss,
-            advance=functional.unchanged,
-            encoder=functional.encoder_variables,
-        )
+        return functional.method(view, init, loss)
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
     ) -> list[tuple[str, Array]]:
         """Both views, and which of the second views the network takes for the first one's twin.
-
-        Args:
-            encoder: the linen module, built without an axis name.
-            params: from a checkpoint.
-            state: from a checkpoint.
-            views: of a batch.
 
         Returns:
             Titles and images float32 [B, H, W, C] in [0, 1].

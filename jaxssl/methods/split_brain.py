@@ -72,24 +72,12 @@ class SplitBrain:
                 metrics[f"accuracy_{name}"] = jnp.mean(is_right)
             return values, (state, metrics)
 
-        return Method(
-            view=view,
-            init=init,
-            loss=loss,
-            advance=functional.unchanged,
-            encoder=functional.encoder_variables,
-        )
+        return functional.method(view, init, loss)
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
     ) -> list[tuple[str, Array]]:
         """The views, and each half's answer joined to the true channels that it was given.
-
-        Args:
-            encoder: the linen module, built without an axis name.
-            params: from a checkpoint.
-            state: from a checkpoint.
-            views: of a batch.
 
         Returns:
             Titles and images float32 [B, H, W, 3] in [0, 1]; ab is the annealed mean of the answer,

@@ -121,24 +121,12 @@ class VideoColorization:
             }
             return jnp.mean(values, axis=-1), (state, metrics)
 
-        return Method(
-            view=view,
-            init=init,
-            loss=loss,
-            advance=functional.unchanged,
-            encoder=functional.encoder_variables,
-        )
+        return functional.method(view, init, loss)
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
     ) -> list[tuple[str, Array]]:
         """The last reference, the grey target, the colours it copies on its own L, and the truth.
-
-        Args:
-            encoder: the linen module, built without an axis name.
-            params: from a checkpoint.
-            state: from a checkpoint.
-            views: of a batch.
 
         Returns:
             Titles and images float32 [B, H, W, 3] in [0, 1]; right is a cell whose copied colour

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 
-from jaxssl.types import Array, Features, PyTree
+from jaxssl.types import Array, Example, Features, Method, Metrics, PyTree, Views
 
 
 def init(module: nn.Module, key: Array, *args, **kwargs) -> tuple[PyTree, PyTree]:
@@ -100,7 +100,15 @@ def encoder_variables(params: PyTree, state: PyTree) -> PyTree:
     return variables(params["encoder"], state["encoder"])
 
 
-def unchanged(params: PyTree, state: PyTree, step: Array) -> PyTree:
-    """``Method.advance`` of a method whose state changes in the loss alone."""
+def method(
+    view: Callable[[Array, Example], Views],
+    init: Callable[[Array, Views], tuple[PyTree, PyTree]],
+    loss: Callable[[PyTree, PyTree, Views, Array, Array], tuple[Array, tuple[PyTree, Metrics]]],
+) -> Method:
+    """The ``types.Method`` of three functions whose state changes in the loss alone."""
+    return Method(view=view, init=init, loss=loss, advance=_unchanged, encoder=encoder_variables)
+
+
+def _unchanged(params: PyTree, state: PyTree, step: Array) -> PyTree:
     del params, step
     return state
