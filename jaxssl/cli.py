@@ -1,21 +1,18 @@
 """The command line: argv → config → one call."""
 
-import dataclasses
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Generic
 
 import jax
 import tyro
 from rich.console import Console
 
 import jaxssl
-from jaxssl import arguments, cpu, data, pretraining, recipe, report
+from jaxssl import arguments, commands, cpu, data, pretraining, recipe, report
 from jaxssl.audit import audit, picture, table
-from jaxssl.evaluation import evaluate, knn, linear, propagation
-from jaxssl.recipe import E, M
+from jaxssl.evaluation import evaluate, propagation
 from jaxssl.training import log
 
 USAGE = """usage: jaxssl COMMAND ...
@@ -32,171 +29,6 @@ USAGE = """usage: jaxssl COMMAND ...
 jaxssl COMMAND --help lists a command's options."""
 
 
-RunDirectory = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-
-
-@dataclasses.dataclass(frozen=True)
-class Pretrain(Generic[M, E]):
-    """Pretrains an encoder. The same command on the same --out resumes where it stopped.
-
-    Attributes:
-        out: run directory; gets config.json, metrics.jsonl and checkpoints/.
-        recipe: what to run.
-        coordinator: host:port of process 0, for a run of several processes.
-        num_processes: processes of the run; with 0, the cluster's own variables decide (Slurm, TPU
-            pod, Kubernetes).
-        process_id: this process, from 0.
-    """
-
-    out: Path
-    recipe: Annotated[recipe.Recipe[M, E], tyro.conf.arg(name="")]
-    coordinator: str | None = None
-    num_processes: int = 1
-    process_id: int | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class LinearEval:
-    """Fits a linear classifier to frozen features, to convergence; writes RUN/evaluation/.
-
-    Attributes:
-        run: run directory.
-        subject: what is evaluated.
-        options: the protocol of the probe.
-    """
-
-    run: RunDirectory
-    subject: Annotated[evaluate.Subject, tyro.conf.arg(name="")] = evaluate.Subject()
-    options: Annotated[linear.LinearConfig, tyro.conf.arg(name="")] = linear.LinearConfig()
-
-
-@dataclasses.dataclass(frozen=True)
-class KnnEval:
-    """Classifies by the nearest neighbours of frozen features; writes RUN/evaluation/.
-
-    Attributes:
-        run: run directory.
-        subject: what is evaluated.
-        options: the protocol of the vote.
-    """
-
-    run: RunDirectory
-    subject: Annotated[evaluate.Subject, tyro.conf.arg(name="")] = evaluate.Subject()
-    options: Annotated[knn.KnnConfig, tyro.conf.arg(name="")] = knn.KnnConfig()
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluateAll:
-    """Linear and kNN evaluation of several encoders; the features of each are extracted once.
-
-    Attributes:
-        run: run directory.
-        encoders: of trained, random, pixels, pca.
-        step: checkpoint; the newest by default.
-        data_path: where the data set is, if not where pretraining found it.
-        stages: measure every stage or block too, beside the pooled features.
-        probe: the protocol of the linear probe.
-        vote: the protocol of the nearest neighbours.
-    """
-
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    encoders: tuple[evaluate.EncoderKind, ...] = ("trained", "random", "pca", "pixels")
-    step: int | None = None
-    data_path: str | None = None
-    stages: bool = True
-    probe: linear.LinearConfig = linear.LinearConfig()
-    vote: knn.KnnConfig = knn.KnnConfig()
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """Draws a run: what the task looks like, the training curve, neighbours, accuracies.
-
-    Attributes:
-        run: run directory.
-        data_path: where the data set is, if not where pretraining found it.
-    """
-
-    run: RunDirectory
-    data_path: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class AuditRun:
-    """Audits a run: is its pretext task solvable, by no shortcut, and useful?
-
-    Attributes:
-        run: run directory.
-        step: checkpoint; the newest by default.
-        data_path: where the data set is, if not where pretraining found it.
-        out: directory for audit.json and audit.png; RUN/audit by default.
-        strict: exit status 1 where a shortcut is found.
-        options: how much is measured, and what counts.
-    """
-
-    run: RunDirectory
-    step: int | None = None
-    data_path: str | None = None
-    out: Path | None = None
-    strict: bool = False
-    options: Annotated[audit.Options, tyro.conf.arg(name="")] = audit.Options()
-
-
-@dataclasses.dataclass(frozen=True)
-class AuditConfig(Generic[M, E]):
-    """Audits a recipe before it is trained: what do cheap cues know of the answers?
-
-    Attributes:
-        recipe: whose questions are asked.
-        out: directory for audit.json and audit.png; nothing is written without one.
-        strict: exit status 1 where a shortcut is found.
-        options: how much is measured, and what counts.
-    """
-
-    recipe: Annotated[recipe.Recipe[M, E], tyro.conf.arg(name="")]
-    out: Path | None = None
-    strict: bool = False
-    options: Annotated[audit.Options, tyro.conf.arg(name="")] = audit.Options()
-
-
-@dataclasses.dataclass(frozen=True)
-class Propagate:
-    """Carries colours, or a mask, of a video's first frame through it; writes RUN/propagation/.
-
-    Attributes:
-        run: run directory.
-        video: a video file.
-        mask: image of one channel, each value a class, for the first frame.
-        step: checkpoint; the newest by default.
-        options: how the video is read and what is pointed at.
-    """
-
-    run: RunDirectory
-    video: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEO")]
-    mask: Path | None = None
-    step: int | None = None
-    options: Annotated[propagation.PropagationConfig, tyro.conf.arg(name="")] = (
-        propagation.PropagationConfig()
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Prepare:
-    """Turns a folder of images, an .npz file or IDX files into a sharded TFDS data set.
-
-    Attributes:
-        source: what to read.
-        out_dir: new directory; its last part is the name of the data set.
-        channels: 3 for RGB, 1 for grey.
-        num_threads: threads that read and check images.
-    """
-
-    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
-    out_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT_DIR")]
-    channels: int = 3
-    num_threads: int = 8
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status.
 
@@ -204,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     shortcut; 2: wrong input; 130: interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    commands = {
+    calls = {
         "pretrain": pretrain,
         "linear-eval": linear_eval,
         "knn-eval": knn_eval,
@@ -222,11 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     cpu.tune()
     try:
-        if argv[0] not in commands:
+        if argv[0] not in calls:
             raise arguments.UsageError(
-                f"{argv[0]}: no such command; the commands are {', '.join(commands)}."
+                f"{argv[0]}: no such command; the commands are {', '.join(calls)}."
             )
-        return commands[argv[0]](argv[1:]) or 0
+        return calls[argv[0]](argv[1:]) or 0
     except log.DivergedError as error:
         return _failed(error, 1)
     except (ValueError, TypeError, OSError, ImportError) as error:
@@ -249,10 +81,10 @@ def pretrain(words: Sequence[str]) -> None:
     default = recipe.load(name)
     # Narrowed to the config's own method and encoder, so that each of their fields is an option.
     options = arguments.parse(
-        Pretrain[type(default.method), type(default.encoder)],
+        commands.Pretrain[type(default.method), type(default.encoder)],
         overrides,
         prog=f"jaxssl pretrain {name}",
-        default=Pretrain(out=tyro.MISSING, recipe=default),
+        default=commands.Pretrain(out=tyro.MISSING, recipe=default),
     )
     _join_processes(options)
     pretraining.run(options.recipe, options.out, Console(quiet=jax.process_index() > 0))
@@ -260,19 +92,19 @@ def pretrain(words: Sequence[str]) -> None:
 
 def linear_eval(words: Sequence[str]) -> None:
     """``jaxssl linear-eval RUN``."""
-    options = arguments.parse(LinearEval, words, prog="jaxssl linear-eval")
+    options = arguments.parse(commands.LinearEval, words, prog="jaxssl linear-eval")
     _print_linear(evaluate.linear_eval(options.run, options.subject, options.options))
 
 
 def knn_eval(words: Sequence[str]) -> None:
     """``jaxssl knn-eval RUN``."""
-    options = arguments.parse(KnnEval, words, prog="jaxssl knn-eval")
+    options = arguments.parse(commands.KnnEval, words, prog="jaxssl knn-eval")
     _print_knn(evaluate.knn_eval(options.run, options.subject, options.options))
 
 
 def evaluate_all(words: Sequence[str]) -> None:
     """``jaxssl evaluate RUN``."""
-    options = arguments.parse(EvaluateAll, words, prog="jaxssl evaluate")
+    options = arguments.parse(commands.EvaluateAll, words, prog="jaxssl evaluate")
     for encoder in options.encoders:
         subject = evaluate.Subject(
             encoder, step=options.step, data_path=options.data_path, stages=options.stages
@@ -284,7 +116,7 @@ def evaluate_all(words: Sequence[str]) -> None:
 
 def draw_report(words: Sequence[str]) -> None:
     """``jaxssl report RUN``."""
-    options = arguments.parse(Report, words, prog="jaxssl report")
+    options = arguments.parse(commands.Report, words, prog="jaxssl report")
     for path in report.draw(options.run, data_path=options.data_path):
         print(path)
 
@@ -297,7 +129,7 @@ def run_audit(words: Sequence[str]) -> int:
         raise arguments.UsageError("audit: must be followed by a config or a run directory.")
     name, *overrides = words
     if Path(name).is_dir():
-        options = arguments.parse(AuditRun, words, prog="jaxssl audit")
+        options = arguments.parse(commands.AuditRun, words, prog="jaxssl audit")
         record = audit.audit_run(
             options.run,
             options.options,
@@ -309,10 +141,10 @@ def run_audit(words: Sequence[str]) -> int:
     else:
         default = recipe.load(name)
         options = arguments.parse(
-            AuditConfig[type(default.method), type(default.encoder)],
+            commands.AuditConfig[type(default.method), type(default.encoder)],
             overrides,
             prog=f"jaxssl audit {name}",
-            default=AuditConfig(recipe=default),
+            default=commands.AuditConfig(recipe=default),
         )
         out = options.out
         record = audit.audit_config(options.recipe, options.options, out)
@@ -326,7 +158,7 @@ def run_audit(words: Sequence[str]) -> int:
 
 def propagate(words: Sequence[str]) -> None:
     """``jaxssl propagate RUN VIDEO``."""
-    options = arguments.parse(Propagate, words, prog="jaxssl propagate")
+    options = arguments.parse(commands.Propagate, words, prog="jaxssl propagate")
     record = propagation.run(
         options.run, options.video, options.options, mask=options.mask, step=options.step
     )
@@ -336,7 +168,7 @@ def propagate(words: Sequence[str]) -> None:
 
 def prepare(words: Sequence[str]) -> None:
     """``jaxssl prepare SOURCE OUT_DIR``."""
-    options = arguments.parse(Prepare, words, prog="jaxssl prepare")
+    options = arguments.parse(commands.Prepare, words, prog="jaxssl prepare")
     prepared = data.prepare(
         options.source, options.out_dir, channels=options.channels, num_threads=options.num_threads
     )
@@ -381,7 +213,7 @@ def _percent(results: dict, name: str) -> str:
     return f"{100 * results[name]:.2f} % ± {100 * results['half_width']:.2f}"
 
 
-def _join_processes(options: Pretrain) -> None:
+def _join_processes(options: commands.Pretrain) -> None:
     """Joins the other processes of the run, before anything touches a device."""
     if options.num_processes == 1:
         return

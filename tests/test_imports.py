@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "pretraining": BASE
     | {"__init__", "recipe", "models", "data", "checkpoints", "parallel", "training"},
     "arguments": set(),
+    "commands": {"recipe", "audit", "evaluation"},
     "report": None,  # everything
     "audit": None,  # everything
     "cli": None,  # everything
@@ -43,7 +44,7 @@ ONLY_IN = {
     "grain": {"data"},
     "av": {"data"},
     "matplotlib": {"evaluation"},
-    "tyro": {"arguments", "cli"},
+    "tyro": {"arguments", "commands", "cli"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
