@@ -40,7 +40,7 @@ def main():
     parser.add_argument("overrides", nargs="*", help="further options of jaxssl pretrain, after --")
     options = parser.parse_args()
     if options.print:
-        print(markdown(json.loads(options.print.read_text())))
+        show(json.loads(options.print.read_text()))
         return
     failed = [] if options.only_table else fill(options)
     record = {
@@ -53,7 +53,7 @@ def main():
         "rows": collect(options.out),
     }
     recipe.write(options.out / "table.json", json.dumps(record, indent=1) + "\n")
-    print(markdown(record))
+    show(record)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
@@ -218,6 +218,28 @@ def best_stage(row):
     means = [statistics.mean(seeds) for seeds in zip(*row["stages_holdout"], strict=True)]
     best = max(range(len(means)), key=means.__getitem__)
     return [accuracies[best] for accuracies in stages], best
+
+
+def show(record):
+    print(markdown(record), stages_markdown(record), sep="\n\n")
+
+
+def stages_markdown(record):
+    """Linear accuracy at every stage or block of every network that has some."""
+    rows = {
+        name: list(zip(*row["stages"], strict=True))
+        for name, row in record["rows"].items()
+        if None not in (row.get("stages") or [None])
+    }
+    count = max((len(stages) for stages in rows.values()), default=0)
+    lines = [
+        f"| encoder | {' | '.join(f'stage {stage}' for stage in range(count))} |",
+        "|---" * (count + 1) + "|",
+    ]
+    for name, stages in rows.items():
+        cells = [spread(stage) for stage in stages] + [""] * (count - len(stages))
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def markdown(record):

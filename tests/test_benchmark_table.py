@@ -56,6 +56,19 @@ def test_seeds_stand_side_by_side_and_the_held_out_part_chooses_the_stage(tmp_pa
     assert line == "| task_a | 55.00 ± 7.07 | 75.00 ± 7.07 (stage 1) | 27.50 ± 3.54 | 1.5 |"
 
 
+def test_every_stage_has_its_column(tmp_path, write):
+    write("task_a-0", "trained", 0, 0.5, [(0.9, 0.6), (0.7, 0.9)])
+    write("task_b-0", "trained", 0, 0.5, [(0.4, 0.6)])
+    write("task_b-0", "pixels", 0, 0.6)
+    lines = table.stages_markdown({"rows": table.collect(tmp_path)}).splitlines()
+    assert lines == [
+        "| encoder | stage 0 | stage 1 |",
+        "|---|---|---|",
+        "| task_a | 90.00 | 70.00 |",
+        "| task_b | 40.00 |  |",
+    ]
+
+
 def test_baselines_are_shared_by_the_runs_of_a_data_set(tmp_path, write):
     write("task_a-0", "trained", 0, 0.5)
     write("task_b-0", "trained", 0, 0.6)
