@@ -17,7 +17,8 @@ fi
 run=${1:-runs/demo-$data}
 
 jaxssl pretrain simclr_fashion_mnist --out "$run" --data.path "$data" --training.epochs "$epochs"
-# Three strengths instead of five, to stay within minutes; result files carry the protocol.
-jaxssl evaluate "$run" --encoders trained random pixels --probe.l2-grid 1e-2 1e-3 1e-4 --probe.no-extend
+# Pooled features only and three strengths instead of five, to stay within minutes; result files
+# carry the protocol.
+jaxssl evaluate "$run" --encoders trained random pixels --no-stages --probe.l2-grid 1e-2 1e-3 1e-4 --probe.no-extend
 jaxssl report "$run"
 echo "demo: look at $run/report/index.html"
