@@ -1,16 +1,16 @@
 """The label-generating functions: what turns an image into a supervised example.
 
-    rotation      which of four right angles the image was turned by
-    patches       where in a grid of 3 x 3 a patch was
-    permutations  in which order nine patches lie
-    shortcuts     what must not give the answers away
-    corruption    the image before noise was put on it
-    holes         what stood in a hole
-    masking       which patches are hidden
-    color         which bin or cluster of colours a pixel belongs to
-    gamut         which bins of colour there are
-    temporal      the colours of a frame, from the frames before it
-    cpc           the overlapping patches of which some are predicted from others
+rotation      which of four right angles the image was turned by
+patches       where in a grid of 3 x 3 a patch was
+permutations  in which order nine patches lie
+shortcuts     what must not give the answers away
+corruption    the image before noise was put on it
+holes         what stood in a hole
+masking       which patches are hidden
+color         which bin or cluster of colours a pixel belongs to
+gamut         which bins of colour there are
+temporal      the colours of a frame, from the frames before it
+cpc           the overlapping patches of which some are predicted from others
 """
 
 from jaxssl.pretext import (
