@@ -23,6 +23,7 @@ SMALL_ENCODERS = {
         "--encoder.width 16 --encoder.depth 1 --encoder.num-heads 2 --encoder.patch-size 4"
     ),
     "ResNetConfig": "--encoder.width-multiplier 0.0625",
+    "SplitConfig": "--encoder.half.width-multiplier 0.0625",
 }
 
 
@@ -64,11 +65,18 @@ def shrunk(name):
 
 
 def environment(devices):
-    """The environment of a process with so many fake devices, its other settings those of here."""
+    """The environment of a process with so many fake devices, its other settings those of here.
+
+    It reads the compile cache and adds nothing: killed while writing, it would leave an entry that
+    aborts whoever reads it.
+    """
     flags = os.environ["XLA_FLAGS"].split()
     kept = [flag for flag in flags if "host_platform_device_count" not in flag]
     count = f"--xla_force_host_platform_device_count={devices}"
-    return os.environ | {"XLA_FLAGS": " ".join([count, *kept])}
+    return os.environ | {
+        "XLA_FLAGS": " ".join([count, *kept]),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9",
+    }
 
 
 def start(argv, *, devices=8, launcher=()):
