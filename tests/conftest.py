@@ -9,10 +9,13 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 # JAX's cache is not made for sharing: an entry that another process is writing aborts the reader.
-_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR",
-    os.path.join(tempfile.gettempdir(), "jaxssl-test-compile-cache", _WORKER),
+    os.path.join(
+        tempfile.gettempdir(),
+        "jaxssl-test-compile-cache",
+        os.environ.get("PYTEST_XDIST_WORKER", "main"),
+    ),
 )
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
