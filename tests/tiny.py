@@ -11,12 +11,12 @@ SIZE = 16
 SMALL = {"width": 16, "dim": 8, "depth": 1, "heads": 2}
 
 ENCODERS = {
-    "ViT": models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=4, pool="mean"),
+    "ViT": models.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4, pool="mean"),
     "ResNet": models.ResNetConfig(
         depth=18, width_multiplier=1 / 16, stem="small", zero_init_residual=False
     ),
     "Lightness": models.ViTConfig(
-        width=16, depth=1, num_heads=2, patch_size=4, pool="mean", color_space="lightness"
+        width=16, depth=2, num_heads=2, patch_size=4, pool="mean", color_space="lightness"
     ),
     "Split": models.SplitConfig(
         models.ResNetConfig(
