@@ -41,6 +41,18 @@ def all_gather(tree: PyTree, axis_name: str | None) -> PyTree:
     return jax.tree.map(lambda leaf: lax.all_gather(leaf, axis_name, tiled=True), tree)
 
 
+def all_gather_equal(tree: PyTree, axis_name: str | None) -> PyTree:
+    """As ``all_gather``, and typed as equal on all devices: what may go into a state.
+
+    Not for what a gradient flows through: its transpose keeps a device's own cotangent only.
+    """
+    if axis_name is None:
+        return tree
+    return jax.tree.map(
+        lambda leaf: lax.all_gather(leaf, axis_name, tiled=True, to="invarying"), tree
+    )
+
+
 def varying(tree: PyTree, axis_name: str | None) -> PyTree:
     """The same values, typed as differing between devices.
 

@@ -42,26 +42,61 @@ class Features(NamedTuple):
     stages: tuple[Array, ...]
 
 
+class Clock(NamedTuple):
+    """When in a run a step is; what schedules are functions of.
+
+    Attributes:
+        step: int32 scalar, optimizer steps completed before this one.
+        epoch: float32 scalar, passes over the training split completed before it.
+        progress: float32 scalar in [0, 1), the part of the run completed before it.
+    """
+
+    step: Array
+    epoch: Array
+    progress: Array
+
+
+class Embeddings(NamedTuple):
+    """What a method compares between views, for watching whether it collapses.
+
+    Attributes:
+        first: [B, D], of one view of each example, as the loss sees it.
+        second: [B, D] of another view of the same examples, or None.
+        assignments: [B, M], probabilities over prototypes, rows that sum to 1, or None.
+    """
+
+    first: Array
+    second: Array | None = None
+    assignments: Array | None = None
+
+
 class Method(NamedTuple):
-    """A self-supervised method: five pure functions, hyper-parameters and axis name already bound.
+    """A self-supervised method: pure functions, hyper-parameters and axis name already bound.
 
     Attributes:
         view: ``(key, example) -> views`` of ONE example; the trainer vmaps it. All randomness that
             belongs to an example is spent here, so that it depends on neither batch nor devices.
         init: ``(key, views) -> (params, state)`` from a batch of views. ``params["encoder"]`` holds
             the encoder's parameters.
-        loss: ``(params, state, views, key, step) -> (values, (state, metrics))``. ``values`` is
+        loss: ``(params, state, views, key, clock) -> (values, (state, metrics))``. ``values`` is
             [B], one per local example, or a scalar equal on all devices; ``state`` comes back equal
             on all devices, ``metrics`` are averaged. ``key`` is the same on every device.
-        advance: ``(params, state, step) -> state`` after the optimizer (EMA target, centre, queue).
+        advance: ``(params, state, clock) -> state`` after the optimizer (EMA target, prototypes);
+            params are the new ones.
         encoder: ``(params, state) -> variables``, exactly what evaluation restores.
+        frozen: ``(params, clock) -> tree of booleans`` like params, True where the optimizer must
+            leave a parameter alone at this step (weight decay included); None: nowhere.
+        embed: ``(params, state, views) -> Embeddings`` of the local batch, in training mode and
+            without a new state; None where no views are compared.
     """
 
     view: Callable[[Array, Example], Views]
     init: Callable[[Array, Views], tuple[PyTree, PyTree]]
-    loss: Callable[[PyTree, PyTree, Views, Array, Array], tuple[Array, tuple[PyTree, Metrics]]]
-    advance: Callable[[PyTree, PyTree, Array], PyTree]
+    loss: Callable[[PyTree, PyTree, Views, Array, Clock], tuple[Array, tuple[PyTree, Metrics]]]
+    advance: Callable[[PyTree, PyTree, Clock], PyTree]
     encoder: Callable[[PyTree, PyTree], PyTree]
+    frozen: Callable[[PyTree, Clock], PyTree] | None = None
+    embed: Callable[[PyTree, PyTree, Views], Embeddings] | None = None
 
 
 class MethodConfig(Protocol):

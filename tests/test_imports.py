@@ -8,12 +8,13 @@ import pytest
 import jaxssl
 
 PACKAGE = Path(jaxssl.__file__).parent
-BASE = {"types", "collectives", "jsonable", "colorspace"}
+BASE = {"types", "collectives", "jsonable", "colorspace", "schedules"}
 MAY_IMPORT = {
     "types": set(),
     "collectives": {"types"},
     "jsonable": set(),
     "colorspace": {"types"},
+    "schedules": {"types"},
     "cpu": set(),
     "losses": BASE,
     "pretext": BASE,

@@ -13,7 +13,7 @@ import numpy as np
 from jaxssl import checkpoints, recipe
 from jaxssl.training import optimizers
 from jaxssl.training import step as training_step
-from jaxssl.types import Array, Batch, Method, MethodConfig, PyTree
+from jaxssl.types import Array, Batch, Clock, Method, MethodConfig, PyTree
 
 _Z95 = 1.959963984540054
 
@@ -36,7 +36,7 @@ class Network:
         method: built on it.
         params: trainable parameters.
         state: what the method keeps beside them.
-        step: optimizer steps behind them.
+        clock: how much of the run is behind them.
     """
 
     config: recipe.Recipe
@@ -44,7 +44,7 @@ class Network:
     method: Method
     params: PyTree
     state: PyTree
-    step: int
+    clock: Clock
 
     def right(self, batches: Iterable[tuple[Batch, Array]]) -> np.ndarray:
         """Whether each question about the batches is answered right, [N] booleans."""
@@ -57,10 +57,10 @@ class Network:
 
         Methods that give one value a batch instead of one an example are averaged over batches.
         """
-        step, parts = jnp.int32(self.step), []
+        parts = []
         for place, batch in enumerate(batches):
             key = jax.random.fold_in(jax.random.key(seed), place)
-            found = _values(self.method, self.params, self.state, *batch, key, step)
+            found = _values(self.method, self.params, self.state, *batch, key, self.clock)
             parts.append(np.atleast_1d(found))
         values = np.concatenate(parts).astype(np.float64)
         mean = float(values.mean())
@@ -91,8 +91,11 @@ def restore(
 
     first = jax.jit(begin)()
     trained = checkpoints.restore_state(run, jax.eval_shape(begin), meta["step"])
+    plan = {name: meta["plan"][name] for name in ("steps_per_epoch", "total_steps")}
     return tuple(
-        Network(config, module, method, state.params, state.state, step)
+        Network(
+            config, module, method, state.params, state.state, training_step.clock_at(step, **plan)
+        )
         for state, step in ((trained, meta["step"]), (first, 0))
     )
 
@@ -121,7 +124,7 @@ def _values(
     batch: Batch,
     keys: Array,
     key: Array,
-    step: Array,
+    clock: Clock,
 ) -> Array:
     views = training_step.make_views(method, batch, keys)
-    return method.loss(params, state, views, key, step)[0]
+    return method.loss(params, state, views, key, clock)[0]

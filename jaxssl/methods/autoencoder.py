@@ -47,8 +47,8 @@ class Autoencoder:
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
             return self._network(encoder, views, axis_name).init(key, _seen(views))
 
-        def loss(params, state, views, key, step):
-            del key, step
+        def loss(params, state, views, key, clock):
+            del key, clock
             network = self._network(encoder, views, axis_name)
             prediction, state = network.apply(params, state, _seen(views))
             image = views["image"]

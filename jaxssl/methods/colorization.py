@@ -97,8 +97,8 @@ class Colorization:
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
             return network.init(key, views["image"])
 
-        def loss(params, state, views, key, step):
-            del key, step
+        def loss(params, state, views, key, clock):
+            del key, clock
             logits, state = network.apply(params, state, views["image"])
             ab = self._target(views["image"])
             code = color.soft_ab(ab, num_neighbours=self.num_neighbours, sigma=self.sigma)

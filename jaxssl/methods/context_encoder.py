@@ -101,8 +101,8 @@ class ContextEncoder:
                 state = state | {"discriminator": added_state}
             return params, state
 
-        def loss(params, state, views, key, step):
-            del key, step
+        def loss(params, state, views, key, clock):
+            del key, clock
             network, target = self._network(encoder, views, axis_name), self._target(views)
             prediction, new_state = network.apply(params, state, self._seen(views))
             error = losses.weighted_mse(prediction, target, self._weights(views))

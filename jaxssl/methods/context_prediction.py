@@ -116,8 +116,8 @@ class ContextPrediction:
             # Whole images, since a learned position embedding is made for the size it is given.
             return network.init(key, jnp.repeat(views["image"], 2, axis=0))
 
-        def loss(params, state, views, key, step):
-            del key, step
+        def loss(params, state, views, key, clock):
+            del key, clock
             logits, state = network.apply(params, state, _flat(views["patches"]))
             labels = jnp.concatenate([views["label"], patches.opposite(views["label"])])
             values = losses.cross_entropy(logits, labels)

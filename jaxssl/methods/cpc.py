@@ -113,8 +113,8 @@ class CPC:
             )
             return {"encoder": params, "predictor": predictor_params}, {"encoder": state}
 
-        def loss(params, state, views, key, step):
-            del key, step
+        def loss(params, state, views, key, clock):
+            del key, clock
             features, encoder_state = functional.apply(
                 encoder, params["encoder"], state["encoder"], _rows_of_patches(views)
             )

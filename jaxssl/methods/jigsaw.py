@@ -133,8 +133,8 @@ class Jigsaw:
             # Whole images, since a learned position embedding is made for the size it is given.
             return network.init(key, jnp.repeat(views["image"], patches.NUM_CELLS, axis=0))
 
-        def loss(params, state, views, key, step):
-            del key, step
+        def loss(params, state, views, key, clock):
+            del key, clock
             logits, state = network.apply(params, state, _flat(views["tiles"]))
             values = losses.cross_entropy(logits, views["label"])
             accuracy = jnp.mean((logits.argmax(-1) == views["label"]).astype(jnp.float32))

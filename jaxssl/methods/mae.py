@@ -78,8 +78,8 @@ class MAE:
             decoder_params, _ = functional.init(decoder, decoder_key, *args, **kwargs)
             return {"encoder": params, "decoder": decoder_params}, {"encoder": state}
 
-        def loss(params, state, views, key, step):
-            del key, step
+        def loss(params, state, views, key, clock):
+            del key, clock
             prediction, target, encoder_state = self._predict(encoder, params, state, views)
             if self.normalize_target:
                 target = losses.normalize_patches(target)

@@ -63,8 +63,8 @@ class Rotation:
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
             return network.init(key, _turned(views)[0])
 
-        def loss(params, state, views, key, step):
-            del key, step
+        def loss(params, state, views, key, clock):
+            del key, clock
             images, labels = _turned(views)
             logits, state = network.apply(params, state, images)
             values = losses.cross_entropy(logits, labels).reshape(len(views["label"]), -1)

@@ -52,8 +52,8 @@ class SimCLR:
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
             return network.init(key, views["a"])
 
-        def loss(params, state, views, key, step):
-            del key, step
+        def loss(params, state, views, key, clock):
+            del key, clock
             images = jnp.concatenate([views["a"], views["b"]])
             projections, state = network.apply(params, state, images)
             view_a, view_b = jnp.split(projections, 2)

@@ -62,8 +62,8 @@ class SplitBrain:
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
             return network.init(key, views["image"])
 
-        def loss(params, state, views, key, step):
-            del key, step
+        def loss(params, state, views, key, clock):
+            del key, clock
             logits, state = network.apply(params, state, views["image"])
             values, metrics = 0.0, {}
             for name, scores, labels in zip(("ab", "lightness"), logits, self._labels(views)):

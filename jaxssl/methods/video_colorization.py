@@ -104,8 +104,8 @@ class VideoColorization:
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
             return network.init(key, views["video"][:, 0])
 
-        def loss(params, state, views, key, step):
-            del key, step
+        def loss(params, state, views, key, clock):
+            del key, clock
             video = views["video"]
             embeddings, state = network.apply(params, state, _flat(video))
             targets, references = self._divided(embeddings, len(video))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 
-from jaxssl.types import Array, Example, Features, Method, Metrics, PyTree, Views
+from jaxssl.types import Array, Clock, Example, Features, Method, Metrics, PyTree, Views
 
 
 def init(module: nn.Module, key: Array, *args, **kwargs) -> tuple[PyTree, PyTree]:
@@ -46,6 +46,37 @@ def apply(
         {"params": params, **state}, *args, train=True, mutable=list(state), **kwargs
     )
     return output, dict(state)
+
+
+def over_views(
+    apply: Callable[[PyTree, PyTree, Array], tuple[PyTree, PyTree]],
+    params: PyTree,
+    state: PyTree,
+    inputs: Array,
+) -> tuple[PyTree, PyTree]:
+    """Applies a network to several views at once, each normalised by batch statistics of its own.
+
+    Args:
+        apply: ``(params, state, inputs) -> (outputs, state)``, as ``WithHead.apply`` or a partial
+            of this module's ``apply``.
+        params: of the network.
+        state: of the network.
+        inputs: [V, B, ...].
+
+    Returns:
+        ``(outputs [V, B, ...], state)``; the running statistics move by the mean over views.
+    """
+    outputs, states = jax.vmap(lambda each: apply(params, state, each))(inputs)
+    return outputs, jax.tree.map(lambda leaf: leaf.mean(axis=0), states)
+
+
+def check_momentum(owner: str, field: str, value: float) -> None:
+    """Raises a ValueError unless ``value`` is a momentum, in [0, 1]."""
+    if not 0 <= value <= 1:
+        raise ValueError(
+            f"{owner}: {field} must be in [0, 1]; got {value}. Published values lie between 0.9 "
+            "and 0.9999."
+        )
 
 
 def variables(params: PyTree, state: PyTree) -> PyTree:
@@ -103,12 +134,12 @@ def encoder_variables(params: PyTree, state: PyTree) -> PyTree:
 def method(
     view: Callable[[Array, Example], Views],
     init: Callable[[Array, Views], tuple[PyTree, PyTree]],
-    loss: Callable[[PyTree, PyTree, Views, Array, Array], tuple[Array, tuple[PyTree, Metrics]]],
+    loss: Callable[[PyTree, PyTree, Views, Array, Clock], tuple[Array, tuple[PyTree, Metrics]]],
 ) -> Method:
     """The ``types.Method`` of three functions whose state changes in the loss alone."""
     return Method(view=view, init=init, loss=loss, advance=_unchanged, encoder=encoder_variables)
 
 
-def _unchanged(params: PyTree, state: PyTree, step: Array) -> PyTree:
-    del params, step
+def _unchanged(params: PyTree, state: PyTree, clock: Clock) -> PyTree:
+    del params, clock
     return state

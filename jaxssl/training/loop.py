@@ -121,7 +121,14 @@ def train(
             method, optimizer, jax.tree.map(lambda x: x[:1], loader.batch(0)), seed=training.seed
         )
 
-    step = training_step.make_step(method, optimizer, seed=training.seed, axis_name=AXIS)
+    step = training_step.make_step(
+        method,
+        optimizer,
+        seed=training.seed,
+        steps_per_epoch=loader.steps_per_epoch,
+        total_steps=last_step,
+        axis_name=AXIS,
+    )
     mapped_step = parallel.data_parallel(step, axis_name=AXIS, backend=run.backend)
     with (
         checkpoints.Checkpoints(out, keep_latest=run.keep_checkpoints) as saved,

@@ -11,7 +11,7 @@ import optax
 
 from jaxssl import collectives
 from jaxssl.parallel import Step
-from jaxssl.types import Array, Batch, Example, Method, Metrics, TrainState, Views
+from jaxssl.types import Array, Batch, Clock, Example, Method, Metrics, PyTree, TrainState, Views
 
 
 def example_keys(seed: int, step: Array, num_examples: int, axis_name: str | None) -> Array:
@@ -65,6 +65,8 @@ def make_step(
     optimizer: optax.GradientTransformation,
     *,
     seed: int,
+    steps_per_epoch: int = 1,
+    total_steps: int = 1,
     axis_name: str | None = None,
 ) -> Step:
     """Builds the per-device training step.
@@ -73,6 +75,9 @@ def make_step(
         method: a method built with the same ``axis_name``.
         optimizer: an optax transformation; its state is equal on all devices.
         seed: the run's seed; all randomness follows from (seed, step, position).
+        steps_per_epoch: optimizer steps of one pass over the training split, for the method's
+            schedules.
+        total_steps: optimizer steps of the whole run, for the same.
         axis_name: device axis the step will be mapped over, or None for one device.
 
     Returns:
@@ -82,18 +87,23 @@ def make_step(
     """
 
     def step(train: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        clock = clock_at(train.step, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
         num_examples = len(jax.tree.leaves(batch)[0])
         views = make_views(method, batch, example_keys(seed, train.step, num_examples, axis_name))
         # Drawn from a stream of its own: no example's position reaches -1.
         loss_key = jax.random.fold_in(_step_key(seed, train.step), 0x7FFFFFFF)
 
         def objective(params):
-            values, (state, metrics) = method.loss(params, train.state, views, loss_key, train.step)
+            values, (state, metrics) = method.loss(params, train.state, views, loss_key, clock)
             return collectives.pmean(jnp.mean(values), axis_name), (state, metrics)
 
         (loss, (state, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(train.params)
         grads = collectives.pmean(grads, axis_name)
+        # Gradients too, so that the optimizer gathers no momentum of what it must leave alone.
+        frozen = None if method.frozen is None else method.frozen(train.params, clock)
+        grads = _without_frozen(grads, frozen)
         updates, opt_state = optimizer.update(grads, train.opt_state, train.params)
+        updates = _without_frozen(updates, frozen)
         params = optax.apply_updates(train.params, updates)
         metrics = collectives.pmean(metrics, axis_name) | {
             "loss": loss,
@@ -103,12 +113,30 @@ def make_step(
         done = TrainState(
             step=train.step + 1,
             params=params,
-            state=method.advance(params, state, train.step),
+            state=method.advance(params, state, clock),
             opt_state=opt_state,
         )
         return done, jax.tree.map(lambda x: x.astype(jnp.float32), metrics)
 
     return step
+
+
+def clock_at(step: Array | int, *, steps_per_epoch: int, total_steps: int) -> Clock:
+    """The clock of a step: optimizer steps completed, as steps, epochs and part of the run."""
+    step = jnp.asarray(step, jnp.int32)
+    done = step.astype(jnp.float32)
+    return Clock(step, done / steps_per_epoch, done / total_steps)
+
+
+def _without_frozen(updates: PyTree, frozen: PyTree | None) -> PyTree:
+    """Zeros where ``frozen`` is true."""
+    if frozen is None:
+        return updates
+    return jax.tree.map(
+        lambda update, is_frozen: jnp.where(is_frozen, jnp.zeros_like(update), update),
+        updates,
+        frozen,
+    )
 
 
 def _step_key(seed: int, step: Array) -> Array:

@@ -15,7 +15,7 @@ from jaxssl import jsonable, methods, models, parallel
 from jaxssl.training import step as training_step
 
 KEY = jax.random.key(0)
-STEP = jnp.int32(3)
+CLOCK = training_step.clock_at(3, steps_per_epoch=4, total_steps=12)
 OPTIMIZER = optax.sgd(0.01)
 
 
@@ -25,7 +25,7 @@ def build(name, encoder, *, axis_name=None, dtype="float32"):
 
 
 def views_of(method, images):
-    keys = training_step.example_keys(0, STEP, len(images), None)
+    keys = training_step.example_keys(0, CLOCK.step, len(images), None)
     return jax.jit(lambda batch: training_step.make_views(method, batch, keys))({"image": images})
 
 
@@ -48,7 +48,7 @@ def case(request, images):
 
 def loss_and_gradients(method, params, state, views):
     def objective(params):
-        values, aux = method.loss(params, state, views, KEY, STEP)
+        values, aux = method.loss(params, state, views, KEY, CLOCK)
         return jnp.mean(values), (values, aux)
 
     return jax.jit(jax.value_and_grad(objective, has_aux=True))(params)
@@ -89,7 +89,7 @@ def test_value_and_gradient_are_those_of_one_device(case, backend):
 
     def values(params, views, axis_name):
         method = build(name, encoder, axis_name=axis_name)
-        return method.loss(params, state, views, KEY, STEP)[0]
+        return method.loss(params, state, views, KEY, CLOCK)[0]
 
     expected = parity.unmapped(values, params, views)
     # Compiling is what takes the time: four counts under one mapping, the ends under the other.

@@ -36,14 +36,14 @@ def method(*, diverging=None, at=None):
         pixels = example["image"].astype(jnp.float32).reshape(-1) / 255
         return {"pixels": pixels, "noise": jax.random.uniform(key)}
 
-    def loss(params, state, views, key, step):
+    def loss(params, state, views, key, clock):
         del key
         values = (views["pixels"] @ params["encoder"] + params["head"] - views["noise"]) ** 2
         noise = views["noise"].mean()
         if diverging == "loss":
-            values = jnp.where(step == at, jnp.nan, values)
+            values = jnp.where(clock.step == at, jnp.nan, values)
         elif diverging == "noise":
-            noise = jnp.where(step == at, jnp.inf, noise)
+            noise = jnp.where(clock.step == at, jnp.inf, noise)
         return values, ({"count": state["count"] + 1}, {"noise": noise})
 
     return Method(
@@ -53,7 +53,7 @@ def method(*, diverging=None, at=None):
             {"count": jnp.int32(0)},
         ),
         loss=loss,
-        advance=lambda params, state, step: state,
+        advance=lambda params, state, clock: state,
         encoder=lambda params, state: {"params": params["encoder"]},
     )
 

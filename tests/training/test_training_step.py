@@ -20,8 +20,8 @@ def linear_method(axis_name=None):
         pixels = example["image"].astype(jnp.float32).reshape(-1) / 255
         return {"pixels": pixels, "noise": jax.random.uniform(key)}
 
-    def loss(params, state, views, key, step):
-        del key, step
+    def loss(params, state, views, key, clock):
+        del key, clock
         values = (views["pixels"] @ params["encoder"] + views["noise"]) ** 2
         return values, ({"count": state["count"] + 1}, {"noise": views["noise"].mean()})
 
@@ -29,7 +29,7 @@ def linear_method(axis_name=None):
         view=view,
         init=lambda key, views: ({"encoder": jnp.full(4, 0.5)}, {"count": jnp.int32(0)}),
         loss=loss,
-        advance=lambda params, state, step: {"count": state["count"] + 10},
+        advance=lambda params, state, clock: {"count": state["count"] + 10},
         encoder=lambda params, state: params["encoder"],
     )
 
@@ -81,7 +81,7 @@ def test_keys_depend_on_seed_step_and_position_only():
 
 def test_state_that_differs_between_devices_is_refused_while_tracing():
     method = linear_method()._replace(
-        advance=lambda params, state, step: {"count": jax.lax.axis_index("data")}
+        advance=lambda params, state, clock: {"count": jax.lax.axis_index("data")}
     )
     optimizer = optax.sgd(0.1)
     step = training_step.make_step(method, optimizer, seed=0, axis_name="data")
