@@ -1,16 +1,15 @@
 """BYOL: predict a slowly moving target network's projection of another view; no negatives."""
 
 import dataclasses
-import functools
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from jaxssl import losses, schedules
 from jaxssl.augment import recipes
+from jaxssl.methods import two_views
 from jaxssl.models import ema, functional, heads
-from jaxssl.types import Array, Embeddings, Example, Method, PyTree, Views
+from jaxssl.types import Array, Method, PyTree, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,40 +48,19 @@ class BYOL:
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
-        head = functools.partial(
-            heads.MLP, last_bias=False, dtype=encoder.config.dtype, axis_name=axis_name
+        network = self._network(encoder, axis_name)
+        online = functional.WithPredictor(
+            network, _head(encoder, (self.predictor_width, self.projector_dim), axis_name)
         )
-        projector = head((self.projector_width, self.projector_dim))
-        predictor = head((self.predictor_width, self.projector_dim))
-        network = functional.WithHead(encoder, projector, "projector")
-        predict = functools.partial(functional.apply, predictor)
-
-        def view(key: Array, example: Example) -> Views:
-            view_a, view_b = self.augment.pair(key, example["image"])
-            return {"a": view_a, "b": view_b}
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
-            network_key, predictor_key = jax.random.split(key)
-            params, state = network.init(network_key, views["a"])
-            target = ema.copy({"params": params, "state": state})
-            projections = jnp.zeros((1, self.projector_dim), jnp.float32)
-            params["predictor"], state["predictor"] = functional.init(
-                predictor, predictor_key, projections
-            )
-            return params, state | {"target": target}
-
-        def online(params: PyTree, state: PyTree, images: Array) -> tuple[Array, PyTree]:
-            projections, new_state = functional.over_views(network.apply, params, state, images)
-            predictions, new_state["predictor"] = functional.over_views(
-                predict, params["predictor"], state["predictor"], projections
-            )
-            return predictions, new_state
+            params, state = online.init(key, views["a"])
+            return params, state | {"target": ema.start(params, state, network.names)}
 
         def loss(params, state, views, key, clock):
             del key, clock
-            images = jnp.stack([views["a"], views["b"]])
-            predictions, new_state = online(params, state, images)
-            target = state["target"]
+            images, target = two_views.stacked(views), state["target"]
+            _, predictions, new_state = online.apply(params, state, images)
             targets, target_state = functional.over_views(
                 network.apply, target["params"], target["state"], images
             )
@@ -92,20 +70,27 @@ class BYOL:
 
         def advance(params, state, clock):
             momentum = schedules.cosine(self.target_momentum, 1.0, clock.progress)
-            target = state["target"]
-            followed = {name: params[name] for name in target["params"]}
-            moved = ema.update(target["params"], followed, momentum)
-            return state | {"target": target | {"params": moved}}
-
-        def embed(params: PyTree, state: PyTree, views: Views) -> Embeddings:
-            images = jnp.stack([views["a"], views["b"]])
-            return Embeddings(*functional.over_views(network.apply, params, state, images)[0])
+            return state | {"target": ema.follow(state["target"], params, momentum)}
 
         return Method(
-            view=view,
+            view=two_views.view(self.augment),
             init=init,
             loss=loss,
             advance=advance,
             encoder=functional.encoder_variables,
-            embed=embed,
+            embed=two_views.embed(network),
         )
+
+    def pictures(
+        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
+    ) -> list[tuple[str, Array]]:
+        """See ``two_views.pictures``."""
+        return two_views.pictures(self._network(encoder, None), params, state, views)
+
+    def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
+        projector = _head(encoder, (self.projector_width, self.projector_dim), axis_name)
+        return functional.WithHead(encoder, projector, "projector")
+
+
+def _head(encoder: nn.Module, widths: tuple[int, ...], axis_name: str | None) -> heads.MLP:
+    return heads.MLP(widths, last_bias=False, dtype=encoder.config.dtype, axis_name=axis_name)

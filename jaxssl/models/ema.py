@@ -1,14 +1,36 @@
 """The target network: a slow copy of the online one, moved by an exponential average."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
 from jaxssl.types import Array, PyTree
 
 
-def copy(tree: PyTree) -> PyTree:
-    """The same values in arrays of their own: a tree that aliases another breaks donation."""
-    return jax.tree.map(jnp.copy, tree)
+def start(params: PyTree, state: PyTree, names: Sequence[str]) -> PyTree:
+    """The target at the beginning: a copy of the named parts of the online network.
+
+    Args:
+        params: of the online network.
+        state: of the online network.
+        names: the parts that the target has, as ("encoder", "projector").
+
+    Returns:
+        {"params": {name: ...}, "state": {name: ...}} in arrays of their own, since a tree that
+        aliases another breaks donation.
+    """
+    chosen = {
+        "params": {name: params[name] for name in names},
+        "state": {name: state[name] for name in names},
+    }
+    return jax.tree.map(jnp.copy, chosen)
+
+
+def follow(target: PyTree, params: PyTree, momentum: Array | float) -> PyTree:
+    """The target of ``start`` after the online parameters moved: ``update`` of its parameters."""
+    online = {name: params[name] for name in target["params"]}
+    return target | {"params": update(target["params"], online, momentum)}
 
 
 def update(target: PyTree, online: PyTree, momentum: Array | float) -> PyTree:

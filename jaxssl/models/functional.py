@@ -1,6 +1,7 @@
 """linen modules as pure functions of (params, state): what methods call."""
 
 import dataclasses
+import functools
 import operator
 from collections.abc import Callable
 
@@ -100,6 +101,11 @@ class WithHead:
     name: str = "head"
     read: Callable[[Features], Array] = operator.attrgetter("pooled")
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """Where both are in params and state."""
+        return "encoder", self.name
+
     def init(self, key: Array, images: Array) -> tuple[PyTree, PyTree]:
         """``(params, state)`` of both, from images [B, H, W, C]; see ``init`` of one module."""
         encoder_key, head_key = jax.random.split(key)
@@ -124,6 +130,41 @@ class WithHead:
         features = self.encoder.apply(encoder_variables(params, state), images, train=False)
         head_variables = variables(params[self.name], state[self.name])
         return self.head.apply(head_variables, self.read(features), train=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class WithPredictor:
+    """An encoder with a projector, and a predictor that reads the projections of several views.
+
+    Attributes:
+        network: encoder and projector.
+        predictor: the linen module under "predictor" in params and state.
+    """
+
+    network: WithHead
+    predictor: nn.Module
+
+    def init(self, key: Array, images: Array) -> tuple[PyTree, PyTree]:
+        """``(params, state)`` of all three, from images [B, H, W, C]."""
+        network_key, predictor_key = jax.random.split(key)
+        params, state = self.network.init(network_key, images)
+        projections = self.network.predict(params, state, images)
+        predictor_params, predictor_state = init(self.predictor, predictor_key, projections)
+        return params | {"predictor": predictor_params}, state | {"predictor": predictor_state}
+
+    def apply(self, params: PyTree, state: PyTree, images: Array) -> tuple[Array, Array, PyTree]:
+        """``(projections, predictions, state)`` of views [V, B, H, W, C], in training mode.
+
+        Each view has batch statistics of its own; projections and predictions are [V, B, D].
+        """
+        projections, new_state = over_views(self.network.apply, params, state, images)
+        predictions, new_state["predictor"] = over_views(
+            functools.partial(apply, self.predictor),
+            params["predictor"],
+            state["predictor"],
+            projections,
+        )
+        return projections, predictions, new_state
 
 
 def encoder_variables(params: PyTree, state: PyTree) -> PyTree:

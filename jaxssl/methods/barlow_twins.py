@@ -1,0 +1,63 @@
+"""Barlow Twins: the cross-correlation of two views' features becomes the identity."""
+
+import dataclasses
+
+import flax.linen as nn
+
+from jaxssl import losses
+from jaxssl.augment import recipes
+from jaxssl.methods import two_views
+from jaxssl.models import functional, heads
+from jaxssl.types import Array, Method, PyTree, Views
+
+
+@dataclasses.dataclass(frozen=True)
+class BarlowTwins:
+    """Redundancy reduction: every feature agrees between views and repeats no other.
+
+    loss = sum_i (1 - C_ii)^2 + lambda sum_{i != j} C_ij^2, with C the cross-correlation of the two
+    views' projections over the global batch. No negatives, no target network, no predictor.
+
+    Attributes:
+        augment: the pair of views; blur and solarisation differ between them.
+        redundancy_weight: lambda.
+        projector_width: features of the projector's two hidden layers.
+        projector_dim: features that are correlated; more are better, against habit.
+
+    Source: Zbontar et al., Barlow Twins: Self-Supervised Learning via Redundancy Reduction, 2021,
+        arXiv:2103.03230, section 2 and algorithm 1; projector without biases as in the authors'
+        main.py. It trains with LARS, a learning rate of 0.2 a batch of 256 for weights and 0.0048
+        for biases and normalisation (``optimizer.other_rate`` 0.024).
+    """
+
+    augment: recipes.BYOL = recipes.BYOL(size=224)
+    redundancy_weight: float = 0.0051
+    projector_width: int = 8192
+    projector_dim: int = 8192
+
+    def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
+        """Binds the hyper-parameters; see ``types.Method``."""
+
+        def compare(view_a, view_b, views):
+            del views
+            value = losses.barlow_twins(
+                view_a, view_b, redundancy_weight=self.redundancy_weight, axis_name=axis_name
+            )
+            return value, {}
+
+        return two_views.method(self.augment, self._network(encoder, axis_name), compare)
+
+    def pictures(
+        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
+    ) -> list[tuple[str, Array]]:
+        """See ``two_views.pictures``."""
+        return two_views.pictures(self._network(encoder, None), params, state, views)
+
+    def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
+        projector = heads.MLP(
+            (self.projector_width, self.projector_width, self.projector_dim),
+            last_bias=False,
+            dtype=encoder.config.dtype,
+            axis_name=axis_name,
+        )
+        return functional.WithHead(encoder, projector, "projector")

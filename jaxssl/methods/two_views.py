@@ -1,0 +1,87 @@
+"""What the methods of two views share: making them, a plain method of a projector, pictures."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+
+from jaxssl.augment import recipes
+from jaxssl.models import functional
+from jaxssl.types import Array, Embeddings, Example, Method, Metrics, PyTree, Views
+
+
+def view(augment: recipes.SimCLR) -> Callable[[Array, Example], Views]:
+    """``Method.view`` that makes {"a", "b"}, [H, W, C] each, of the augmentation's pair."""
+
+    def make(key: Array, example: Example) -> Views:
+        view_a, view_b = augment.pair(key, example["image"])
+        return {"a": view_a, "b": view_b}
+
+    return make
+
+
+def stacked(views: Views) -> Array:
+    """Both views as one array [2, B, H, W, C]."""
+    return jnp.stack([views["a"], views["b"]])
+
+
+def embed(network: functional.WithHead) -> Callable[[PyTree, PyTree, Views], Embeddings]:
+    """``Method.embed`` of the projections of both views."""
+
+    def embedded(params: PyTree, state: PyTree, views: Views) -> Embeddings:
+        projections, _ = functional.over_views(network.apply, params, state, stacked(views))
+        return Embeddings(*projections)
+
+    return embedded
+
+
+def method(
+    augment: recipes.SimCLR,
+    network: functional.WithHead,
+    compare: Callable[[Array, Array, Views], tuple[Array, Metrics]],
+) -> Method:
+    """The method whose loss compares the projections of two views, and keeps nothing else.
+
+    Args:
+        augment: gives the pair.
+        network: encoder and projector; each view has batch statistics of its own.
+        compare: ``(projections of a [B, D], of b, views) -> (values, metrics)``.
+    """
+
+    def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
+        return network.init(key, views["a"])
+
+    def loss(params, state, views, key, clock):
+        del key, clock
+        projections, state = functional.over_views(network.apply, params, state, stacked(views))
+        values, metrics = compare(*projections, views)
+        return values, (state, metrics)
+
+    made = functional.method(view(augment), init, loss)
+    return made._replace(embed=embed(network))
+
+
+def pictures(
+    network: functional.WithHead, params: PyTree, state: PyTree, views: Views
+) -> list[tuple[str, Array]]:
+    """Both views, and which of the second views the network takes for the first one's twin.
+
+    Args:
+        network: encoder and projector, built without an axis name.
+        params: of a checkpoint.
+        state: of a checkpoint.
+        views: {"a", "b"}, [B, H, W, C] each.
+
+    Returns:
+        Titles and images float32 [B, H, W, C] in [0, 1].
+    """
+    view_a, view_b = views["a"], views["b"]
+    projections = network.predict(params, state, jnp.concatenate([view_a, view_b]))
+    projections /= jnp.linalg.norm(projections, axis=-1, keepdims=True)
+    projected_a, projected_b = jnp.split(projections, 2)
+    chosen = (projected_a @ projected_b.T).argmax(-1)
+    right = int((chosen == jnp.arange(len(chosen))).sum())
+    return [
+        ("view a", view_a),
+        ("view b", view_b),
+        (f"the b most like a ({right} of {len(chosen)} right)", view_b[chosen]),
+    ]
