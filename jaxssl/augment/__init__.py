@@ -7,7 +7,7 @@ where there is one; float32 in [0, 1] in and out, except that recipes also take 
 the geometry of a view becomes two batched matrix products.
 
     geometry   crops, flips, shifts and blur as small matrices along one side
-    color      jitter and greyscale as one affine map of a pixel's channels
+    color      jitter and greyscale as one affine map of a pixel's channels, and solarisation
     recipes    the published recipes: frozen dataclasses called with (key, image)
 """
 

@@ -1,8 +1,9 @@
-"""Colour jitter and greyscale as affine maps of a pixel's channels.
+"""Colour jitter and greyscale as affine maps of a pixel's channels, and solarisation.
 
-Every operation is ``out = matrix · pixel + bias``, so a chain of them is one map, applied once.
-The price is stated once, here: values are clipped at the end of the chain instead of after each
-operation, the order is fixed, and hue turns the chroma plane of YIQ instead of the HSV circle.
+Every operation but solarisation is ``out = matrix · pixel + bias``, so a chain of them is one map,
+applied once. The price is stated once, here: values are clipped at the end of the chain instead of
+after each operation, the order is fixed, and hue turns the chroma plane of YIQ instead of the HSV
+circle.
 Luma is 0.299 R + 0.587 G + 0.114 B; saturation, hue and greyscale keep it.
 """
 
@@ -124,6 +125,19 @@ def hue(shift: Array | float) -> Affine:
 def grayscale() -> Affine:
     """Replaces every channel of RGB by luma."""
     return Affine(_grey(), jnp.zeros(3, jnp.float32))
+
+
+def solarize(image: Array, threshold: Array | float) -> Array:
+    """Inverts bright values: 1 - x where x >= threshold, x elsewhere; not affine.
+
+    Args:
+        image: float32 in [0, 1], any shape.
+        threshold: scalar; 0 inverts everything, above 1 nothing.
+
+    Returns:
+        The same shape, float32 in [0, 1].
+    """
+    return jnp.where(image >= threshold, 1.0 - image, image)
 
 
 def select(condition: Array, affine: Affine) -> Affine:

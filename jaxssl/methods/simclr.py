@@ -3,7 +3,6 @@
 import dataclasses
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from jaxssl import losses
@@ -45,9 +44,8 @@ class SimCLR:
         network = self._network(encoder, axis_name)
 
         def view(key: Array, example: Example) -> Views:
-            key_a, key_b = jax.random.split(key)
-            image = example["image"]
-            return {"a": self.augment(key_a, image), "b": self.augment(key_b, image)}
+            view_a, view_b = self.augment.pair(key, example["image"])
+            return {"a": view_a, "b": view_b}
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
             return network.init(key, views["a"])

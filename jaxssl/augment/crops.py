@@ -1,0 +1,157 @@
+"""Views of geometry alone: resize, random-resized crop, padded crop, flip."""
+
+import dataclasses
+import itertools
+
+import jax
+import jax.numpy as jnp
+
+from jaxssl.augment import checks, geometry
+from jaxssl.types import Array
+
+CROP_RATIO = (3 / 4, 4 / 3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Resize:
+    """The whole image resized to a square, antialiased; spends no randomness.
+
+    The view without augmentation: at the image's own size it is exactly the identity.
+
+    Attributes:
+        size: side of the result, pixels.
+        interpolation: "linear" or "cubic".
+    """
+
+    size: int
+    interpolation: str = "linear"
+
+    def __post_init__(self):
+        checks.side(self)
+        checks.interpolation(self)
+
+    def __call__(self, key: Array, image: Array) -> Array:
+        """The image [H, W, C], uint8 or floating in [0, 1], as [size, size, C] float32."""
+        del key
+        image = checks.to_float_image(self, image)
+        rows, columns = (
+            geometry.resize_matrix(
+                0.0, length, length=length, size=self.size, method=self.interpolation
+            )
+            for length in image.shape[:2]
+        )
+        return jnp.clip(geometry.apply(image, rows, columns), 0.0, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class CropFlip:
+    """Random-resized crop and horizontal flip: the views of rotation prediction on ImageNet.
+
+    Attributes:
+        size: side of the view, pixels.
+        crop_scale: lowest and highest fraction of the image's area.
+        crop_ratio: lowest and highest width / height of the box.
+        flip_prob: probability of the flip.
+        interpolation: "linear" or "cubic", antialiased.
+
+    Source: Szegedy et al., Going Deeper with Convolutions, 2014, arXiv:1409.4842, section 6.
+    """
+
+    size: int
+    crop_scale: tuple[float, float] = (0.08, 1.0)
+    crop_ratio: tuple[float, float] = CROP_RATIO
+    flip_prob: float = 0.5
+    interpolation: str = "linear"
+
+    def __post_init__(self):
+        checks.side(self)
+        checks.interpolation(self)
+        checks.crop_scale(self)
+        checks.crop_ratio(self)
+        checks.fractions(self, "flip_prob")
+
+    def __call__(self, key: Array, image: Array) -> Array:
+        """One view [size, size, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
+        image = checks.to_float_image(self, image)
+        crop, flip = draw(key, geometry.NUM_CROP_DRAWS, 1)
+        rows, columns = self.matrices(crop, flip, image.shape)
+        return jnp.clip(geometry.apply(image, rows, columns), 0.0, 1.0)
+
+    def matrices(self, crop: Array, flip: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+        """Row and column matrix of the crop, whose columns may be mirrored.
+
+        Args:
+            crop: [NUM_CROP_DRAWS] float32, uniform in [0, 1).
+            flip: [1] float32, uniform in [0, 1).
+            shape: H, W, C of the image.
+
+        Returns:
+            [size, H] and [size, W] float32.
+        """
+        height, width, _ = shape
+        top, left, crop_height, crop_width = geometry.crop_box(
+            crop, height, width, scale=self.crop_scale, ratio=self.crop_ratio
+        )
+        rows = geometry.resize_matrix(
+            top, crop_height, length=height, size=self.size, method=self.interpolation
+        )
+        columns = geometry.resize_matrix(
+            left, crop_width, length=width, size=self.size, method=self.interpolation
+        )
+        return rows, geometry.flip_matrix(columns, flip[0] < self.flip_prob)
+
+
+@dataclasses.dataclass(frozen=True)
+class MAE(CropFlip):
+    """The views of masked autoencoders: large bicubic crops and flips, no colour.
+
+    The default interpolation is the paper's bicubic (Keys a = -1/2, antialiased, clipped to
+    [0, 1]). The fields are those of CropFlip.
+
+    Source: He et al., Masked Autoencoders Are Scalable Vision Learners, 2021, arXiv:2111.06377,
+    table 8; crop ratio from the official main_pretrain.py.
+    """
+
+    crop_scale: tuple[float, float] = (0.2, 1.0)
+    interpolation: str = "cubic"
+
+
+@dataclasses.dataclass(frozen=True)
+class PadCropFlip:
+    """Zero padding, a random crop of the image's own size, and a flip: the classic CIFAR view.
+
+    Pixels are moved, never interpolated.
+
+    Attributes:
+        padding: pixels added on every side.
+        flip_prob: probability of the horizontal flip.
+
+    Source: He et al., Deep Residual Learning, 2015, arXiv:1512.03385, section 4.2.
+    """
+
+    padding: int = 4
+    flip_prob: float = 0.5
+
+    def __post_init__(self):
+        if self.padding < 0:
+            raise ValueError(
+                f"PadCropFlip: padding must be at least 0 pixels; got {self.padding}. "
+                "The usual value is 4."
+            )
+        checks.fractions(self, "flip_prob")
+
+    def __call__(self, key: Array, image: Array) -> Array:
+        """One view [H, W, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
+        image = checks.to_float_image(self, image)
+        shift, flip = draw(key, 2, 1)
+        down, right = jnp.floor(shift * (2 * self.padding + 1)) - self.padding
+        rows = geometry.shift_matrix(down, length=image.shape[0])
+        columns = geometry.shift_matrix(right, length=image.shape[1])
+        columns = geometry.flip_matrix(columns, flip[0] < self.flip_prob)
+        return geometry.apply(image, rows, columns)
+
+
+def draw(key: Array, *counts: int) -> list[Array]:
+    """Uniform numbers in [0, 1), float32, one array for each count."""
+    ends = list(itertools.accumulate(counts))
+    return jnp.split(jax.random.uniform(key, (ends[-1],), jnp.float32), ends[:-1])
