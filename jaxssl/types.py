@@ -33,8 +33,8 @@ class Features(NamedTuple):
         pooled: [B, D], one vector per image, what evaluation reads by default.
         tokens: [B, N, D], patch tokens or spatial cells in raster order, without class and
             register tokens.
-        stages: pooled output after each stage (ResNet) or block (ViT), each [B, D_stage], for
-            probes at every depth.
+        stages: pooled output after each stage (ResNet, ConvNeXt) or block (ViT), each [B, D_stage],
+            for probes at every depth.
     """
 
     pooled: Array

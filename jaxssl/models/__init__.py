@@ -7,6 +7,7 @@ name: parameter paths are a contract between versions.
 
 from jaxssl.models.context import GridContext, GridPredictor
 from jaxssl.models.conv_decoder import ConvDecoder
+from jaxssl.models.convnext import ConvNeXt, ConvNeXtConfig
 from jaxssl.models.decoders import MAEDecoder
 from jaxssl.models.dense import DenseHead
 from jaxssl.models.discriminator import Discriminator
@@ -21,6 +22,8 @@ from jaxssl.models.vit import ViT, ViTConfig
 __all__ = [
     "MLP",
     "ConvDecoder",
+    "ConvNeXt",
+    "ConvNeXtConfig",
     "DenseHead",
     "Discriminator",
     "EncoderConfig",

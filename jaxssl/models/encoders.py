@@ -4,18 +4,23 @@ import difflib
 from collections.abc import Mapping
 
 from jaxssl import jsonable
-from jaxssl.models import resnet, split, vit
+from jaxssl.models import convnext, resnet, split, vit
 
-EncoderConfig = vit.ViTConfig | resnet.ResNetConfig | split.SplitConfig
+EncoderConfig = vit.ViTConfig | resnet.ResNetConfig | convnext.ConvNeXtConfig | split.SplitConfig
 
-_CONFIGS = {"ViT": vit.ViTConfig, "ResNet": resnet.ResNetConfig, "Split": split.SplitConfig}
+_CONFIGS = {
+    "ViT": vit.ViTConfig,
+    "ResNet": resnet.ResNetConfig,
+    "ConvNeXt": convnext.ConvNeXtConfig,
+    "Split": split.SplitConfig,
+}
 
 
 def encoder_config(name: str, fields: Mapping[str, object]) -> EncoderConfig:
     """The config that ``encoder_fields`` described; the inverse of it, also after JSON.
 
     Args:
-        name: "ViT", "ResNet" or "Split".
+        name: "ViT", "ResNet", "ConvNeXt" or "Split".
         fields: JSON value of each field; fields left out take their default.
 
     Returns:

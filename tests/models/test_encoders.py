@@ -11,6 +11,8 @@ CONFIGS = [
     models.ResNetConfig(),
     models.ResNetConfig(18, width_multiplier=0.25, stem="small", std=(0.2, 0.2, 0.2)),
     models.ResNetConfig(18, color_space="ab", mean=(5.0, 1.0), std=(20.0,)),
+    models.ConvNeXtConfig(),
+    models.ConvNeXtConfig("Atto", depths=(1, 2, 3, 1), dims=(4, 8, 8, 16), stem_patch=1),
     models.SplitConfig(models.ResNetConfig(34, stem="small"), mean=(50.0,)),
 ]
 
@@ -32,8 +34,13 @@ def test_fields_left_out_take_their_default():
 @pytest.mark.parametrize(
     ("name", "fields", "text"),
     [
-        ("vit", {}, "must be one of ViT, ResNet, Split; got 'vit'. Did you mean 'ViT'?"),
-        ("Unet", {}, "encoder_config: the encoder must be one of ViT, ResNet, Split; got 'Unet'."),
+        ("vit", {}, "must be one of ViT, ResNet, ConvNeXt, Split; got 'vit'. Did you mean 'ViT'?"),
+        (
+            "Unet",
+            {},
+            "encoder_config: the encoder must be one of ViT, ResNet, ConvNeXt, Split; got",
+        ),
+        ("ConvNeXt", {"depth": 3}, "ConvNeXtConfig: a field must be one of size, depths, dims"),
         ("ViT", {"patchsize": 8}, "got 'patchsize'. Nearest: patch_size."),
         ("ResNet", {"patch_size": 8}, "ResNetConfig: a field must be one of depth, width_multi"),
         ("Split", {"half": {"depths": 18}}, "ResNetConfig: a field must be one of depth, width_mu"),
@@ -49,7 +56,8 @@ def test_unknown_names_and_values(name, fields, text):
 
 def test_fields_of_another_type():
     text = (
-        "encoder_fields: the config must be one of ViTConfig, ResNetConfig, SplitConfig; got dict."
+        "encoder_fields: the config must be one of ViTConfig, ResNetConfig, ConvNeXtConfig, "
+        "SplitConfig; got dict."
     )
     with pytest.raises(TypeError, match=re.escape(text)):
         models.encoder_fields({})

@@ -28,6 +28,7 @@ CASES = {
     ),
     "resnet18_small": (models.ResNetConfig(18, stem="small").build(), (IMAGES,)),
     "resnet50_imagenet": (models.ResNetConfig(50).build(), (IMAGES,)),
+    "convnext_atto": (models.ConvNeXtConfig("Atto").build(), (IMAGES,)),
     "mlp": (
         models.MLP((2048, 2048, 128), batch_norm_last=True),
         (jax.ShapeDtypeStruct((2, 512), jnp.float32),),
