@@ -26,6 +26,7 @@ class MLP(nn.Module):
             take it out again.
         last_bias: bias in the last layer; None: where no BatchNorm follows.
         activation: between layers; "gelu" is the exact one.
+        kernel_init: initialiser of the matrices; biases begin at 0.
         dtype: compute dtype; the result is float32.
         axis_name: device axis over which BatchNorm is synchronised, or None.
 
@@ -40,6 +41,7 @@ class MLP(nn.Module):
     hidden_bias: bool | None = None
     last_bias: bool | None = None
     activation: Literal["relu", "gelu"] = "relu"
+    kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
     dtype: Literal["float32", "bfloat16"] = "float32"
     axis_name: str | None = None
 
@@ -68,6 +70,7 @@ class MLP(nn.Module):
             x = nn.Dense(
                 width,
                 use_bias=not normalise if bias is None else bias,
+                kernel_init=self.kernel_init,
                 dtype=jnp.dtype(self.dtype),
                 name=f"layer{index}",
             )(x)
