@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import small_encoder
 
 from jaxssl import methods, models
 
@@ -11,6 +12,9 @@ SIZE = 16
 SMALL = {"width": 16, "dim": 8, "depth": 1, "heads": 2}
 
 ENCODERS = {
+    "Small": small_encoder.SmallConfig(),
+    "SmallLightness": small_encoder.SmallConfig(color_space="lightness", mean=(50.0,), std=(25.0,)),
+    "SmallSplit": small_encoder.SmallSplitConfig(),
     "ViT": models.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4, pool="mean"),
     "ResNet": models.ResNetConfig(
         depth=18, width_multiplier=1 / 16, stem="small", zero_init_residual=False
@@ -24,13 +28,14 @@ ENCODERS = {
         )
     ),
 }
-# The encoder each method is tested on, where it is not the ViT. Batch statistics are the hard case
-# for several devices; few methods cover them, since compiling a ResNet eight times takes longest.
+# The encoder each method is tested on, where it is not the small one: compiling is what takes the
+# time, and batch statistics are the hard case for several devices.
 ENCODER_OF = {
-    "SimCLR": "ResNet",
-    "Colorization": "Lightness",
-    "SplitBrain": "Split",
-    "VideoColorization": "Lightness",
+    "MAE": "ViT",
+    "Rotation": "ViT",
+    "Colorization": "SmallLightness",
+    "SplitBrain": "SmallSplit",
+    "VideoColorization": "SmallLightness",
 }
 # Sizes in pixels, which the name of a field does not tell, for images of 16 x 16.
 OVERRIDES = {
@@ -38,8 +43,14 @@ OVERRIDES = {
     "ContextPrediction": {"patch_size": 4, "gap": 1, "jitter": 1, "resample_side": 2},
     "Jigsaw": {"cell_size": 5, "tile_size": 4, "channel_shift": 1},
     "CPC": {"patch_size": 8, "stride": 4, "patch_crop": 6, "min_offset": 1, "max_offset": 2},
+    "MoCoV1": {"queue_size": 24},
+    "MoCoV2": {"queue_size": 24},
+    "NNCLR": {"queue_size": 24},
+    "SwAV": {"num_prototypes": 8, "queue_size": 16},
+    "DeepClusterV2": {"num_prototypes": 8},
+    "WMSE": {"projector_dim": 3, "whitening_size": 8, "num_divisions": 2},
 }
-CASES = [(name, ENCODER_OF.get(name, "ViT")) for name in methods.all_configs()]
+CASES = [(name, ENCODER_OF.get(name, "Small")) for name in methods.all_configs()]
 
 
 def changes(config):
@@ -52,10 +63,16 @@ def changes(config):
     return by_suffix | OVERRIDES.get(type(config).__name__, {})
 
 
+def view_sizes(augment):
+    """The fields of an augmentation that make its views small, with their values."""
+    local = {"local_size": SIZE // 2, "num_local": 2} if hasattr(augment, "local_size") else {}
+    return {"size": SIZE} | local
+
+
 def method(name):
     """The method with default hyper-parameters and small layers on 16 x 16 images, fitted."""
     config = methods.all_configs()[name]()
-    augment = dataclasses.replace(config.augment, size=SIZE)
+    augment = dataclasses.replace(config.augment, **view_sizes(config.augment))
     config = dataclasses.replace(config, augment=augment, **changes(config))
     return config.fitted(images()) if hasattr(config, "fitted") else config
 
