@@ -1,7 +1,7 @@
 """Value and gradient of the losses beside PyTorch: lightly, and formulas of others rewritten.
 
-Needs the extra ``peers``; skipped without it. Where a peer's mean differs from the paper's or
-ours, the factor stands here.
+Needs the extra ``peers``; skipped where PyTorch is not there. Where a peer's mean differs from the
+paper's or ours, the factor stands here.
 """
 
 import warnings
@@ -16,7 +16,8 @@ from jaxssl import collapse, losses
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # theirs, not ours
     torch = pytest.importorskip("torch")
-    lightly_losses = pytest.importorskip("lightly.loss")
+    from lightly import loss as lightly_losses
+    from lightly.models.modules import NNMemoryBankModule, center
 F = torch.nn.functional
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
@@ -40,11 +41,9 @@ def _unit(rows):
 
 
 def _queue_contrast(query, positive):
-    """MoCo: the pair against a queue, cross-entropy of the first column."""
-    query, positive, bank = _unit(query), _unit(positive), _unit(torch.tensor(BANK))
-    own = (query * positive).sum(1, keepdim=True)
-    logits = torch.cat([own, query @ bank.T], dim=1) / 0.2
-    return F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.long))
+    loss = lightly_losses.NTXentLoss(temperature=0.2, memory_bank_size=BANK.shape)
+    loss.memory_bank.bank = _unit(torch.tensor(BANK))  # theirs holds unit rows
+    return loss(query, positive)
 
 
 def _one_direction(query, positive):
@@ -52,17 +51,26 @@ def _one_direction(query, positive):
     return F.cross_entropy(logits, torch.arange(len(query)))
 
 
+def _whitened_product(a, b):
+    return (lightly_losses.Whitening2d(WIDTH, eps=1e-3)(a) * b).mean()
+
+
 def _wmse(a, b):
-    """Whitened by a Cholesky factor of the shrunk covariance, then compared by cosine."""
+    loss = lightly_losses.WMSELoss(embedding_dim=WIDTH, eps=1e-3, w_size=len(a))
+    return loss(torch.cat([a, b]))
 
-    def whitened(rows):
-        rows = rows - rows.mean(0)
-        covariance = (1 - 1e-3) * rows.T @ rows / (len(rows) - 1) + 1e-3 * torch.eye(WIDTH)
-        return torch.linalg.solve_triangular(
-            torch.linalg.cholesky(covariance), rows.T, upper=False
-        ).T
 
-    return (2 - 2 * F.cosine_similarity(whitened(a), whitened(b))).mean()
+def _wmse_in_two(a, b):
+    loss = lightly_losses.WMSELoss(embedding_dim=WIDTH, eps=1e-3, w_size=len(a) // 2)
+    torch.manual_seed(0)  # of the division
+    return loss(torch.cat([a, b]))
+
+
+def _our_wmse_in_two(a, b):
+    torch.manual_seed(0)
+    groups = np.zeros(len(a), np.int32)
+    groups[torch.randperm(len(a))[len(a) // 2 :]] = 1
+    return losses.whitening_mse(a, b, groups=groups, num_groups=2, epsilon=1e-3)
 
 
 def _vicreg_summed(a, b):
@@ -118,6 +126,7 @@ def _cosine(prediction, target):
 
 
 ROWS = ((BATCH, WIDTH), (BATCH, WIDTH))
+MORE_ROWS = ((4 * WIDTH, WIDTH), (4 * WIDTH, WIDTH))  # their half must hold two widths
 CASES = {
     "nt_xent": (losses.nt_xent, lambda a, b: lightly_losses.NTXentLoss(0.1)(a, b), ROWS),
     "info_nce": (losses.info_nce, _one_direction, ROWS),
@@ -134,6 +143,8 @@ CASES = {
     "vicreg": (losses.vicreg, lambda a, b: lightly_losses.VICRegLoss()(a, b), ROWS),
     "vicreg, variances added": (_our_vicreg_summed, _vicreg_summed, ROWS),
     "whitening_mse": (lambda a, b: losses.whitening_mse(a, b, epsilon=1e-3), _wmse, ROWS),
+    "whitening_mse in two groups": (_our_wmse_in_two, _wmse_in_two, MORE_ROWS),
+    "whiten": (lambda a, b: losses.whiten(a, epsilon=1e-3) * b, _whitened_product, ROWS),
     "koleo": (lambda a, _: losses.koleo(a), lambda a, _: lightly_losses.KoLeoLoss()(a), ROWS),
     "swav": (_our_swav, _swav, (SCORES, (1,))),
     "dino": (_our_dino, _dino, (SCORES, SCORES)),
@@ -169,8 +180,20 @@ def test_codes_and_neighbours_are_those_of_the_peer():
     expected = lightly_losses.swav_loss.sinkhorn(torch.tensor(scores))
     np.testing.assert_allclose(losses.sinkhorn(scores), expected, rtol=1e-4, atol=1e-6)
     query = _rows(1, BATCH, WIDTH)
-    nearest = (_unit(torch.tensor(query)) @ _unit(torch.tensor(BANK)).T).argmax(1)
-    np.testing.assert_array_equal(losses.nearest_neighbours(query, BANK), nearest)
+    memory = NNMemoryBankModule(size=BANK.shape)
+    memory.bank = torch.tensor(BANK)
+    nearest = losses.nearest_neighbours(query, BANK)
+    np.testing.assert_array_equal(BANK[nearest], memory(torch.tensor(query)))
+
+
+def test_centre_follows_as_that_of_the_peer():
+    moving = center.Center(size=(1, 1, PROTOTYPES), momentum=0.9)
+    ours = np.zeros(PROTOTYPES, np.float32)
+    for seed in range(3):
+        teacher = _rows(seed, BATCH, 2, PROTOTYPES)
+        moving.update(torch.tensor(teacher))
+        ours = losses.dino_center(ours, teacher)
+    np.testing.assert_allclose(ours, moving.value[0, 0], rtol=1e-5, atol=1e-7)
 
 
 def test_measures_of_collapse_are_those_of_torch():
