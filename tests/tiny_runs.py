@@ -56,7 +56,9 @@ def words(name, data, out, *more):
 def shrunk(name):
     """The options that make a recipe small; everything else stays as it is shipped."""
     config = recipe.load(name)
-    fields = {"augment.size": tiny.SIZE} | tiny.changes(config.method)
+    views = tiny.view_sizes(config.method.augment)
+    fields = {f"augment.{field}": value for field, value in views.items()}
+    fields |= tiny.changes(config.method)
     options = [
         word
         for field, value in fields.items()

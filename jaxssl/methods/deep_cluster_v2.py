@@ -1,0 +1,190 @@
+"""DeepCluster-v2: classify crops into the clusters of the last epoch's embeddings."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxssl import collectives, losses
+from jaxssl.augment import recipes
+from jaxssl.losses import numerics
+from jaxssl.methods import clusters, multi_crop
+from jaxssl.models import functional, kmeans
+from jaxssl.types import Array, Clock, Embeddings, Example, Method, PyTree, Views
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepClusterV2:
+    """Clustering of a memory of embeddings in turn with learning to predict the clusters.
+
+    A memory keeps, for each image of the training split, the unit projections of its two global
+    crops when it was last seen. Every ``cluster_every`` epochs a spherical k-means of the memory
+    makes the prototypes of each head; heads take the two crops' memories in turn and differ in
+    their random start. The target of an image is the prototype nearest to what the memory holds of
+    it, looked up before this step's projections replace it:
+
+        loss = mean over heads and crops of  -log softmax( z C_h / T ) at the image's prototype
+
+    No gradient flows into prototypes. Differences from the authors' code, which fills the memory by
+    a pass over the data before training: here prototypes are random until the first clustering, and
+    of an image that was never seen the present projection decides.
+
+    The memory, float32 [2, N, D], is a part of the state, equal on all devices, and of every
+    checkpoint.
+
+    Attributes:
+        augment: two global crops and small local ones.
+        temperature: T of the predictions.
+        num_prototypes: M, clusters of each head, at most the number of images.
+        num_heads: clusterings.
+        kmeans_iterations: of each clustering.
+        cluster_every: epochs between clusterings, may be a fraction; the authors: 1.
+        projector_width: features of the projector's hidden layer.
+        projector_dim: features that are clustered.
+        num_examples: N, images of the training split; ``sized`` sets it.
+
+    Source: Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster
+        Assignments, 2020, arXiv:2006.09882, appendix (DeepCluster-v2); numbers from the authors'
+        main_deepclusterv2.py and scripts.
+    """
+
+    augment: recipes.SwAV = recipes.SwAV()
+    temperature: float = 0.1
+    num_prototypes: int = 3000
+    num_heads: int = 3
+    kmeans_iterations: int = 10
+    cluster_every: float = 1.0
+    projector_width: int = 2048
+    projector_dim: int = 128
+    num_examples: int = 0
+
+    def __post_init__(self):
+        for name, least in (("num_prototypes", 2), ("num_heads", 1), ("kmeans_iterations", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"DeepClusterV2: {name} must be at least {least}; got {getattr(self, name)}. "
+                    "The published run has 3 heads of 3,000 prototypes and 10 iterations."
+                )
+        if self.cluster_every <= 0:
+            raise ValueError(
+                f"DeepClusterV2: cluster_every must be above 0 epochs; got {self.cluster_every}. "
+                "The published value is 1."
+            )
+
+    def sized(self, num_examples: int) -> "DeepClusterV2":
+        """A copy with a memory for so many images."""
+        return dataclasses.replace(self, num_examples=num_examples)
+
+    def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
+        """Binds the hyper-parameters; see ``types.Method``.
+
+        Raises:
+            ValueError: the number of images is not set, or below the number of prototypes.
+        """
+        self._check_num_examples()
+        network = self._network(encoder, axis_name)
+
+        crops = multi_crop.view(self.augment)
+
+        def view(key: Array, example: Example) -> Views:
+            return crops(key, example) | {"index": example["index"]}
+
+        def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
+            network_key, prototypes_key, kmeans_key = jax.random.split(key, 3)
+            params, state = network.init(network_key, views["global"][:, 0])
+            shape = (self.num_heads, self.num_prototypes, self.projector_dim)
+            return params, state | {
+                "bank": jnp.zeros((2, self.num_examples, self.projector_dim), jnp.float32),
+                "prototypes": numerics.unit_rows(jax.random.normal(prototypes_key, shape)),
+                "key": jax.random.key_data(kmeans_key),
+                "num_clusterings": jnp.int32(0),
+            }
+
+        def loss(params, state, views, key, clock):
+            del key
+            state = state | self._clustered(state, clock)
+            projections, new_state = clusters.project(network, params, state, views)
+            targets = self._targets(state, views["index"], projections)
+            values = self._values(state["prototypes"], projections, targets)
+            index, rows = collectives.all_gather_equal(
+                (views["index"], lax.stop_gradient(projections[:, :2])), axis_name
+            )
+            new_state["bank"] = state["bank"].at[:, index].set(rows.swapaxes(0, 1))
+            return values, (state | new_state, {})
+
+        def embed(params: PyTree, state: PyTree, views: Views) -> Embeddings:
+            only_global = {"global": views["global"]}
+            projections, _ = clusters.project(network, params, state, only_global)
+            targets = self._targets(state, views["index"], projections)
+            codes = jax.nn.one_hot(targets[0], self.num_prototypes, dtype=jnp.float32)
+            return Embeddings(projections[:, 0], projections[:, 1], codes)
+
+        return functional.method(view, init, loss)._replace(embed=embed)
+
+    def pictures(
+        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
+    ) -> list[tuple[str, Array]]:
+        """See ``clusters.pictures``; the prototypes are those of the first head."""
+        network = self._network(encoder, None)
+        return clusters.pictures(network, params, state, views, state["prototypes"][0])
+
+    def _clustered(self, state: PyTree, clock: Clock) -> PyTree:
+        """Prototypes, and how many clusterings were due, once this step's epoch has begun."""
+        num_due = jnp.floor(clock.epoch / self.cluster_every).astype(jnp.int32)
+        key = jax.random.fold_in(jax.random.wrap_key_data(state["key"]), num_due)
+
+        def head(inputs: tuple[Array, Array, Array]) -> Array:
+            head_key, index, previous = inputs
+            return kmeans.fit(
+                head_key, state["bank"][index % 2], previous, num_iterations=self.kmeans_iterations
+            )
+
+        def clustered() -> Array:
+            indices = jnp.arange(self.num_heads)
+            keys = jax.random.split(key, self.num_heads)
+            return lax.map(head, (keys, indices, state["prototypes"]))
+
+        is_due = num_due > state["num_clusterings"]
+        prototypes = lax.cond(is_due, clustered, lambda: state["prototypes"])
+        return {"prototypes": prototypes, "num_clusterings": num_due}
+
+    def _targets(self, state: PyTree, index: Array, projections: Array) -> Array:
+        """The prototype of each image in each head, int32 [heads, B]."""
+        stored = state["bank"][:, index]
+        present = lax.stop_gradient(projections[:, :2]).swapaxes(0, 1)
+        rows = jnp.where(kmeans.is_filled(stored)[..., None], stored, present)
+        return jnp.stack(
+            [
+                kmeans.nearest(rows[head % 2], prototypes)
+                for head, prototypes in enumerate(state["prototypes"])
+            ]
+        )
+
+    def _values(self, prototypes: Array, projections: Array, targets: Array) -> Array:
+        """The loss [B] of projections [B, V, D], mean over heads and crops."""
+        num_examples, num_views, _ = projections.shape
+        rows = projections.reshape(num_examples * num_views, -1)
+        values = [
+            losses.prototype_cross_entropy(
+                rows, of_head, jnp.repeat(targets[head], num_views), temperature=self.temperature
+            )
+            for head, of_head in enumerate(prototypes)
+        ]
+        return jnp.stack(values).reshape(-1, num_examples, num_views).mean(axis=(0, 2))
+
+    def _check_num_examples(self) -> None:
+        if not self.num_examples:
+            raise ValueError(
+                "DeepClusterV2: num_examples must be the number of training images; got 0. Use "
+                "the config that sized(num_examples) returns."
+            )
+        if self.num_examples < self.num_prototypes:
+            raise ValueError(
+                "DeepClusterV2: num_prototypes must be at most the number of training images, "
+                f"{self.num_examples}; got {self.num_prototypes}. Lower num_prototypes."
+            )
+
+    def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
+        return clusters.network(encoder, self.projector_width, self.projector_dim, axis_name)
