@@ -15,7 +15,7 @@ import time
 import jax
 import numpy as np
 
-from jaxssl import cpu, parallel, recipe
+from jaxssl import cpu, data, parallel, pretraining, recipe
 from jaxssl.training import flops, loop, optimizers
 from jaxssl.training import step as training_step
 
@@ -54,13 +54,15 @@ def main():
 def prepare(name, batch_size):
     """Two callables that run a step or its views once and return the seconds; FLOPs and bytes."""
     config = recipe.load(name)
-    encoder = config.encoder.build(axis_name=loop.AXIS)
-    method = config.method.build(encoder, axis_name=loop.AXIS)
+    shape = (batch_size, config.data.image_size, config.data.image_size, config.data.channels)
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    batch = {"image": images, "index": np.arange(batch_size, dtype=np.int32)}
+    method = pretraining.fitted(config.method, data.from_arrays(images)).build(
+        config.encoder.build(axis_name=loop.AXIS), axis_name=loop.AXIS
+    )
     optimizer = optimizers.build(
         config.optimizer, batch_size=batch_size, steps_per_epoch=100, total_steps=1000
     )
-    shape = (batch_size, config.data.image_size, config.data.image_size, config.data.channels)
-    batch = {"image": np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)}
     state = parallel.replicate(
         jax.jit(lambda: training_step.init_state(method, optimizer, batch, seed=0))()
     )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import jax
@@ -12,8 +12,9 @@ from rich.console import Console
 
 import jaxssl
 from jaxssl import checkpoints, data, jsonable, models, parallel, recipe
+from jaxssl.augment import recipes
 from jaxssl.training import loop, optimizers
-from jaxssl.types import MethodConfig
+from jaxssl.types import Array, Batch, Features, MethodConfig, PyTree
 
 CONFIG_FILE = "config.json"
 NUM_FITTED = 5000  # images that the statistics of a data set are taken from
@@ -86,23 +87,48 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
             meta=meta,
             console=console,
             about=about,
+            features=_plain_features(encoder.apply, config.method.augment.size),
         )
-    ending = "stopped and saved" if outcome.stopped else "done"
-    console.print(f"{ending} after step {outcome.step} of {outcome.total_steps}: {out}")
+    console.print(f"{_ending(outcome)} after step {outcome.step} of {outcome.total_steps}: {out}")
     return outcome
 
 
+def _ending(outcome: loop.Outcome) -> str:
+    if not outcome.saved:
+        return "stopped, not saved since it may have collapsed,"
+    return "stopped and saved" if outcome.stopped else "done"
+
+
+def _plain_features(apply: Callable[..., Features], size: int) -> Callable[[PyTree, Batch], Array]:
+    """The pooled features of a batch's images as they are, in evaluation mode.
+
+    Args:
+        apply: of the encoder's linen module.
+        size: side in pixels that the images, or the first frames of clips, are resized to.
+    """
+    resize = recipes.Resize(size)
+
+    def features(variables: PyTree, batch: Batch) -> Array:
+        images = batch["image"] if "image" in batch else batch["video"][:, 0]
+        images = jax.vmap(lambda image: resize(None, image))(images)
+        return apply(variables, images, train=False).pooled
+
+    return features
+
+
 def fitted(method: MethodConfig, source: data.Source) -> MethodConfig:
-    """The method with the statistics of a data set, where it asks for any.
+    """The method with the size and the statistics of a data set, where it asks for any.
 
     Args:
         method: a config; see ``types.MethodConfig``.
         source: of the training split.
 
     Returns:
-        What its ``fitted`` makes of up to ``NUM_FITTED`` images spread evenly over the split; the
-        method itself where it has none.
+        What its ``sized`` makes of the number of images or clips, and its ``fitted`` of up to
+        ``NUM_FITTED`` images spread evenly over the split; the method itself where it has neither.
     """
+    if hasattr(method, "sized"):
+        method = method.sized(len(source))
     if not hasattr(method, "fitted"):
         return method
     num_rows = min(max(NUM_FITTED // len(_images(source[0])), 1), len(source))
@@ -111,11 +137,12 @@ def fitted(method: MethodConfig, source: data.Source) -> MethodConfig:
 
 
 def _fitted_once(method: MethodConfig, source: data.Source, out: Path) -> MethodConfig:
-    """The method with the statistics of the data set that it asks for.
+    """The method with what it asks of the data set; see ``fitted``.
 
     A run that is resumed keeps those it began with, to the last bit, whatever machine goes on.
     """
-    if hasattr(method, "fitted") and checkpoints.complete_steps(out):
+    asks = hasattr(method, "fitted") or hasattr(method, "sized")
+    if asks and checkpoints.complete_steps(out):
         recorded = checkpoints.read_meta(out)["config"]["method"]
         if recorded["name"] == type(method).__name__:  # else this is another run, soon refused
             return jsonable.from_json(type(method), recorded["fields"])

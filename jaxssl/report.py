@@ -130,7 +130,7 @@ def draw_views(
     """What the method made of a few images [B, H, W, C] uint8, and the network of that."""
     module = config.encoder.build()
     method = config.method.build(module, axis_name=None)
-    batch = {"image": images}
+    batch = {"image": images, "index": np.arange(len(images), dtype=np.int32)}
     optimizer = optimizers.build(config.optimizer, **meta["plan"])
     like = jax.eval_shape(
         lambda: training_step.init_state(method, optimizer, batch, seed=config.training.seed)

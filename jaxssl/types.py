@@ -20,7 +20,9 @@ import jax
 
 Array = jax.Array
 PyTree = Any
-Example = Mapping[str, Array]  # ONE, no label: {"image": [H, W, C]} or {"video": [T, H, W, C]}
+# ONE: {"image": [H, W, C]} or {"video": [T, H, W, C]}, and "index", int32, its row in the source
+# that it was read from; no label.
+Example = Mapping[str, Array]
 Batch = Mapping[str, Array]  # the same with a leading B axis; may carry "label", which is stripped
 Views = PyTree  # what a method's view() makes of one example
 Metrics = dict[str, Array]  # scalars, float32, equal on all devices
@@ -108,6 +110,9 @@ class MethodConfig(Protocol):
     (class priors, cluster centres, permutations): a copy whose fields hold them, made from uint8
     images [N, H, W, C] spread evenly over the training split. It is asked once, before a run
     begins; checkpoints record the answer.
+
+    ``sized(num_examples) -> config``, where it keeps something of every image: a copy that knows
+    how many the training split has. Asked once too, before ``fitted``, and recorded like it.
 
     ``pictures(encoder, params, state, views) -> [(title, images)]``, images [B, H, W, C] float32 in
     [0, 1]: what the task looks like and what the network answered, for reports. ``encoder`` is the

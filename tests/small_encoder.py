@@ -1,4 +1,4 @@
-"""An encoder that compiles fast and is hard on several devices: every layer has batch statistics."""
+"""An encoder that compiles fast and is hard on several devices: batch statistics everywhere."""
 
 import dataclasses
 from typing import Literal

@@ -23,8 +23,13 @@ class Statistical(Rotation):
     """A method that wants to know the data set's mean."""
 
     mean: tuple[float, ...] = ()
+    num_examples: int = 0
+
+    def sized(self, num_examples):
+        return dataclasses.replace(self, num_examples=num_examples)
 
     def fitted(self, images):
+        assert self.num_examples, "fitted before it knew the size"
         ASKED.append(images)
         return dataclasses.replace(self, mean=(float(images.mean()),))
 
@@ -59,7 +64,9 @@ def test_statistics_are_taken_once_and_kept_by_the_checkpoint(config, tmp_path, 
 
     recorded = checkpoints.read_meta(tmp_path / "run")["config"]["method"]
     written = jsonable.from_json(Statistical, recorded["fields"])
-    assert written == dataclasses.replace(config.method, mean=(float(images.mean()),))
+    assert written == dataclasses.replace(
+        config.method, mean=(float(images.mean()),), num_examples=len(train)
+    )
     # What was asked for is what a resumed run is compared with, not what it was answered.
     identity = json.loads((tmp_path / "run" / pretraining.CONFIG_FILE).read_text())
     assert identity["config"]["method"]["fields"]["mean"] == []

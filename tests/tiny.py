@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import small_encoder
 
-from jaxssl import methods, models
+from jaxssl import data, methods, models, pretraining
 
 SIZE = 16
 # What a field's name says about its size; every method is shrunk by these and nothing else.
@@ -74,7 +74,7 @@ def method(name):
     config = methods.all_configs()[name]()
     augment = dataclasses.replace(config.augment, **view_sizes(config.augment))
     config = dataclasses.replace(config, augment=augment, **changes(config))
-    return config.fitted(images()) if hasattr(config, "fitted") else config
+    return pretraining.fitted(config, data.from_arrays(images()))
 
 
 def images(num_images=16):

@@ -58,15 +58,17 @@ def batches(
         change: what is done to the images [B, H, W, C] first, e.g. a control's ``make``.
 
     Yields:
-        Records stacked [B, ...] without labels, and [B] typed PRNG keys.
+        Records stacked [B, ...] with their row numbers and without labels, and [B] typed PRNG keys.
     """
     rows = np.arange(count) % len(source)
     if count <= len(source):
         rows = np.linspace(0, len(source) - 1, count).astype(int)
     for start in range(0, count, _BATCH):
-        records = [source[row] for row in rows[start : start + _BATCH].tolist()]
+        chosen = rows[start : start + _BATCH]
+        records = [source[row] for row in chosen.tolist()]
         names = records[0].keys() - {"label"}
         batch = {name: np.stack([record[name] for record in records]) for name in names}
+        batch["index"] = chosen.astype(np.int32)
         if change is not None:
             rng = np.random.default_rng([seed, start])
             batch = batch | {"image": change(rng, batch["image"])}

@@ -76,13 +76,16 @@ class Loader:
             step: optimizer steps completed, from 0, in any order.
 
         Returns:
-            Every entry of the source's records but "label", stacked, B local:
-            ``{"image": uint8 [B, S, S, C]}``, or of a video ``{"video": uint8 [B, T, S, S, C]}``.
+            Every entry of the source's records but "label", stacked, B local, and their row numbers
+            in the source: ``{"image": uint8 [B, S, S, C], "index": int32 [B]}``, or of a video
+            ``"video"``, uint8 [B, T, S, S, C], instead of ``"image"``.
         """
         if step < 0:
             raise ValueError(f"Loader.batch: step must be at least 0; got {step}.")
         if isinstance(self.source, arrays.ArraySource):
-            return {"image": np.take(self.source.images, self.rows(step), axis=0)}
+            rows = self.rows(step)
+            images = np.take(self.source.images, rows, axis=0)
+            return {"image": images, "index": rows.astype(np.int32)}
         position = step * self._local_size
         if self._ahead is None or self._ahead.closed or self._ahead.position != position:
             self.close()
@@ -114,10 +117,11 @@ class Loader:
         self.close()
 
     def _record(self, position: int) -> dict[str, np.ndarray]:
-        """Record at a position in the endless stream of this process, without its label."""
-        step, row = divmod(position, self._local_size)
-        record = self.source[int(self.rows(step)[row])]
-        return {name: value for name, value in record.items() if name != "label"}
+        """Record at a position in the endless stream of this process, and its row number."""
+        step, place = divmod(position, self._local_size)
+        row = int(self.rows(step)[place])
+        record = {name: value for name, value in self.source[row].items() if name != "label"}
+        return record | {"index": row}
 
 
 def batches(
@@ -158,10 +162,10 @@ def batches(
 
 
 def _stacked(records: Sequence[Mapping[str, np.ndarray | int]]) -> dict[str, np.ndarray]:
-    """Records as one batch; labels become int32 [B]."""
+    """Records as one batch; labels and row numbers become int32 [B]."""
     return {
         name: np.array([record[name] for record in records], np.int32)
-        if name == "label"
+        if name in ("label", "index")
         else np.stack([record[name] for record in records])
         for name in records[0]
     }

@@ -87,8 +87,9 @@ def test_epochs_and_seeds_differ_and_what_is_dropped_too(numbered):
 
 def test_training_batches_have_no_labels(numbered):
     loader = data.Loader(numbered, batch_size=4, seed=0)
-    assert set(loader.batch(0)) == {"image"}
-    assert set(data.Loader(Decoded(numbered), batch_size=4, seed=0).batch(0)) == {"image"}
+    assert set(loader.batch(0)) == {"image", "index"}
+    with data.Loader(Decoded(numbered), batch_size=4, seed=0) as decoded:
+        assert set(decoded.batch(0)) == {"image", "index"}
 
 
 @pytest.mark.parametrize("wrap", [lambda source: source, Decoded])
@@ -99,9 +100,14 @@ def test_processes_share_the_batch_of_one_process(numbered, wrap):
         for index in range(4)
     ]
     for step in range(5):
-        rows = [numbers(part.batch(step)) for part in parts]
-        assert [len(each) for each in rows] == [2] * 4
-        assert np.concatenate(rows).tolist() == numbers(whole.batch(step))
+        batches = [part.batch(step) for part in parts]
+        assert [len(numbers(each)) for each in batches] == [2] * 4
+        for batch in (*batches, whole.batch(step)):  # the pixels of an image are its row number
+            assert batch["index"].dtype == np.int32
+            assert batch["index"].tolist() == numbers(batch)
+        assert np.concatenate([numbers(each) for each in batches]).tolist() == numbers(
+            whole.batch(step)
+        )
     for part in parts:
         part.close()
 
