@@ -100,6 +100,10 @@ def grayscale(image):
     return each_pixel(lambda pixel: np.full(3, luma(pixel)), image)
 
 
+def solarize(image, threshold):
+    return each_pixel(lambda pixel: [1 - x if x >= threshold else x for x in pixel], image)
+
+
 def hue_yiq(image, shift):
     """Turns I + iQ clockwise, with the inverse of the FCC matrix solved for at each pixel."""
     forward = np.array(

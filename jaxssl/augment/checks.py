@@ -53,8 +53,8 @@ def crop_ratio(recipe: object) -> None:
         )
 
 
-def fractions(recipe: object, *names: str) -> None:
-    """The fields ``names`` are probabilities, or a threshold of pixels in [0, 1]."""
+def probabilities(recipe: object, *names: str) -> None:
+    """The fields ``names`` are probabilities."""
     for name in names:
         value = getattr(recipe, name)
         if not 0 <= value <= 1:

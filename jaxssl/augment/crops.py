@@ -68,7 +68,7 @@ class CropFlip:
         checks.interpolation(self)
         checks.crop_scale(self)
         checks.crop_ratio(self)
-        checks.fractions(self, "flip_prob")
+        checks.probabilities(self, "flip_prob")
 
     def __call__(self, key: Array, image: Array) -> Array:
         """One view [size, size, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
@@ -138,7 +138,7 @@ class PadCropFlip:
                 f"PadCropFlip: padding must be at least 0 pixels; got {self.padding}. "
                 "The usual value is 4."
             )
-        checks.fractions(self, "flip_prob")
+        checks.probabilities(self, "flip_prob")
 
     def __call__(self, key: Array, image: Array) -> Array:
         """One view [H, W, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""

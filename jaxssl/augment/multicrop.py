@@ -39,7 +39,7 @@ class MultiCrop(pairs.BYOL):
         super().__post_init__()
         checks.side(self, "local_size")
         checks.crop_scale(self, "local_crop_scale")
-        checks.fractions(self, "local_blur_prob", "local_solarize_prob")
+        checks.probabilities(self, "local_blur_prob", "local_solarize_prob")
         if self.num_local < 0:
             raise ValueError(
                 f"{type(self).__name__}: num_local must be at least 0 views; got "

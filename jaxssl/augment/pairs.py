@@ -53,8 +53,7 @@ class SimCLR(crops.CropFlip):
 
     def __post_init__(self):
         super().__post_init__()
-        checks.fractions(self, "jitter_prob", "grayscale_prob", "blur_prob")
-        checks.fractions(self, "solarize_prob", "solarize_threshold")
+        checks.probabilities(self, "jitter_prob", "grayscale_prob", "blur_prob", "solarize_prob")
         name = type(self).__name__
         if min(self.jitter) < 0 or self.jitter_strength < 0:
             raise ValueError(
@@ -70,6 +69,11 @@ class SimCLR(crops.CropFlip):
             raise ValueError(
                 f"{name}: blur_sigma must be a pair 0 < low <= high in pixels; got "
                 f"{self.blur_sigma}. The published pair is (0.1, 2.0)."
+            )
+        if not 0 <= self.solarize_threshold <= 1:
+            raise ValueError(
+                f"{name}: solarize_threshold must be in [0, 1], as pixels are; got "
+                f"{self.solarize_threshold}. The published threshold is 0.5."
             )
 
     def __call__(self, key: Array, image: Array) -> Array:
@@ -173,7 +177,7 @@ class BYOL(SimCLR):
 
     def __post_init__(self):
         super().__post_init__()
-        checks.fractions(self, "second_blur_prob", "second_solarize_prob")
+        checks.probabilities(self, "second_blur_prob", "second_solarize_prob")
 
     def pair(self, key: Array, image: Array) -> tuple[Array, Array]:
         """Two views of one image, the second with the second probabilities; see SimCLR.
