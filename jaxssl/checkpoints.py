@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,7 +41,7 @@ class RestoredEncoder:
         meta: everything the run recorded beside them.
     """
 
-    module: models.ViT | models.ResNet | models.Split
+    module: models.ViT | models.ResNet | models.ConvNeXt | models.Split
     variables: PyTree
     meta: dict
 
@@ -90,9 +91,9 @@ class Checkpoints:
     def __exit__(self, *exception) -> None:
         self._manager.close()
 
-    def latest_step(self) -> int | None:
-        """The newest complete step, or None."""
-        return max(_complete_steps(self._root), default=None)
+    def latest_step(self, *, before: float = math.inf) -> int | None:
+        """The newest complete step before another one, or None."""
+        return max((step for step in _complete_steps(self._root) if step < before), default=None)
 
     def save(self, state: TrainState, encoder: PyTree, meta: Mapping, *, loss: float) -> None:
         """Saves one step; returns when it is committed and its manifest written.
@@ -147,6 +148,20 @@ class Checkpoints:
         return self._manager.restore(
             step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))
         ).state
+
+    def delete_after(self, step: int) -> None:
+        """Deletes every checkpoint later than a step, the newest first.
+
+        Each loses its manifest before anything else: killed halfway, this leaves no step that
+        counts and cannot be restored.
+        """
+        for later in sorted(_complete_steps(self._root), reverse=True):
+            if later > step:
+                _wait_for_all(f"delete {later}")  # until each process knows that it is there
+                if jax.process_index() == 0:
+                    (self._root / str(later) / MANIFEST).unlink()
+                self._manager.delete(later)
+                _wait_for_all(f"deleted {later}")
 
 
 def complete_steps(directory: str | os.PathLike) -> list[int]:

@@ -13,7 +13,7 @@ import jaxssl
 from jaxssl import arguments, commands, cpu, data, pretraining, recipe, report
 from jaxssl.audit import audit, picture, table
 from jaxssl.evaluation import evaluate, propagation
-from jaxssl.training import log
+from jaxssl.training import guard, log
 
 USAGE = """usage: jaxssl COMMAND ...
 
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"{argv[0]}: no such command; the commands are {', '.join(calls)}."
             )
         return calls[argv[0]](argv[1:]) or 0
-    except log.DivergedError as error:
+    except (log.DivergedError, guard.CollapsedError) as error:
         return _failed(error, 1)
     except (ValueError, TypeError, OSError, ImportError) as error:
         return _failed(error, 2)

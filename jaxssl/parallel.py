@@ -16,6 +16,7 @@ from jaxssl.types import Batch, Metrics, PyTree, TrainState
 
 Backend = Literal["pmap", "shard_map"]
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+Measurement = Callable[[TrainState, Batch], Metrics]
 
 
 def mesh(
@@ -71,12 +72,9 @@ def data_parallel(
 
     if backend == "shard_map":
         mapped = jax.jit(shard_mapped(step, axis_name=axis_name, devices=devices), donate_argnums=0)
-        rows = jax.sharding.NamedSharding(global_mesh, jax.P(axis_name))
 
         def run(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-            _check_rows(batch, num_local)
-            batch = jax.tree.map(lambda x: jax.make_array_from_process_local_data(rows, x), batch)
-            return mapped(state, batch)
+            return mapped(state, _global_rows(batch, global_mesh))
 
         return run
 
@@ -101,15 +99,45 @@ def data_parallel(
     return run
 
 
+def measured(
+    measurement: Measurement,
+    *,
+    axis_name: str = "data",
+    devices: Sequence[jax.Device] | None = None,
+) -> Measurement:
+    """Maps a per-device measurement over devices, under shard_map; the state stays usable.
+
+    Args:
+        measurement: per-device function whose results are equal on all devices.
+        axis_name: name of the device axis inside ``measurement``.
+        devices: devices to use; all devices of all processes by default.
+
+    Returns:
+        ``(state, batch) -> metrics`` on global replicated state and this process's rows.
+    """
+    global_mesh = mesh(axis_name=axis_name, devices=devices)
+    mapped = jax.jit(shard_mapped(measurement, axis_name=axis_name, devices=devices))
+
+    def run(state: TrainState, batch: Batch) -> Metrics:
+        if jax.default_backend() == "cpu":
+            jax.block_until_ready(state)  # two programs at once over fake devices can deadlock
+        return mapped(state, _global_rows(batch, global_mesh))
+
+    return run
+
+
 def shard_mapped(
-    step: Step, *, axis_name: str = "data", devices: Sequence[jax.Device] | None = None
-) -> Step:
-    """The step under shard_map with check_vma, not yet compiled; global arrays in and out."""
+    function: Step | Measurement,
+    *,
+    axis_name: str = "data",
+    devices: Sequence[jax.Device] | None = None,
+) -> Step | Measurement:
+    """A function under shard_map with check_vma, not yet compiled; global arrays in and out."""
     return jax.shard_map(
-        step,
+        function,
         mesh=mesh(axis_name=axis_name, devices=devices),
         in_specs=(jax.P(), jax.P(axis_name)),
-        out_specs=(jax.P(), jax.P()),
+        out_specs=jax.P(),
     )
 
 
@@ -123,6 +151,13 @@ def check_batch_size(batch_size: int, num_devices: int) -> None:
         f"batch_size: must be a positive multiple of the number of devices; got {batch_size} for "
         f"{num_devices} devices. Nearest: {nearest}."
     )
+
+
+def _global_rows(batch: Batch, global_mesh: jax.sharding.Mesh) -> Batch:
+    """A batch of global arrays, split over the devices, from this process's rows."""
+    _check_rows(batch, len(global_mesh.local_devices))
+    rows = jax.sharding.NamedSharding(global_mesh, jax.P(*global_mesh.axis_names))
+    return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(rows, leaf), batch)
 
 
 def _check_rows(batch: Batch, num_local: int) -> None:

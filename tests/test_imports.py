@@ -25,11 +25,11 @@ MAY_IMPORT = {
     "checkpoints": BASE | {"models"},
     "collapse": BASE | {"losses"},
     "parallel": BASE,
-    "training": BASE | {"data", "checkpoints", "parallel"},
+    "training": BASE | {"data", "checkpoints", "parallel", "collapse"},
     "evaluation": BASE | {"data", "losses", "checkpoints", "parallel"},
     "recipe": BASE | {"models", "data", "training"},
     "pretraining": BASE
-    | {"__init__", "recipe", "models", "data", "checkpoints", "parallel", "training"},
+    | {"__init__", "recipe", "models", "augment", "data", "checkpoints", "parallel", "training"},
     "arguments": set(),
     "commands": {"recipe", "audit", "evaluation"},
     "report": None,  # everything

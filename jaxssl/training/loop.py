@@ -15,9 +15,9 @@ from rich.console import Console
 
 from jaxssl import checkpoints, parallel
 from jaxssl.data.loader import Loader
-from jaxssl.training import flops, log, stop
+from jaxssl.training import flops, guard, log, metrics, stop, watch
 from jaxssl.training import step as training_step
-from jaxssl.types import Array, Method, TrainState
+from jaxssl.types import Array, Batch, Method, PyTree, TrainState
 
 AXIS = "data"
 
@@ -53,6 +53,7 @@ class RunConfig:
         checkpoint_every: steps between two checkpoints; the last step is always saved.
         keep_checkpoints: newest checkpoints kept, beside the one with the lowest loss.
         tensorboard: write TensorBoard event files beside the JSON lines.
+        collapse: when the run counts as collapsed, and what happens then.
     """
 
     backend: parallel.Backend = "pmap"
@@ -60,6 +61,7 @@ class RunConfig:
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
     tensorboard: bool = False
+    collapse: guard.CollapseConfig = guard.CollapseConfig()
 
     def __post_init__(self):
         for field in ("log_every", "checkpoint_every", "keep_checkpoints"):
@@ -69,11 +71,19 @@ class RunConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a call of ``train`` ended: the steps completed, of how many, and whether by a signal."""
+    """How a call of ``train`` ended.
+
+    Attributes:
+        step: optimizer steps completed.
+        total_steps: of how many.
+        stopped: whether a signal ended it.
+        saved: whether that step was saved; not where it was suspected of having collapsed.
+    """
 
     step: int
     total_steps: int
     stopped: bool
+    saved: bool = True
 
 
 def total_steps(config: TrainingConfig, steps_per_epoch: int) -> int:
@@ -93,6 +103,7 @@ def train(
     meta: Mapping,
     console: Console,
     about: str = "",
+    features: Callable[[PyTree, Batch], Array] | None = None,
 ) -> Outcome:
     """Trains to the last step, from the newest complete checkpoint in ``out`` if there is one.
 
@@ -107,12 +118,14 @@ def train(
         meta: JSON-able, saved with every checkpoint.
         console: where the first line and the progress go.
         about: printed after the first line, which says devices, batch, steps, parameters and work.
+        features: ``(variables, batch) -> [B, D]``, see ``watch.make_watch``; measured in every row.
 
     Returns:
         Outcome. SIGTERM or SIGINT saves after the step in flight and ends the loop.
 
     Raises:
         log.DivergedError: a metric is not finite; names it and the step.
+        guard.CollapsedError: the run collapsed, and ``run.collapse.action`` ends such a run.
     """
     last_step = total_steps(training, loader.steps_per_epoch)
 
@@ -130,6 +143,9 @@ def train(
         axis_name=AXIS,
     )
     mapped_step = parallel.data_parallel(step, axis_name=AXIS, backend=run.backend)
+    measure = watch.make_watch(method, seed=training.seed, axis_name=AXIS, features=features)
+    measure = None if measure is None else parallel.measured(measure, axis_name=AXIS)
+    judge = guard.Guard(run.collapse, last_step=last_step)
     with (
         checkpoints.Checkpoints(out, keep_latest=run.keep_checkpoints) as saved,
         stop.Signals() as signals,
@@ -145,6 +161,7 @@ def train(
             state = saved.restore_state(resume_step, like, parallel.replicated())
             console.print(f"resuming after step {resume_step} of {last_step}")
         first_step = resume_step or 0
+        judge.replay(metrics.history(out, last_step=first_step))
         writer = log.Log(
             out,
             schedule,
@@ -154,25 +171,65 @@ def train(
             every=run.log_every,
             tensorboard=run.tensorboard,
             console=console,
+            judge=judge,
         )
         with writer:
 
-            def save():
+            def act_on_collapse():
+                """Warns once, or ends the run."""
+                nonlocal warned
+                if judge.collapse is None or run.collapse.action == "ignore":
+                    return
+                if run.collapse.ends_run:
+                    raise _ended(judge.collapse, run.collapse.action, saved, writer)
+                if not warned:
+                    console.print(guard.warning(judge.collapse), soft_wrap=True, highlight=False)
+                warned = True
+
+            def is_suspected() -> bool:
+                if judge.suspected or measure is None or judge.step == state.step:
+                    return judge.suspected
+                now = jax.device_get(measure(state, batch))
+                return judge.is_judged(int(state.step)) and judge.below(now) is not None
+
+            def save() -> bool:
+                """Saves unless the policy forbids it; whether it did."""
                 loss = writer.drain()
+                act_on_collapse()
+                if run.collapse.ends_run and is_suspected():
+                    return False
                 variables = method.encoder(state.params, state.state)
                 saved.save(state, variables, meta, loss=loss)
+                return True
 
+            warned = False
+            act_on_collapse()
             for index in range(first_step, last_step):
                 batch = loader.batch(index)  # overlaps the step in flight
                 writer.wait()
+                act_on_collapse()
                 state, step_metrics = mapped_step(state, batch)
-                writer.add(index + 1, step_metrics)
+                due = measure is not None and writer.has_row(index + 1)
+                writer.add(index + 1, step_metrics, measure(state, batch) if due else None)
                 if signals.requested(index + 1):
-                    save()
-                    return Outcome(index + 1, last_step, stopped=True)
+                    return Outcome(index + 1, last_step, stopped=True, saved=save())
                 if (index + 1) % run.checkpoint_every == 0 or index + 1 == last_step:
                     save()
     return Outcome(last_step, last_step, stopped=False)
+
+
+def _ended(
+    collapse: guard.Collapse,
+    action: guard.Action,
+    saved: checkpoints.Checkpoints,
+    writer: log.Log,
+) -> guard.CollapsedError:
+    """Goes back to the newest healthy checkpoint where the action says so; the error to raise."""
+    healthy, newest = saved.latest_step(before=collapse.first_step), saved.latest_step()
+    if action == "rewind":
+        saved.delete_after(healthy or 0)
+        writer.cut(healthy or 0)
+    return guard.CollapsedError(guard.ending(collapse, action, healthy=healthy, newest=newest))
 
 
 def _first_line(

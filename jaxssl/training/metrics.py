@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import jax
+from jax.experimental import multihost_utils
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -45,6 +47,20 @@ def read(path: str | os.PathLike) -> list[dict]:
             rows.append(json.loads(line))
         except json.JSONDecodeError:
             break
+    return rows
+
+
+def history(out: Path, *, last_step: int) -> list[dict]:
+    """The rows that a run directory has up to a step; all processes read before one of them writes.
+
+    Args:
+        out: run directory, with a metrics file or not yet.
+        last_step: of the rows.
+    """
+    path = out / FILE
+    rows = [row for row in read(path) if row["step"] <= last_step] if path.exists() else []
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("jaxssl metrics: history read")
     return rows
 
 
