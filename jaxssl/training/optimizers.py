@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxssl import schedules
 from jaxssl.types import PyTree
 
 
@@ -29,6 +30,12 @@ class OptimizerConfig:
         beta2: of adamw.
         trust_coefficient: of lars (eta).
         clip_norm: largest global norm of the gradient; 0 turns clipping off.
+        final_weight_decay: weight decay at the end of the run, reached from ``weight_decay`` along
+            half a cosine; None keeps it as it is. DINO: 0.04 to 0.4.
+        constant_rate: groups of parameters (top-level names such as "predictor") whose learning
+            rate stays at the peak after warm-up, as SimSiam's predictor.
+        other_rate: factor on the learning rate of all leaves but kernels, as Barlow Twins' 0.0048
+            beside 0.2.
     """
 
     name: Literal["adamw", "sgd", "lars"] = "adamw"
@@ -41,15 +48,18 @@ class OptimizerConfig:
     beta2: float = 0.999
     trust_coefficient: float = 0.001
     clip_norm: float = 0.0
+    final_weight_decay: float | None = None
+    constant_rate: tuple[str, ...] = ()
+    other_rate: float = 1.0
 
     def __post_init__(self):
-        for field in ("base_learning_rate", "trust_coefficient"):
+        for field in ("base_learning_rate", "trust_coefficient", "other_rate"):
             if getattr(self, field) <= 0:
                 raise ValueError(
                     f"optimizer.{field}: must be greater than 0; got {getattr(self, field)}."
                 )
-        for field in ("weight_decay", "warmup_epochs", "clip_norm"):
-            if getattr(self, field) < 0:
+        for field in ("weight_decay", "warmup_epochs", "clip_norm", "final_weight_decay"):
+            if (getattr(self, field) or 0) < 0:
                 raise ValueError(
                     f"optimizer.{field}: must not be negative; got {getattr(self, field)}."
                 )
@@ -111,31 +121,86 @@ def schedule(
 def build(
     config: OptimizerConfig, *, batch_size: int, steps_per_epoch: int, total_steps: int
 ) -> optax.GradientTransformation:
-    """The optax transformation for a run; arguments as in ``schedule``."""
-    rate = schedule(
-        config, batch_size=batch_size, steps_per_epoch=steps_per_epoch, total_steps=total_steps
-    )
+    """The optax transformation for a run; arguments as in ``schedule``.
+
+    Raises:
+        ValueError: as ``schedule``; and when its state is made, a name in ``constant_rate`` that is
+            none of the parameters' groups.
+    """
+    plan = {
+        "batch_size": batch_size,
+        "steps_per_epoch": steps_per_epoch,
+        "total_steps": total_steps,
+    }
+    rate = schedule(config, **plan)
+    scale = _scale_by_rates(config, rate, schedule(_without_decay(config), **plan))
+    decay = optax.add_decayed_weights(_weight_decay(config, total_steps), mask=kernel_mask)
     if config.name == "adamw":
-        core = optax.adamw(
-            rate, config.beta1, config.beta2, weight_decay=config.weight_decay, mask=kernel_mask
-        )
+        core = optax.chain(optax.scale_by_adam(config.beta1, config.beta2), decay, scale)
     elif config.name == "sgd":
-        core = optax.chain(
-            optax.add_decayed_weights(config.weight_decay, mask=kernel_mask),
-            optax.sgd(rate, momentum=config.momentum),
-        )
+        core = optax.chain(decay, optax.chain(optax.trace(config.momentum), scale))
     else:
-        core = optax.lars(
-            rate,
-            weight_decay=config.weight_decay,
-            weight_decay_mask=kernel_mask,
-            trust_coefficient=config.trust_coefficient,
-            trust_ratio_mask=kernel_mask,
-            momentum=config.momentum,
+        trust = optax.scale_by_trust_ratio(trust_coefficient=config.trust_coefficient)
+        core = optax.chain(
+            decay, optax.masked(trust, kernel_mask), scale, optax.trace(config.momentum)
         )
     if config.clip_norm:
         return optax.chain(optax.clip_by_global_norm(config.clip_norm), core)
     return core
+
+
+def _without_decay(config: OptimizerConfig) -> OptimizerConfig:
+    return dataclasses.replace(config, final_fraction=1.0)
+
+
+def _weight_decay(config: OptimizerConfig, total_steps: int) -> float | optax.Schedule:
+    """The weight decay, or half a cosine over the whole run where it changes."""
+    if config.final_weight_decay is None:
+        return config.weight_decay
+
+    def decay(step):
+        progress = jnp.asarray(step, jnp.float32) / total_steps
+        return schedules.cosine(config.weight_decay, config.final_weight_decay, progress)
+
+    return decay
+
+
+def _scale_by_rates(
+    config: OptimizerConfig, rate: optax.Schedule, constant: optax.Schedule
+) -> optax.GradientTransformation:
+    """Times minus the learning rate, which may differ between leaves; state as that of optax.
+
+    Args:
+        config: says which leaves differ.
+        rate: learning rate of most.
+        constant: that of the groups in ``constant_rate``.
+    """
+    if not config.constant_rate and config.other_rate == 1:
+        return optax.scale_by_learning_rate(rate)
+
+    def init(params):
+        missing = [name for name in config.constant_rate if name not in params]
+        if missing:
+            raise ValueError(
+                f"optimizer.constant_rate: must name groups of the parameters; got {missing[0]!r}. "
+                f"There are {', '.join(params)}."
+            )
+        return optax.ScaleByScheduleState(count=jnp.zeros([], jnp.int32))
+
+    def update(updates, state, params=None):
+        del params
+        is_kernel = kernel_mask(updates)
+
+        def scaled(path, update, of_kernel):
+            group = getattr(path[0], "key", None)
+            step_size = (constant if group in config.constant_rate else rate)(state.count)
+            step_size = -step_size * (1 if of_kernel else config.other_rate)
+            return jnp.asarray(step_size, update.dtype) * update
+
+        updates = jax.tree_util.tree_map_with_path(scaled, updates, is_kernel)
+        return updates, optax.ScaleByScheduleState(optax.safe_increment(state.count))
+
+    return optax.GradientTransformation(init, update)
 
 
 def kernel_mask(params: PyTree) -> PyTree:
