@@ -1,0 +1,127 @@
+"""MoCo v1: recognise a view's twin, encoded by a momentum encoder, against a queue of others."""
+
+import dataclasses
+from typing import Literal
+
+import flax.linen as nn
+import jax
+
+from jaxssl import losses
+from jaxssl.augment import recipes
+from jaxssl.losses import checks, numerics
+from jaxssl.methods import two_views
+from jaxssl.models import ema, functional, heads, layers, queue
+from jaxssl.types import Array, Method, PyTree, Views
+
+
+@dataclasses.dataclass(frozen=True)
+class MoCoV1:
+    """Momentum contrast: many negatives without a large batch.
+
+    With q the projection of view a, k that of view b by the momentum encoder, and the queue of
+    keys k of earlier batches,
+
+        loss = -log( exp(cos(q, k) / T) / (exp(cos(q, k) / T) + sum_n exp(cos(q, queue_n) / T)) )
+
+    The unit keys enter the queue after the loss is taken, and push the oldest out; the queue is
+    part of every checkpoint. The momentum encoder, encoder and projector, follows the online one by
+    an exponential moving average. No gradient flows into keys or queue.
+
+    The paper shuffles examples between devices, so that a query and its key are not normalised
+    together with the same companions, by whose statistics the key could be recognised. Here no
+    shuffling is needed: keys are normalised by moving averages, those of the online network's batch
+    statistics, which follow like the parameters (Cai et al. 2021) and say nothing of the batch.
+    Batch statistics instead, though synchronised, tell the keys of this batch from those of the
+    queue, as the MoCo authors point out (github.com/facebookresearch/moco/issues/46).
+
+    Attributes:
+        augment: applied twice to every image, with independent keys.
+        temperature: T, of the softmax over similarities.
+        queue_size: keys remembered.
+        target_momentum: of the momentum encoder, constant.
+        projector_dim: features of the projection, a linear map.
+        key_statistics: what normalises keys: "moving" averages, or their own "batch".
+
+    Source: He et al., Momentum Contrast for Unsupervised Visual Representation Learning, 2019,
+        arXiv:1911.05722, eq. 1 and 2, algorithm 1, section 3.3; numbers from the authors'
+        main_moco.py; moving statistics: Cai et al., Exponential Moving Average Normalization for
+        Self-supervised and Semi-supervised Learning, 2021, arXiv:2101.08482, section 3.2.
+    """
+
+    augment: recipes.MoCoV1 = recipes.MoCoV1(size=224)
+    temperature: float = 0.07
+    queue_size: int = 65536
+    target_momentum: float = 0.999
+    projector_dim: int = 128
+    key_statistics: Literal["moving", "batch"] = "moving"
+
+    def __post_init__(self):
+        name = type(self).__name__
+        checks.temperature(name, self.temperature)
+        checks.at_least(name, 1, queue_size=self.queue_size)
+        functional.check_momentum(name, "target_momentum", self.target_momentum)
+        layers.check_choice(name, "key_statistics", self.key_statistics, ("moving", "batch"))
+
+    def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
+        """Binds the hyper-parameters; see ``types.Method``."""
+        network = self._network(encoder, axis_name)
+
+        def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
+            network_key, queue_key = jax.random.split(key)
+            params, state = network.init(network_key, views["a"])
+            rows = queue.start(queue_key, self.queue_size, self.projector_dim)
+            target = ema.start(params, state, network.names)
+            return params, state | {"queue": rows, "target": target}
+
+        def encode_keys(target: PyTree, images: Array) -> tuple[Array, PyTree]:
+            if self.key_statistics == "moving":
+                return network.predict(target["params"], target["state"], images), target
+            rows, target_state = network.apply(target["params"], target["state"], images)
+            return rows, target | {"state": target_state}
+
+        def loss(params, state, views, key, clock):
+            del key, clock
+            query, new_state = network.apply(params, state, views["a"])
+            positive, new_state["target"] = encode_keys(state["target"], views["b"])
+            positive = numerics.unit_rows(jax.lax.stop_gradient(positive))
+            values = losses.info_nce(
+                query,
+                positive,
+                negatives=state["queue"],
+                temperature=self.temperature,
+                axis_name=axis_name,
+            )
+            new_state["queue"] = queue.push(state["queue"], positive, axis_name=axis_name)
+            return values, (new_state, {})
+
+        def advance(params, state, clock):
+            del clock
+            target = ema.follow(state["target"], params, self.target_momentum)
+            if self.key_statistics == "moving":
+                online = {name: state[name] for name in network.names}
+                target["state"] = ema.update(target["state"], online, self.target_momentum)
+            return state | {"target": target}
+
+        return Method(
+            view=two_views.view(self.augment),
+            init=init,
+            loss=loss,
+            advance=advance,
+            encoder=functional.encoder_variables,
+            embed=two_views.embed(network),
+        )
+
+    def pictures(
+        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
+    ) -> list[tuple[str, Array]]:
+        """See ``two_views.pictures``."""
+        return two_views.pictures(self._network(encoder, None), params, state, views)
+
+    def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
+        del axis_name  # no batch norm in the projector
+        projector = heads.MLP(self._widths(), batch_norm=False, dtype=encoder.config.dtype)
+        return functional.WithHead(encoder, projector, "projector")
+
+    def _widths(self) -> tuple[int, ...]:
+        """Output features of each layer of the projector."""
+        return (self.projector_dim,)

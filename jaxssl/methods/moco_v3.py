@@ -1,0 +1,133 @@
+"""MoCo v3: contrast predictions with a momentum encoder's keys of the same batch; for ViTs too."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+
+from jaxssl import losses, models, schedules
+from jaxssl.augment import recipes
+from jaxssl.losses import checks
+from jaxssl.methods import two_views
+from jaxssl.models import ema, functional, heads
+from jaxssl.types import Array, Clock, Method, PyTree, Views
+
+
+@dataclasses.dataclass(frozen=True)
+class MoCoV3:
+    """Momentum contrast without a queue, symmetric, and with a predictor.
+
+    With q the prediction of one view and k the projection of the other by the momentum encoder,
+
+        loss = 2 T ( info_nce(q_a, k_b) + info_nce(q_b, k_a) ),   no gradient through k
+
+    against the keys of all other examples of the global batch. The momentum encoder is encoder and
+    projector; its momentum rises along a cosine from ``target_momentum`` to 1. Each view is
+    normalised by batch statistics of its own, and keys by theirs. As these are synchronised, all
+    keys that a query is compared with were normalised alike, and none is given away by it.
+
+    The projector has two layers, three on a ViT; the predictor two; batch norm follows each, after
+    the last without scale and bias.
+
+    Attributes:
+        augment: the pair of views; blur and solarisation differ between them. ViT: crops of
+            (0.08, 1.0).
+        temperature: T, of the softmax over similarities. ViT: 0.2.
+        target_momentum: at the start; 0.996 for 1,000 epochs of ResNet-50.
+        projector_width: features of the hidden layers of the projector.
+        projector_dim: features that are compared.
+        predictor_width: features of the predictor's hidden layer.
+        freeze_patch_embedding: whether a ViT's patch embedding stays as it was initialised, which
+            keeps training stable; no effect on other encoders.
+
+    Source: Chen, Xie, He: An Empirical Study of Training Self-Supervised Vision Transformers, 2021,
+        arXiv:2104.02057, algorithm 1 and section 4; defaults for 100 epochs of ResNet-50 from the
+        authors' main_moco.py and CONFIG.md.
+    """
+
+    augment: recipes.MoCoV3 = recipes.MoCoV3(size=224, crop_scale=(0.2, 1.0))
+    temperature: float = 1.0
+    target_momentum: float = 0.99
+    projector_width: int = 4096
+    projector_dim: int = 256
+    predictor_width: int = 4096
+    freeze_patch_embedding: bool = True
+
+    def __post_init__(self):
+        checks.temperature("MoCoV3", self.temperature)
+        functional.check_momentum("MoCoV3", "target_momentum", self.target_momentum)
+
+    def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
+        """Binds the hyper-parameters; see ``types.Method``."""
+        network = self._network(encoder, axis_name)
+        online = functional.WithPredictor(
+            network, _head(encoder, (self.predictor_width, self.projector_dim), axis_name)
+        )
+
+        def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
+            params, state = online.init(key, views["a"])
+            return params, state | {"target": ema.start(params, state, network.names)}
+
+        def loss(params, state, views, key, clock):
+            del key, clock
+            images, target = two_views.stacked(views), state["target"]
+            _, predictions, new_state = online.apply(params, state, images)
+            targets, target_state = functional.over_views(
+                network.apply, target["params"], target["state"], images
+            )
+            targets = jax.lax.stop_gradient(targets)
+            values = sum(
+                losses.info_nce(
+                    predictions[own],
+                    targets[1 - own],
+                    temperature=self.temperature,
+                    axis_name=axis_name,
+                )
+                for own in (0, 1)
+            )
+            new_state["target"] = target | {"state": target_state}
+            return 2 * self.temperature * values, (new_state, {})
+
+        def advance(params, state, clock):
+            momentum = schedules.cosine(self.target_momentum, 1.0, clock.progress)
+            return state | {"target": ema.follow(state["target"], params, momentum)}
+
+        freezes = self.freeze_patch_embedding and isinstance(encoder, models.ViT)
+        return Method(
+            view=two_views.view(self.augment),
+            init=init,
+            loss=loss,
+            advance=advance,
+            encoder=functional.encoder_variables,
+            frozen=_patch_embedding if freezes else None,
+            embed=two_views.embed(network),
+        )
+
+    def pictures(
+        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
+    ) -> list[tuple[str, Array]]:
+        """See ``two_views.pictures``."""
+        return two_views.pictures(self._network(encoder, None), params, state, views)
+
+    def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
+        num_hidden = 2 if isinstance(encoder, models.ViT) else 1
+        widths = (self.projector_width,) * num_hidden + (self.projector_dim,)
+        return functional.WithHead(encoder, _head(encoder, widths, axis_name), "projector")
+
+
+def _head(encoder: nn.Module, widths: tuple[int, ...], axis_name: str | None) -> heads.MLP:
+    return heads.MLP(
+        widths,
+        batch_norm_last=True,
+        last_affine=False,
+        dtype=encoder.config.dtype,
+        axis_name=axis_name,
+    )
+
+
+def _patch_embedding(params: PyTree, clock: Clock) -> PyTree:
+    """``Method.frozen``: true for the ViT's map from pixels to tokens."""
+    del clock
+    frozen = jax.tree.map(lambda leaf: False, params)
+    embedding = jax.tree.map(lambda leaf: True, params["encoder"]["patch_embedding"])
+    return frozen | {"encoder": frozen["encoder"] | {"patch_embedding": embedding}}
