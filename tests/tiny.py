@@ -46,8 +46,9 @@ OVERRIDES = {
     "MoCoV1": {"queue_size": 24},
     "MoCoV2": {"queue_size": 24},
     "NNCLR": {"queue_size": 24},
-    "SwAV": {"num_prototypes": 8, "queue_size": 16},
+    "SwAV": {"num_prototypes": 8, "queue_size": 16, "queue_epochs": 0},
     "DeepClusterV2": {"num_prototypes": 8},
+    "DINO": {"num_prototypes": 8},
     "WMSE": {"projector_dim": 3, "whitening_size": 8, "num_divisions": 2},
 }
 CASES = [(name, ENCODER_OF.get(name, "Small")) for name in methods.all_configs()]

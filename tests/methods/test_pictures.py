@@ -25,7 +25,8 @@ def shown(name, encoder, **changes):
     module = dataclasses.replace(tiny.ENCODERS[encoder], mean=(0.4,), std=(0.3,)).build()
     method = config.build(module, axis_name=None)
     keys = jax.random.split(jax.random.key(1), NUM_IMAGES)
-    batch = {"image": tiny.images(NUM_IMAGES)}
+    numbers = np.arange(NUM_IMAGES, dtype=np.int32)
+    batch = {"image": tiny.images(NUM_IMAGES), "index": numbers}
     views = jax.jit(lambda: training_step.make_views(method, batch, keys))()
     params, state = jax.jit(method.init)(jax.random.key(0), views)
     return views, config.pictures(module, params, state, views)
