@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxssl import checkpoints, data, methods, recipe
-from jaxssl.evaluation import depth, evaluate, knn, plots
+from jaxssl.evaluation import collapsing, depth, evaluate, knn, plots
 from jaxssl.training import metrics, optimizers
 from jaxssl.training import step as training_step
 from jaxssl.types import Array, Views
@@ -37,9 +37,9 @@ class Picture(NamedTuple):
 def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
     """Draws a run into ``RUN/report/``: PNG files and ``index.html``, which shows them.
 
-    The views, the training curve, nearest neighbours, the features in two dimensions, and the
-    accuracies of ``RUN/evaluation/``, by depth too; what is missing is left out, and said on stderr
-    and the page.
+    The views, the training curve, what was measured of collapse, nearest neighbours, the features
+    in two dimensions, and the accuracies of ``RUN/evaluation/``, by depth too; what is missing is
+    left out, and said on stderr and the page.
 
     Args:
         run: run directory with a checkpoint.
@@ -66,7 +66,7 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
     examples = test_part.images[_first_of_each_class(test_part)[:NUM_EXAMPLES]]
     views = draw_views(run, config, encoder.meta, examples, out)
     features = draw_features(encoder, train_part, test_part, out)
-    pictures = [views, curve, *features, accuracies, by_depth]
+    pictures = [views, curve, *draw_collapse(run, out), *features, accuracies, by_depth]
     for picture in pictures:
         if picture.path is None:
             print(f"{picture.title} left out: {picture.sentence}", file=sys.stderr)
@@ -86,6 +86,20 @@ def draw_curve(run: Path, out: Path) -> Picture:
     plots.training_curve(rows, out / "curve.png")
     sentence = "Means over the steps since the row before, as logged while training."
     return Picture(title, sentence, out / "curve.png")
+
+
+def draw_collapse(run: Path, out: Path) -> list[Picture]:
+    """What ``RUN/metrics.jsonl`` measured beside the loss; nothing where it did not."""
+    path = run / metrics.FILE
+    rows = metrics.read(path) if path.exists() else []
+    if not collapsing.is_measured(rows):
+        return []
+    collapsing.collapse_curves(rows, out / "collapse.png")
+    sentence = (
+        "Whether the embeddings that the loss compares, and the encoder's features, still differ "
+        "between images: spread near 0 or rank near 1 is a collapse, however low the loss."
+    )
+    return [Picture("Collapse", sentence, out / "collapse.png")]
 
 
 def draw_accuracies(run: Path, out: Path, *, num_classes: int | None) -> Picture:

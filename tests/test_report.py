@@ -56,7 +56,7 @@ def names(paths):
 
 def test_draws_what_there_is_and_says_what_is_missing(run, capsys):
     paths = report.draw(run)
-    assert names(paths) == FEATURE_PICTURES | {"curve.png", "index.html"}
+    assert names(paths) == FEATURE_PICTURES | {"curve.png", "collapse.png", "index.html"}
     message = capsys.readouterr().err
     assert message.startswith("Accuracies left out: not evaluated yet; ")
     assert "Accuracy by depth left out: no stages measured yet; " in message
@@ -73,7 +73,7 @@ def test_draws_accuracies_once_they_are_measured(run, capsys):
         subject = evaluate.Subject(encoder=encoder, batch_size=8)
         evaluate.knn_eval(run, subject, knn.KnnConfig(num_neighbors=(3,)))
     paths = report.draw(run)
-    drawn = {"curve.png", "accuracy.png", "depth.png", "index.html"}
+    drawn = {"curve.png", "collapse.png", "accuracy.png", "depth.png", "index.html"}
     assert names(paths) == FEATURE_PICTURES | drawn
     assert capsys.readouterr().err == ""
     assert "same protocol" not in (run / "report" / "index.html").read_text()
@@ -110,6 +110,16 @@ def test_image_leaves_finds_images_wherever_they_are():
     found = report.image_leaves(views)
     assert [title for title, _ in found] == ["view b image", "view global 0", "view global 1"]
     assert [leaf.shape for _, leaf in found] == [(2, 8, 8, 1), images.shape, images.shape]
+
+
+def test_image_leaves_shows_every_view_of_a_multicrop_large_ones_first():
+    views = {"local": np.zeros((2, 3, 4, 4, 3)), "global": np.zeros((2, 2, 8, 8, 3))}
+    views["local"][:, 2] = 1.0
+    found = report.image_leaves(views)
+    names = ["global 0", "global 1", "local 0", "local 1", "local 2"]
+    assert [title for title, _ in found] == [f"view {name}" for name in names]
+    assert [leaf.shape for _, leaf in found] == [(2, 8, 8, 3)] * 2 + [(2, 4, 4, 3)] * 3
+    assert found[-1][1].min() == 1.0 and found[-2][1].max() == 0.0
 
 
 def test_a_method_without_pictures_shows_its_views(run, tmp_path, monkeypatch):

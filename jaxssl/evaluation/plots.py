@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxssl.evaluation import canvas
+from jaxssl.evaluation import canvas, collapsing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ _NOT_DRAWN = frozenset(
     ("step", "learning_rate", "grad_norm", "update_norm", "images_per_second", "seconds_left")
 )
 _MAX_CLASSES = 10
+_GRID_WIDTH = 18.0  # inches, for a grid of many columns
 
 
 def training_curve(rows: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
@@ -34,7 +35,9 @@ def training_curve(rows: Sequence[Mapping[str, float]], path: str | os.PathLike)
         rows: of metrics.jsonl, at least one; ``step``, ``loss``, ``learning_rate`` and others.
         path: PNG file to write.
     """
-    names = ["loss", *sorted(rows[0].keys() - _NOT_DRAWN - {"loss"}), "learning_rate"]
+    own = rows[0].keys() - _NOT_DRAWN - {"loss"}
+    own = sorted(name for name in own if not name.startswith(collapsing.PREFIX))
+    names = ["loss", *own, "learning_rate"]
     heights = [3.0, *[2.0] * (len(names) - 2), 1.3]
     figure = canvas.figure(7.5, sum(heights) + 0.6)
     axes = figure.subplots(len(names), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
@@ -116,6 +119,8 @@ def image_grid(
 ) -> None:
     """Examples by row, and by column what was made of them.
 
+    Columns may differ in H and W: every image fills its cell.
+
     Args:
         columns: title and images [B, H, W, C] of each column, the same B; uint8, or floating in
             [0, 1]; C is 1 or 3.
@@ -123,7 +128,7 @@ def image_grid(
         title: above everything.
     """
     num_rows = len(columns[0][1])
-    cell = _cell(columns[0][1])
+    cell = min(_cell(columns[0][1]), _GRID_WIDTH / len(columns))
     figure = canvas.figure(len(columns) * (cell + 0.08), num_rows * (cell + 0.06) + 1.0)
     axes = figure.subplots(num_rows, len(columns), squeeze=False)
     for column, (name, images) in enumerate(columns):
