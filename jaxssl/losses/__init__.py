@@ -13,7 +13,7 @@ from jaxssl.losses.contrastive import info_nce, nt_xent
 from jaxssl.losses.copying import copy_cross_entropy, copy_values
 from jaxssl.losses.cpc import grid_logits
 from jaxssl.losses.decoupled import dcl, dclw
-from jaxssl.losses.distribution import sigreg
+from jaxssl.losses.distribution import sigreg, view_invariance
 from jaxssl.losses.neighbours import koleo, nearest_neighbours
 from jaxssl.losses.reconstruction import masked_mse, normalize_patches, weighted_mse
 from jaxssl.losses.redundancy import VICRegTerms, barlow_twins, vicreg, vicreg_terms
@@ -47,6 +47,7 @@ __all__ = [
     "swav",
     "vicreg",
     "vicreg_terms",
+    "view_invariance",
     "weighted_mse",
     "whiten",
     "whitening_mse",

@@ -1,4 +1,4 @@
-"""SIGReg: makes embeddings an isotropic Gaussian, which needs no other guard against collapse."""
+"""LeJEPA: views that agree, and embeddings that are an isotropic Gaussian, so never collapse."""
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ def sigreg(
     The Epps-Pulley statistic, by the trapezoidal rule with ``num_knots`` frequencies on
     [0, max_frequency], mirrored to negative ones, as in the official code; the paper's listing
     has 17 on [-5, 5]. One frequency is held in memory at a time. LeJEPA adds 0.05 of this to 0.95
-    of the mean squared distance of each view's embedding to the mean of its global views.
+    of ``view_invariance``.
 
     Args:
         key: PRNG key of the directions, equal on all devices, fresh at every step.
@@ -81,3 +81,38 @@ def sigreg(
     statistic = jnp.tensordot(widths * normal, error, axes=1, precision=lax.Precision.HIGHEST)
     num_rows = embeddings.shape[0] * collectives.axis_size(axis_name)
     return num_rows * jnp.mean(statistic)
+
+
+def view_invariance(projections: Array, *, num_global: int) -> Array:
+    """Mean squared distance of every view of an example to the mean of its global views.
+
+        center_bd = mean over v < num_global of z_bvd
+        value_b = mean over v, d of  (z_bvd - center_bd)^2
+
+    LeJEPA's prediction loss. The gradient flows through the centre too; alone, the loss collapses:
+    add ``sigreg``.
+
+    Args:
+        projections: [B, V, D] floating, global views first; their scale matters.
+        num_global: views that make the centre, 1 to V.
+
+    Returns:
+        [B], local, per example, float32 or wider, at least 0.
+
+    Raises:
+        TypeError: projections not floating.
+        ValueError: a wrong rank, or num_global outside 1 to V.
+
+    Source: Balestriero, LeCun: LeJEPA, 2025, arXiv 2511.08544, algorithm 2.
+    """
+    checks.axes("view_invariance", "B V D", projections=projections)
+    checks.floating("view_invariance", projections=projections)
+    checks.at_least("view_invariance", 1, num_global=num_global)
+    if num_global > projections.shape[1]:
+        raise ValueError(
+            f"view_invariance: num_global must be at most the number of views; got {num_global} "
+            f"for {projections.shape[1]} views. Are the axes [B, V, D]?"
+        )
+    (projections,) = numerics.at_least_float32(projections)
+    center = jnp.mean(projections[:, :num_global], axis=1, keepdims=True)
+    return jnp.mean(jnp.square(projections - center), axis=(1, 2))
