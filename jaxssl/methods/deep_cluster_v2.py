@@ -27,9 +27,11 @@ class DeepClusterV2:
 
         loss = mean over heads and crops of  -log softmax( z C_h / T ) at the image's prototype
 
-    No gradient flows into prototypes. Differences from the authors' code, which fills the memory by
-    a pass over the data before training: here prototypes are random until the first clustering, and
-    of an image that was never seen the present projection decides.
+    No gradient flows into prototypes. The authors fill the memory by a pass over the data before
+    training. Here prototypes are random until the first clustering, and each batch is spread evenly
+    over them: targets are the hard ``losses.sinkhorn`` codes of the present projections, since the
+    nearest prototypes would be one or two for all images, and the network would collapse onto them.
+    After it, the present projection decides for an image that was never seen.
 
     The memory, float32 [2, N, D], is a part of the state, equal on all devices, and of every
     checkpoint.
@@ -106,7 +108,7 @@ class DeepClusterV2:
             del key
             state = state | self._clustered(state, clock)
             projections, new_state = clusters.project(network, params, state, views)
-            targets = self._targets(state, views["index"], projections)
+            targets = self._targets(state, views["index"], projections, axis_name)
             values = self._values(state["prototypes"], projections, targets)
             index, rows = collectives.all_gather_equal(
                 (views["index"], lax.stop_gradient(projections[:, :2])), axis_name
@@ -117,7 +119,7 @@ class DeepClusterV2:
         def embed(params: PyTree, state: PyTree, views: Views) -> Embeddings:
             only_global = {"global": views["global"]}
             projections, _ = clusters.project(network, params, state, only_global)
-            targets = self._targets(state, views["index"], projections)
+            targets = self._targets(state, views["index"], projections, axis_name)
             codes = jax.nn.one_hot(targets[0], self.num_prototypes, dtype=jnp.float32)
             return Embeddings(projections[:, 0], projections[:, 1], codes)
 
@@ -150,17 +152,22 @@ class DeepClusterV2:
         prototypes = lax.cond(is_due, clustered, lambda: state["prototypes"])
         return {"prototypes": prototypes, "num_clusterings": num_due}
 
-    def _targets(self, state: PyTree, index: Array, projections: Array) -> Array:
+    def _targets(
+        self, state: PyTree, index: Array, projections: Array, axis_name: str | None
+    ) -> Array:
         """The prototype of each image in each head, int32 [heads, B]."""
         stored = state["bank"][:, index]
         present = lax.stop_gradient(projections[:, :2]).swapaxes(0, 1)
-        rows = jnp.where(kmeans.is_filled(stored)[..., None], stored, present)
-        return jnp.stack(
-            [
-                kmeans.nearest(rows[head % 2], prototypes)
-                for head, prototypes in enumerate(state["prototypes"])
-            ]
-        )
+        known = jnp.where(kmeans.is_filled(stored)[..., None], stored, present)
+        targets = []
+        for head, prototypes in enumerate(state["prototypes"]):
+            scores = kmeans.cosines(present[head % 2], prototypes)
+            spread = jnp.argmax(losses.sinkhorn(scores, axis_name=axis_name), axis=-1)
+            nearest = kmeans.nearest(known[head % 2], prototypes)
+            targets.append(
+                jnp.where(state["num_clusterings"] > 0, nearest, spread.astype(jnp.int32))
+            )
+        return jnp.stack(targets)
 
     def _values(self, prototypes: Array, projections: Array, targets: Array) -> Array:
         """The loss [B] of projections [B, V, D], mean over heads and crops."""

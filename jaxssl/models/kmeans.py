@@ -84,8 +84,12 @@ def nearest(points: Array, centroids: Array) -> Array:
     Returns:
         int32 [B] in 0 ... M - 1.
     """
-    cosines = jnp.matmul(points, centroids.T, precision=lax.Precision.HIGHEST)
-    return jnp.argmax(cosines, axis=-1).astype(jnp.int32)
+    return jnp.argmax(cosines(points, centroids), axis=-1).astype(jnp.int32)
+
+
+def cosines(points: Array, centroids: Array) -> Array:
+    """Inner products float32 [B, M] of unit rows [B, D] and [M, D], in full precision."""
+    return jnp.matmul(points, centroids.T, precision=lax.Precision.HIGHEST)
 
 
 def is_filled(points: Array) -> Array:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import embedding_oracles
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -73,18 +74,31 @@ def steps(initial):
     return jax.device_get(taken)
 
 
-def test_values_are_cross_entropies_at_the_prototype_of_what_the_memory_holds(steps):
-    for (_, index), (before, projections, values, _, after) in zip(STEPS, steps, strict=True):
+def spread(projections, prototypes):
+    """Targets before the first clustering: each prototype has its share of the batch."""
+    scores = projections @ prototypes.T
+    return embedding_oracles.sinkhorn(scores, num_iterations=3, epsilon=0.05).argmax(axis=1)
+
+
+def nearest(projections, memory, prototypes):
+    """Targets after it: of what the memory holds of an image, else of its projection."""
+    rows = [held if np.any(held) else new for held, new in zip(memory, projections, strict=True)]
+    return [max(range(PROTOTYPES), key=lambda m: np.dot(prototypes[m], row)) for row in rows]
+
+
+def test_values_are_cross_entropies_at_the_prototypes_of_the_images(steps):
+    for (epoch, index), (before, projections, values, _, after) in zip(STEPS, steps, strict=True):
         projections = projections.astype(np.float64)
         expected = np.zeros(BATCH)
-        for row, image in enumerate(index):
-            for head, prototypes in enumerate(after["prototypes"].astype(np.float64)):
-                stored = before["bank"][head % 2, image]
-                deciding = stored if np.any(stored) else projections[row, head % 2]
-                target = max(range(PROTOTYPES), key=lambda m: np.dot(prototypes[m], deciding))
+        for head, prototypes in enumerate(after["prototypes"].astype(np.float64)):
+            own, memory = projections[:, head % 2], before["bank"][head % 2][list(index)]
+            is_clustered = epoch >= 0.5
+            targets = nearest(own, memory, prototypes) if is_clustered else spread(own, prototypes)
+            for row, target in enumerate(targets):
                 logits = np.array([[np.dot(c, z) for c in prototypes] for z in projections[row]])
-                targets = np.full(len(logits), target)
-                entropies = oracles.cross_entropy(logits / 0.2, targets, label_smoothing=0)
+                entropies = oracles.cross_entropy(
+                    logits / 0.2, np.full(len(logits), target), label_smoothing=0
+                )
                 expected[row] += np.mean(entropies) / HEADS
         np.testing.assert_allclose(values, expected, rtol=2e-5)
 
