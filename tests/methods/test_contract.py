@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +15,14 @@ import tiny
 
 from jaxssl import jsonable, methods, models, parallel
 from jaxssl.training import step as training_step
+from jaxssl.types import Method, PyTree
 
 KEY = jax.random.key(0)
 CLOCK = training_step.clock_at(3, steps_per_epoch=4, total_steps=12)
 OPTIMIZER = optax.sgd(0.01)
+MOMENTS = {"seed": 5, "steps_per_epoch": 2, "total_steps": 4}
+# Entries of the state that no step changes.
+CONSTANT = {"DeepClusterV2": {"key"}}
 
 
 def build(name, encoder, *, axis_name=None, dtype="float32"):
@@ -24,77 +30,117 @@ def build(name, encoder, *, axis_name=None, dtype="float32"):
     return tiny.method(name).build(config.build(axis_name=axis_name), axis_name=axis_name)
 
 
-def views_of(method, images):
-    keys = training_step.example_keys(0, CLOCK.step, len(images), None)
-    return jax.jit(lambda batch: training_step.make_views(method, batch, keys))({"image": images})
-
-
-def initial(method, views):
-    return jax.jit(method.init)(KEY, jax.tree.map(lambda x: x[:2], views))
-
-
 @pytest.fixture(scope="module")
-def images():
-    return tiny.images()
+def batch():
+    images = tiny.images()
+    return {"image": images, "index": np.arange(len(images), dtype=np.int32)}
 
 
-@pytest.fixture(scope="module", params=tiny.CASES, ids=lambda case: "-".join(case))
-def case(request, images):
-    name, encoder = request.param
-    method = build(name, encoder)
-    views = views_of(method, images)
-    return name, encoder, method, views, *initial(method, views)
+def views_of(method, batch):
+    keys = training_step.example_keys(0, CLOCK.step, len(batch["image"]), None)
+    return jax.jit(lambda batch: training_step.make_views(method, batch, keys))(batch)
 
 
-def loss_and_gradients(method, params, state, views):
-    def objective(params):
+def loss_and_gradients(method, state):
+    """Of (params, views), compiled once however often it is called."""
+
+    def objective(params, views):
         values, aux = method.loss(params, state, views, KEY, CLOCK)
         return jnp.mean(values), (values, aux)
 
-    return jax.jit(jax.value_and_grad(objective, has_aux=True))(params)
+    return jax.jit(jax.value_and_grad(objective, has_aux=True))
+
+
+class Case(NamedTuple):
+    name: str
+    encoder: str
+    method: Method
+    views: PyTree
+    params: PyTree
+    state: PyTree
+    loss_and_gradients: Callable
+
+
+@pytest.fixture(scope="module", params=tiny.CASES, ids=lambda case: "-".join(case))
+def case(request, batch):
+    name, encoder = request.param
+    method = build(name, encoder)
+    views = views_of(method, batch)
+    params, state = jax.jit(method.init)(KEY, jax.tree.map(lambda x: x[:2], views))
+    return Case(name, encoder, method, views, params, state, loss_and_gradients(method, state))
+
+
+@pytest.fixture(scope="module")
+def loss_by_axis(case):
+    """``(params, views, axis_name) -> values``, and its outcome on one device."""
+
+    def values(params, views, axis_name):
+        method = build(case.name, case.encoder, axis_name=axis_name)
+        return method.loss(params, case.state, views, KEY, CLOCK)[0]
+
+    return values, parity.unmapped(values, case.params, case.views)
+
+
+@pytest.fixture(scope="module")
+def step_on_one(case, batch):
+    """A state, and what a step on one device makes of it; on the host, since steps donate."""
+    state = jax.jit(
+        lambda: training_step.init_state(case.method, OPTIMIZER, batch, seed=MOMENTS["seed"])
+    )()
+    step = training_step.make_step(case.method, OPTIMIZER, **MOMENTS)
+    return jax.device_get((state, *jax.jit(step)(state, batch)))
 
 
 def test_every_method_is_found():
     assert {"SimCLR", "MAE", "Rotation"} <= methods.all_configs().keys()
 
 
-def test_loss_and_gradients_are_finite_and_reach_every_parameter(case):
-    _, _, method, views, params, state = case
-    (loss, (values, (new_state, metrics))), gradients = loss_and_gradients(
-        method, params, state, views
+def test_loss_and_gradients_are_finite_and_reach_every_parameter_that_moves(case):
+    (loss, (values, (new_state, metrics))), gradients = case.loss_and_gradients(
+        case.params, case.views
     )
     assert jnp.isfinite(loss)
     assert values.dtype == jnp.float32
     assert values.shape in ((), (16,))
-    assert jax.tree.structure(new_state) == jax.tree.structure(state)
+    assert jax.tree.structure(new_state) == jax.tree.structure(case.state)
     assert all(value.shape == () for value in metrics.values())
+    frozen = frozen_at(case.method, case.params, CLOCK)
     for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
         assert np.all(np.isfinite(gradient)), jax.tree_util.keystr(path)
-        assert np.any(np.asarray(gradient) != 0), jax.tree_util.keystr(path)
+        reached = np.any(np.asarray(gradient) != 0)
+        assert reached or frozen[jax.tree_util.keystr(path)], jax.tree_util.keystr(path)
+
+
+def frozen_at(method, params, clock):
+    """Whether each parameter is frozen, by path."""
+    if method.frozen is None:
+        flags = jax.tree.map(lambda leaf: False, params)
+    else:
+        flags = method.frozen(params, clock)
+        assert jax.tree.structure(flags) == jax.tree.structure(params)
+    return {
+        jax.tree_util.keystr(path): bool(np.all(flag))
+        for path, flag in jax.tree_util.tree_leaves_with_path(flags)
+    }
 
 
 def test_bfloat16_is_finite_and_keeps_float32_parameters(case):
-    name, encoder, _, views, params, state = case
-    method = build(name, encoder, dtype="bfloat16")
-    (loss, (values, _)), gradients = loss_and_gradients(method, params, state, views)
+    method = build(case.name, case.encoder, dtype="bfloat16")
+    (loss, (values, _)), gradients = loss_and_gradients(method, case.state)(case.params, case.views)
     assert jnp.isfinite(loss)
     assert values.dtype == jnp.float32
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((params, gradients)))
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((case.params, gradients)))
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradients))
 
 
 @pytest.mark.parametrize("backend", parity.BACKENDS)
-def test_value_and_gradient_are_those_of_one_device(case, backend):
-    name, encoder, _, views, params, state = case
-
-    def values(params, views, axis_name):
-        method = build(name, encoder, axis_name=axis_name)
-        return method.loss(params, state, views, KEY, CLOCK)[0]
-
-    expected = parity.unmapped(values, params, views)
+def test_value_and_gradient_are_those_of_one_device(case, loss_by_axis, backend):
+    values, expected = loss_by_axis
     # Compiling is what takes the time: four counts under one mapping, the ends under the other.
     for devices in parity.DEVICE_COUNTS if backend == "pmap" else (2, 8):
-        outcome = parity.value_and_grad(values, params, views, devices=devices, backend=backend)
+        outcome = parity.value_and_grad(
+            values, case.params, case.views, devices=devices, backend=backend
+        )
         np.testing.assert_allclose(outcome.mean, expected.mean, rtol=1e-5)
         ours, theirs = (
             np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(o.params_gradient)])
@@ -106,85 +152,120 @@ def test_value_and_gradient_are_those_of_one_device(case, backend):
 
 
 @pytest.mark.parametrize("backend", parity.BACKENDS)
-def test_a_step_on_eight_devices_is_a_step_on_one(case, backend, images):
-    """Keys, state and parameters too; under shard_map JAX proves the state equal while tracing."""
-    name, encoder, method, *_ = case
-    batch = {"image": images}
-    state = jax.jit(lambda: training_step.init_state(method, OPTIMIZER, batch, seed=5))()
-    one = jax.jit(training_step.make_step(method, OPTIMIZER, seed=5))
-    expected, expected_metrics = one(state, batch)
-    method = build(name, encoder, axis_name="data")
-    step = training_step.make_step(method, OPTIMIZER, seed=5, axis_name="data")
-    got, metrics = parallel.data_parallel(step, backend=backend)(parallel.replicate(state), batch)
-    np.testing.assert_allclose(metrics["loss"], expected_metrics["loss"], rtol=1e-5)
-    assert metrics.keys() == expected_metrics.keys()
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * max(1, np.abs(b).max()))
+def test_a_step_on_eight_devices_is_a_step_on_one(case, step_on_one, backend, batch):
+    """Keys, state and parameters too; under shard_map JAX proves the state equal while tracing.
 
-
-def test_three_steps_compile_once_and_the_state_keeps_its_form(case, images):
-    name, encoder, *_ = case
-    method = build(name, encoder, axis_name="data")
+    Two more steps compile nothing and keep the form of the state.
+    """
+    state, expected, expected_metrics = step_on_one
+    method = build(case.name, case.encoder, axis_name="data")
+    step = training_step.make_step(method, OPTIMIZER, axis_name="data", **MOMENTS)
     traces = []
-    step = training_step.make_step(method, OPTIMIZER, seed=0, axis_name="data")
 
     def counted(state, batch):
         traces.append(1)
         return step(state, batch)
 
-    batch = {"image": images}
-    state = jax.jit(lambda: training_step.init_state(method, OPTIMIZER, batch, seed=0))()
+    run = parallel.data_parallel(counted, backend=backend)
+    got, metrics = run(parallel.replicate(state), batch)
+    np.testing.assert_allclose(metrics["loss"], expected_metrics["loss"], rtol=1e-5)
+    assert metrics.keys() == expected_metrics.keys()
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * max(1, np.abs(b).max()))
+    num_traces = len(traces)
     form = jax.tree.map(lambda x: (x.shape, x.dtype), state)
-    run = parallel.data_parallel(counted, devices=jax.devices()[:2])
-    state = parallel.replicate(state, jax.devices()[:2])
-    for expected_step in (1, 2, 3):
-        state, metrics = run(state, batch)
+    for expected_step in (2, 3):
+        got, metrics = run(got, batch)
         jax.block_until_ready(metrics)
-        assert state.step == expected_step
-    assert len(traces) == 1
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), state) == form
+        assert got.step == expected_step
+        assert jax.tree.map(lambda x: (x.shape, x.dtype), got) == form
+    assert len(traces) == num_traces == 1
+    assert not unchanged(state.state, got.state) - CONSTANT.get(case.name, set())
 
 
-def test_exported_encoder_is_the_tree_of_a_fresh_module(case, images):
-    _, encoder, method, _, params, state = case
-    exported = method.encoder(params, state)
-    module = tiny.ENCODERS[encoder].build()
-    fresh = jax.eval_shape(lambda: module.init(KEY, images, train=False))
+def unchanged(before, after):
+    """Names of the state's entries, within a target too, of which no value has changed."""
+    entries = [
+        (name, before[name], after[name]) for name in before if name != "target"
+    ] + [
+        (f"target/{name}", before["target"][name], after["target"][name])
+        for name in before.get("target", ())
+    ]  # fmt: skip
+    return {
+        name
+        for name, *trees in entries
+        if jax.tree.leaves(trees)
+        and all(map(np.array_equal, *(jax.tree.leaves(tree) for tree in trees)))
+    }
+
+
+def test_a_step_leaves_what_is_frozen_alone_and_nothing_else(case, step_on_one):
+    if case.method.frozen is None:
+        pytest.skip("nothing is ever frozen")
+    state, after, _ = step_on_one
+    clock = training_step.clock_at(0, steps_per_epoch=2, total_steps=4)
+    frozen = frozen_at(case.method, state.params, clock)
+    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), state.params, after.params)
+    for path, has_moved in jax.tree_util.tree_leaves_with_path(moved):
+        assert has_moved != frozen[jax.tree_util.keystr(path)], jax.tree_util.keystr(path)
+
+
+def test_embeddings_are_finite_and_local(case):
+    if case.method.embed is None:
+        pytest.skip("compares no views")
+    first, second, assignments = jax.jit(case.method.embed)(case.params, case.state, case.views)
+    assert len(first) == 16
+    assert second is None or second.shape == first.shape
+    for rows in (first, second, assignments):
+        if rows is not None:
+            assert rows.ndim == 2
+            assert np.all(np.isfinite(rows))
+    if assignments is not None:
+        assert len(assignments) == 16
+        np.testing.assert_allclose(assignments.sum(axis=1), 1, rtol=1e-5)
+    mapped = jax.shard_map(
+        build(case.name, case.encoder, axis_name="data").embed,
+        mesh=parallel.mesh(axis_name="data"),
+        in_specs=(jax.P(), jax.P(), jax.P("data")),
+        out_specs=jax.P("data"),
+    )
+    assert jax.eval_shape(mapped, case.params, case.state, case.views).first.shape == first.shape
+
+
+def test_exported_encoder_is_the_tree_of_a_fresh_module(case, batch):
+    exported = case.method.encoder(case.params, case.state)
+    module = tiny.ENCODERS[case.encoder].build()
+    fresh = jax.eval_shape(lambda: module.init(KEY, batch["image"], train=False))
     form = jax.tree.map(lambda x: (x.shape, x.dtype), exported)
     assert form == jax.tree.map(lambda x: (x.shape, x.dtype), dict(fresh))
-    assert module.apply(exported, images, train=False).pooled.shape[0] == len(images)
+    encoded = jax.eval_shape(lambda: module.apply(exported, batch["image"], train=False))
+    assert len(encoded.pooled) == 16
 
 
 def test_config_survives_json(case):
-    name, *_ = case
-    config = tiny.method(name)
+    config = tiny.method(case.name)
     text = json.dumps(jsonable.to_json(config))
-    assert jsonable.from_json(methods.all_configs()[name], json.loads(text)) == config
+    assert jsonable.from_json(methods.all_configs()[case.name], json.loads(text)) == config
 
 
 def test_order_of_the_batch_does_not_matter(case):
-    _, _, method, views, params, state = case
     order = np.random.default_rng(0).permutation(16)
-    permuted = jax.tree.map(lambda x: x[order], views)
-    expected = loss_and_gradients(method, params, state, views)[0][0]
-    np.testing.assert_allclose(
-        loss_and_gradients(method, params, state, permuted)[0][0], expected, rtol=1e-5
-    )
+    permuted = jax.tree.map(lambda x: x[order], case.views)
+    expected, got = (case.loss_and_gradients(case.params, v)[0][0] for v in (case.views, permuted))
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
-def test_labels_cannot_be_reached(case, images):
-    _, _, method, *_ = case
+def test_labels_cannot_be_reached(case, batch):
     seen = []
-    spying = method._replace(
-        view=lambda key, example: seen.append(set(example)) or method.view(key, example)
+    spying = case.method._replace(
+        view=lambda key, example: seen.append(set(example)) or case.method.view(key, example)
     )
-    batch = {"image": images, "label": np.zeros(16, np.int32)}
-    jax.eval_shape(lambda: training_step.init_state(spying, OPTIMIZER, batch, seed=0))
+    labelled = batch | {"label": np.zeros(16, np.int32)}
+    state = jax.eval_shape(lambda: training_step.init_state(spying, OPTIMIZER, labelled, seed=0))
     step = training_step.make_step(spying, OPTIMIZER, seed=0)
-    state = jax.eval_shape(lambda: training_step.init_state(method, OPTIMIZER, batch, seed=0))
-    jax.eval_shape(step, state, batch)
+    jax.eval_shape(step, state, labelled)
     assert len(seen) == 2
-    assert all(names == {"image"} for names in seen)
+    assert all(names == {"image", "index"} for names in seen)
 
 
 def test_mae_refuses_an_encoder_without_patches():
