@@ -2,8 +2,9 @@
 
 python docs/draw_augmentation.py [--out docs/images/augmentation.png]
 
-Needs matplotlib and scikit-learn, whose two sample photographs it crops; the greyscale image is a
-drawn shirt at the size of Fashion-MNIST.
+Needs matplotlib, and scikit-image for a photograph of a cat, scikit-learn for a flower and a
+temple; the greyscale image is a drawn shirt at the size of Fashion-MNIST. Small views of multi-crop
+stand on a white ground, in the scale of the large ones.
 """
 
 import argparse
@@ -18,12 +19,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image, ImageDraw
+from skimage import data
 from sklearn import datasets
 
 from jaxssl.augment import recipes
 from jaxssl.pretext import masking, rotation
 
-NUM_VIEWS = 7
+NUM_VIEWS = 10
 PATCH = 16
 
 
@@ -40,9 +42,9 @@ def shirt():
     return np.asarray(canvas.resize((28, 28), Image.Resampling.BOX))[:, :, None]
 
 
-def photograph(name, left, top, side, size):
-    """A square cut from a sample photograph, uint8 [size, size, 3]."""
-    cut = datasets.load_sample_image(name)[top : top + side, left : left + side]
+def square(photograph, left, top, side, size):
+    """A square cut from a photograph, uint8 [size, size, 3]."""
+    cut = photograph[top : top + side, left : left + side]
     return np.asarray(Image.fromarray(cut).resize((size, size), Image.Resampling.BOX))
 
 
@@ -50,6 +52,21 @@ def views(recipe, image, seed=0):
     """NUM_VIEWS views of one uint8 image, float32 [V, H, W, C]."""
     keys = jax.random.split(jax.random.key(seed), NUM_VIEWS)
     return np.asarray(jax.jit(jax.vmap(recipe, in_axes=(0, None)))(keys, jnp.asarray(image)))
+
+
+def pairs(recipe, image, seed=0):
+    """NUM_VIEWS views: a and b of the first key, a and b of the second …"""
+    made = views(lambda key, image: jnp.stack(recipe.pair(key, image)), image, seed)  # [V, 2, …]
+    return made.reshape(-1, *made.shape[2:])[:NUM_VIEWS]
+
+
+def multicrop(recipe, image, seed=0):
+    """The global views, then the local ones on a white ground of the same size."""
+    made = jax.jit(recipe)(jax.random.key(seed), jnp.asarray(image))
+    before = (recipe.size - recipe.local_size) // 2
+    around = (before, recipe.size - recipe.local_size - before)
+    padded = np.pad(made["local"], ((0, 0), around, around, (0, 0)), constant_values=1.0)
+    return np.concatenate([made["global"], padded])
 
 
 def masked_views(recipe, image):
@@ -78,22 +95,27 @@ def main():
     out = parser.parse_args().out
 
     garment = shirt()
-    flower = photograph("flower.jpg", 170, 40, 340, 32)
-    temple = photograph("china.jpg", 0, 0, 427, 224)
+    flower = square(datasets.load_sample_image("flower.jpg"), 170, 40, 340, 32)
+    temple = square(datasets.load_sample_image("china.jpg"), 0, 0, 427, 224)
+    cat = square(data.chelsea(), 70, 0, 300, 256)
     cifar = recipes.SimCLR(32, jitter_strength=0.5, blur_prob=0.0)
     rows = [
         ("SimCLR, 28 px grey", garment, views(recipes.SimCLR(28, jitter_strength=0.5), garment)),
         ("SimCLR (CIFAR), 32 px", flower, views(cifar, flower)),
         ("SimCLR (ImageNet), 224 px", temple, views(recipes.SimCLR(224), temple)),
+        ("BYOL, 224 px: pairs of a, b", cat, pairs(recipes.BYOL(224), cat, seed=9)),
+        ("DINO: 2 x 224 px, 8 x 96 px", cat, multicrop(recipes.DINO(), cat, seed=9)),
+        ("SwAV: 2 x 224 px, 6 x 96 px", cat, multicrop(recipes.SwAV(), cat, seed=9)),
         ("MAE, 3/4 masked, 224 px", temple, masked_views(recipes.MAE(224), temple)),
         ("pad, crop, flip, 32 px", flower, views(recipes.PadCropFlip(), flower)),
         ("rotation labels 0 to 3", temple, rotated_views(recipes.CropFlip(112), temple)),
     ]
-    figure, axes = plt.subplots(len(rows), NUM_VIEWS + 1, figsize=(10, 8.4))
+    figure, axes = plt.subplots(len(rows), NUM_VIEWS + 1, figsize=(12.5, 11.6))
+    for axis in axes.flat:
+        axis.set_axis_off()
     for line, (title, original, made) in zip(axes, rows):
         for axis, picture in zip(line, [original / 255, *made]):
             axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axis.set_axis_off()
         line[0].set_title(title, loc="left", fontsize=9)
     figure.tight_layout(pad=0.4)
     out.parent.mkdir(parents=True, exist_ok=True)

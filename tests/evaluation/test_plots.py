@@ -108,6 +108,17 @@ def test_image_grid_shows_each_image_in_its_place(tmp_path, drawn):
     assert axes[0, 1].get_title() == "two"
 
 
+def test_image_grid_of_many_columns_of_two_sizes_fills_its_cells(tmp_path, drawn):
+    """A multi-crop: small views are enlarged to the cells of the large ones."""
+    large, small = np.repeat(COLOUR, 40, axis=1).repeat(40, axis=2), COLOUR
+    columns = [("test image", large), *[("view global", large)] * 2, *[("view local", small)] * 10]
+    plots.image_grid(columns, tmp_path / "a.png")
+    pixels(tmp_path / "a.png")
+    boxes = np.array([axis.get_window_extent().bounds for axis in drawn[0].axes])
+    np.testing.assert_allclose(boxes[:, 2:], boxes[0, 2], rtol=1e-3)
+    np.testing.assert_array_equal(drawn[0].axes[12].images[0].get_array(), small[0])
+
+
 def test_neighbours_say_right_and_wrong_by_more_than_colour(tmp_path, drawn):
     found = np.stack([COLOUR, COLOUR], axis=1)
     labels = (np.array([0, 1, 0]), np.array([[0, 1], [1, 1], [1, 0]]))
