@@ -8,6 +8,7 @@ from jaxssl.training import watch
 
 Action = Literal["ignore", "warn", "stop", "rewind"]
 
+_SCALE = f"{watch.PREFIX}embedding_scale"
 _EMBEDDING_FIX = (
     "Likely: a stop-gradient, predictor, centring or variance term that is missing or too weak, "
     "or too high a rate: lower optimizer.base_learning_rate or lengthen the warm-up"
@@ -34,8 +35,8 @@ class CollapseConfig:
             newest healthy checkpoint.
         min_spread: lowest collapse/embedding_spread (or feature_spread); healthy is towards 1.
         min_rank: lowest collapse/embedding_rank (or feature_rank); one direction has rank 1.
-        min_scale: lowest collapse/embedding_scale, the standard deviation of the embeddings as they
-            are; for what shrinks to nothing in all directions at once.
+        min_scale: lowest collapse/embedding_scale, as a part of the largest so far in the run; for
+            embeddings that shrink to nothing in all directions at once.
         min_prototypes: lowest collapse/prototypes_used, where a method has prototypes.
         patience: rows in succession.
         grace_steps: first steps that are not judged: a network that has just begun may look alike.
@@ -44,7 +45,7 @@ class CollapseConfig:
     action: Action = "warn"
     min_spread: float = 0.02
     min_rank: float = 1.5
-    min_scale: float = 1e-4
+    min_scale: float = 0.05
     min_prototypes: float = 1.5
     patience: int = 3
     grace_steps: int = 100
@@ -142,6 +143,7 @@ class Guard:
         self._config, self._last_step = config, last_step
         self._since: int | None = None  # first step of the rows in succession below a threshold
         self._judged = 0  # of these rows, how many lie after the grace period
+        self._largest_scale = 0.0
         self.step = 0  # of the last row that was seen
         self.collapse: Collapse | None = None
 
@@ -153,6 +155,7 @@ class Guard:
     def see(self, step: int, row: Mapping[str, float]) -> None:
         """Takes the row of a step; ``collapse`` is set from the row on that made it one."""
         self.step = step
+        self._largest_scale = max(self._largest_scale, row.get(_SCALE, 0.0))
         found = self.below(row)
         if found is None:
             self._since, self._judged, self.collapse = None, 0, None
@@ -180,7 +183,7 @@ class Guard:
         thresholds = {
             f"{of}_spread": config.min_spread,
             f"{of}_rank": config.min_rank,
-            f"{of}_scale": config.min_scale,
+            "embedding_scale": config.min_scale * self._largest_scale,
             "prototypes_used": config.min_prototypes,
         }
         for name, threshold in thresholds.items():
