@@ -179,19 +179,12 @@ def prepare(run: str | os.PathLike, subject: Subject) -> Prepared:
     return Prepared(
         train=train,
         test=test,
-        protocol={
-            "dataset": sources[0].name,
-            "train_fingerprint": sources[0].fingerprint,
-            "test_fingerprint": sources[1].fingerprint,
-            "train_size": len(train.pooled),
-            "test_size": len(test.pooled),
-            "image_size": encoder.meta["image_size"],
-            "channels": encoder.meta["channels"],
-            "preprocessing": "short side resized, centre crop, uint8 / 255; no augmentation",
-            "batch_norm": "running statistics of pretraining",
-            "layer": "pooled" if subject.stage is None else f"stage {subject.stage}",
-            "seed": subject.seed,
-        },
+        protocol=protocol_of(
+            sources,
+            image_size=encoder.meta["image_size"],
+            channels=encoder.meta["channels"],
+            subject=subject,
+        ),
         subject={
             "encoder": subject.encoder,
             "method": encoder.meta["config"]["method"],
@@ -203,6 +196,33 @@ def prepare(run: str | os.PathLike, subject: Subject) -> Prepared:
             | {"jaxssl": encoder.meta["versions"]["jaxssl"]},
         },
     )
+
+
+def protocol_of(
+    sources: tuple[data.Source, data.Source], *, image_size: int, channels: int, subject: Subject
+) -> dict:
+    """What both evaluators write down of the data and of how features are made of it.
+
+    Args:
+        sources: training and test split.
+        image_size: side of the images, pixels.
+        channels: C of the images.
+        subject: what is evaluated.
+    """
+    train, test = sources
+    return {
+        "dataset": train.name,
+        "train_fingerprint": train.fingerprint,
+        "test_fingerprint": test.fingerprint,
+        "train_size": len(train),
+        "test_size": len(test),
+        "image_size": image_size,
+        "channels": channels,
+        "preprocessing": "short side resized, centre crop, uint8 / 255; no augmentation",
+        "batch_norm": "running statistics of pretraining",
+        "layer": "pooled" if subject.stage is None else f"stage {subject.stage}",
+        "seed": subject.seed,
+    }
 
 
 def encode(
