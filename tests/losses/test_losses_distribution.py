@@ -1,4 +1,4 @@
-"""sigreg against a loop over slices, finite differences, and what it must tell apart."""
+"""sigreg and view_invariance against loops, finite differences, and what they must tell apart."""
 
 import math
 
@@ -92,3 +92,46 @@ def test_static_mistakes_of_sigreg_are_named(key):
         losses.sigreg(key, rows[0])
     with pytest.raises(TypeError, match=r"sigreg: embeddings must be floating; got int32\."):
         losses.sigreg(key, jnp.ones((4, 3), int))
+
+
+def _invariance(projections, num_global):
+    values = []
+    for views in projections:
+        center = sum(views[:num_global]) / num_global
+        values.append(sum(sum((view - center) ** 2) for view in views) / views.size)
+    return np.array(values)
+
+
+@pytest.mark.parametrize("num_global", [1, 2, 4])
+def test_view_invariance_matches_the_loop_in_value_and_gradient(num_global):
+    views = _rows(0, 3, 4, 2)
+    price = lambda views: losses.view_invariance(views, num_global=num_global)  # noqa: E731
+    values, pull = jax.vjp(jax.jit(price), views)
+    np.testing.assert_allclose(values, _invariance(np.float64(views), num_global), rtol=1e-5)
+    oracle = lambda views: _invariance(views, num_global).sum()  # noqa: E731
+    (gradient,) = pull(jnp.ones(3))
+    np.testing.assert_allclose(
+        gradient, oracles.gradient(oracle, np.float64(views)), rtol=0, atol=1e-5
+    )
+
+
+def test_view_invariance_sees_differences_between_views_alone():
+    views = _rows(0, 3, 4, 2)
+    price = lambda views: losses.view_invariance(views, num_global=2)  # noqa: E731
+    np.testing.assert_allclose(price(views + 5 * _rows(1, 3, 1, 2)), price(views), rtol=1e-4)
+    np.testing.assert_allclose(price(3 * views), 9 * price(views), rtol=1e-5)
+    np.testing.assert_allclose(price(views[:, jnp.array([1, 0, 3, 2])]), price(views), rtol=1e-5)
+    assert not np.any(price(jnp.broadcast_to(views[:, :1], views.shape)))
+
+
+def test_static_mistakes_of_view_invariance_are_named():
+    views = jnp.ones((4, 3, 2))
+    with pytest.raises(ValueError, match=r"view_invariance: projections must be \[B, V, D\]; got"):
+        losses.view_invariance(views[0], num_global=1)
+    with pytest.raises(TypeError, match=r"view_invariance: projections must be floating; got int"):
+        losses.view_invariance(jnp.ones((4, 3, 2), int), num_global=1)
+    with pytest.raises(ValueError, match=r"view_invariance: num_global must be an int of at least"):
+        losses.view_invariance(views, num_global=0)
+    message = r"view_invariance: num_global must be at most the number of views; got 4 for 3 views"
+    with pytest.raises(ValueError, match=message):
+        losses.view_invariance(views, num_global=4)

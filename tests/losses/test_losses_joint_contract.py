@@ -38,6 +38,10 @@ LOSSES = {
         (BATCH,),
     ),
     "sigreg": (lambda a, b: losses.sigreg(jax.random.key(0), a, num_slices=3), ()),
+    "view_invariance": (
+        lambda a, b: losses.view_invariance(_views(a, b), num_global=2),
+        (BATCH,),
+    ),
 }
 
 

@@ -55,6 +55,7 @@ def _predictions(params, batch, axis_name):
     center = losses.dino_center(params["center"], views[:, :2], axis_name=axis_name)
     values = losses.swav(views, codes) + losses.dino(views, views[:, :2], center=center)
     values += losses.prototype_cross_entropy(batch["first"], params["kernel"].T, batch["group"])
+    values += losses.view_invariance(views, num_global=2)
     return values + losses.cosine_regression(views[:, 0], views[:, 1])
 
 

@@ -121,6 +121,12 @@ def _sigreg(embeddings, _):
     return regulariser(embeddings)
 
 
+def _view_invariance(projections, _):
+    views = projections.transpose(0, 1)
+    loss = lightly_losses.lejepa_loss.lejepa_invariance_loss
+    return loss(all_proj=views, global_proj=views[:2])
+
+
 def _cosine(prediction, target):
     return lightly_losses.NegativeCosineSimilarity()(prediction, target)
 
@@ -153,6 +159,9 @@ CASES = {
     ),
     "sigreg": (
         lambda a, _: losses.sigreg(jax.random.key(0), a, num_slices=len(DIRECTIONS)), _sigreg, ROWS,
+    ),
+    "view_invariance": (
+        lambda a, _: losses.view_invariance(a, num_global=2), _view_invariance, (SCORES, (1,)),
     ),
 }  # fmt: skip
 
