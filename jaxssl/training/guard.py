@@ -33,7 +33,9 @@ class CollapseConfig:
             which saves no checkpoint while it is suspected; rewind: the same, and what was saved
             and logged since the first of those rows is removed, so that evaluation reads the
             newest healthy checkpoint.
-        min_spread: lowest collapse/embedding_spread (or feature_spread); healthy is towards 1.
+        min_spread: lowest collapse/embedding_spread; at 0.1 a hundredth of the mean square of unit
+            rows lies in their differences.
+        min_feature_spread: lowest collapse/feature_spread, where a method compares no views.
         min_rank: lowest collapse/embedding_rank (or feature_rank); one direction has rank 1.
         min_scale: lowest collapse/embedding_scale, as a part of the largest so far in the run; for
             embeddings that shrink to nothing in all directions at once.
@@ -43,7 +45,8 @@ class CollapseConfig:
     """
 
     action: Action = "warn"
-    min_spread: float = 0.02
+    min_spread: float = 0.1
+    min_feature_spread: float = 0.02
     min_rank: float = 1.5
     min_scale: float = 0.05
     min_prototypes: float = 1.5
@@ -56,7 +59,14 @@ class CollapseConfig:
             raise ValueError(f"run.collapse.action: must be one of {choices}; got {self.action!r}.")
         if self.patience < 1:
             raise ValueError(f"run.collapse.patience: must be at least 1; got {self.patience}.")
-        for field in ("min_spread", "min_rank", "min_scale", "min_prototypes", "grace_steps"):
+        for field in (
+            "min_spread",
+            "min_feature_spread",
+            "min_rank",
+            "min_scale",
+            "min_prototypes",
+            "grace_steps",
+        ):
             if getattr(self, field) < 0:
                 raise ValueError(
                     f"run.collapse.{field}: must be at least 0; got {getattr(self, field)}."
@@ -179,13 +189,18 @@ class Guard:
     def below(self, row: Mapping[str, float]) -> Finding | None:
         """The first measurement of a row that lies below its threshold, grace or not."""
         config = self._config
-        of = "embedding" if f"{watch.PREFIX}embedding_spread" in row else "feature"
-        thresholds = {
-            f"{of}_spread": config.min_spread,
-            f"{of}_rank": config.min_rank,
-            "embedding_scale": config.min_scale * self._largest_scale,
-            "prototypes_used": config.min_prototypes,
-        }
+        if f"{watch.PREFIX}embedding_spread" in row:
+            thresholds = {
+                "embedding_spread": config.min_spread,
+                "embedding_rank": config.min_rank,
+                "embedding_scale": config.min_scale * self._largest_scale,
+                "prototypes_used": config.min_prototypes,
+            }
+        else:
+            thresholds = {
+                "feature_spread": config.min_feature_spread,
+                "feature_rank": config.min_rank,
+            }
         for name, threshold in thresholds.items():
             value = row.get(watch.PREFIX + name)
             if value is not None and value < threshold:

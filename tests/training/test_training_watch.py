@@ -250,16 +250,16 @@ def judged(values, *, last_step=100, **config):
         ([1, 0, 0, 0, 1], None, None),  # recovered
         ([1, 0, 0, 0], 20, 40),
         ([1, 0, 0, 0, 0, 0], 20, 40),
-        ([0, 0, 0, 0.019], 10, 30),
-        ([1, 1, 1, 0.021, 0.021, 0.021], None, None),
+        ([0, 0, 0, 0.099], 10, 30),
+        ([1, 1, 1, 0.11, 0.11, 0.11], None, None),
     ],
 )
 def test_collapsed_after_rows_in_succession(values, first_step, step):
     judge = judged(values, patience=3, grace_steps=0)
     found = judge.collapse
-    assert found == (found and (("collapse/embedding_spread", 0, 0.02), first_step, step))
+    assert found == (found and (("collapse/embedding_spread", 0, 0.1), first_step, step))
     assert (found is None) == (first_step is None)
-    assert judge.suspected == (values[-1] < 0.02)
+    assert judge.suspected == (values[-1] < 0.1)
 
 
 def test_the_first_steps_are_not_judged_but_belong_to_the_rows_in_succession():
@@ -315,7 +315,7 @@ def test_wrong_values_are_named(field, value, text):
 # --- what is done about it ----------------------------------------------------------------------
 
 FOUND = (
-    r"the run has collapsed: collapse/embedding_spread is [\d.e-]+, below 0.02 at step 8 "
+    r"the run has collapsed: collapse/embedding_spread is [\d.e-]+, below 0.1 at step 8 "
     r"\(suspected in every row since step 6\)\. "
 )
 
@@ -343,7 +343,7 @@ def test_stop_saves_nothing_that_is_suspected(tmp_path):
 
 def test_a_checkpoint_between_rows_is_measured_itself(tmp_path):
     run = dataclasses.replace(RUN, log_every=3)
-    with pytest.raises(guard.CollapsedError, match=r"below 0.02 at step 9 .*since step 6"):
+    with pytest.raises(guard.CollapsedError, match=r"below 0.1 at step 9 .*since step 6"):
         # Dead from step 4 on: the row of step 3 is healthy, the state of step 4 is not.
         train(tmp_path, of=method(dead=last(4)), run=run, action="stop", patience=2)
     assert checkpoints.complete_steps(tmp_path) == [2]
