@@ -3,7 +3,7 @@
 Command: jaxssl pretrain dino_vit_fashion_mnist --out runs/dino_vit
 On an accelerator, the full-size encoder: add --encoder.size S
 Result: see the table in docs/results.md.
-Source: Caron et al. 2021 (arXiv 2104.14294): momentum of the centre, temperatures, clipping.
+Source: Caron et al. 2021 (arXiv 2104.14294): centre, temperatures, clipping, weight decay.
 Changed as in dino_fashion_mnist, with the encoder of mae_fashion_mnist but for its class token,
 which DINO reads: 49 patches of 4 x 4 pixels in a global view, 16 in a local one.
 """
@@ -48,7 +48,11 @@ def get_config() -> Recipe:
         ),
         data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(
-            base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2, clip_norm=3.0
+            base_learning_rate=2e-3,
+            weight_decay=0.04,
+            final_weight_decay=0.4,
+            warmup_epochs=0.2,
+            clip_norm=3.0,
         ),
         training=TrainingConfig(batch_size=256, epochs=2),
         run=RunConfig(log_every=20, checkpoint_every=100),
