@@ -6,15 +6,17 @@ import json
 import typing
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import tiny
 import tiny_runs
 
 import jaxssl
-from jaxssl import cli, methods, models, recipe
+from jaxssl import cli, data, methods, models, parallel, pretraining, recipe
 from jaxssl.augment import recipes
 from jaxssl.training import optimizers
+from jaxssl.training import step as training_step
 
 NAMES = tiny_runs.NAMES
 
@@ -57,7 +59,37 @@ def test_the_shipped_plan_is_one_that_can_be_run(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.usefixtures("standard_promotion")
-def test_every_shipped_recipe_runs_two_shrunken_steps(name, tmp_path):
+def test_every_shipped_recipe_traces_a_step_at_its_own_size(name):
+    """On eight devices and nothing compiled: sizes, encoder, method and optimizer fit together."""
+    config = recipe.load(name)
+    data_config, batch_size = config.data, config.training.batch_size
+    side, channels = data_config.image_size, data_config.channels
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (batch_size, side, side, channels), dtype=np.uint8)
+    source = data.from_arrays(images)
+    kind = pretraining.fitted(config.method, source)
+    method = kind.build(config.encoder.build(axis_name="data"), axis_name="data")
+    optimizer = optimizers.build(
+        config.optimizer, batch_size=batch_size, steps_per_epoch=100, total_steps=1000
+    )
+    batch = data.Loader(source, batch_size=batch_size, seed=0).batch(0)
+    if data_config.num_frames > 1:
+        batch["video"] = np.stack([batch.pop("image")] * data_config.num_frames, axis=1)
+    one = jax.tree.map(lambda leaf: leaf[:1], batch)
+    state = jax.eval_shape(lambda: training_step.init_state(method, optimizer, one, seed=0))
+    step = training_step.make_step(method, optimizer, seed=0, axis_name="data")
+    after, metrics = jax.eval_shape(parallel.shard_mapped(step, axis_name="data"), state, batch)
+    form = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == form
+    assert all(metric.shape == () for metric in metrics.values())
+
+
+# One of each kind of run: a convolutional encoder, a ViT, a split encoder, fitted statistics.
+@pytest.mark.parametrize(
+    "name", ["simclr_fashion_mnist", "mae_fashion_mnist", "split_brain_photographs"]
+)
+@pytest.mark.usefixtures("standard_promotion")
+def test_a_shipped_recipe_runs_two_shrunken_steps(name, tmp_path):
     npz = tiny_runs.write_data(tmp_path / "tiny.npz")
     words = tiny_runs.words(name, npz, tmp_path / "run", "--training.epochs", 0.5,
                             "--optimizer.warmup-epochs", 0)  # fmt: skip
