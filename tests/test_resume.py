@@ -14,7 +14,17 @@ from jaxssl.training import step as training_step
 MAE = "mae_fashion_mnist"
 NUM_STEPS = 10
 # How often each run is killed; each time costs the start of a process.
-KILLS = {MAE: 3, "simclr_fashion_mnist": 1, "rotation_fashion_mnist": 1}
+KILLS = {
+    MAE: 3,
+    "simclr_fashion_mnist": 1,
+    "rotation_fashion_mnist": 1,
+    "swav_fashion_mnist": 1,
+    "deep_cluster_v2_fashion_mnist": 1,
+    "moco_v1_fashion_mnist": 1,
+    "moco_v2_fashion_mnist": 1,
+    "moco_v3_fashion_mnist": 1,
+    "dino_fashion_mnist": 1,
+}
 
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -45,11 +55,10 @@ def states_of(*outs):
     config = recipe.from_json(meta["config"], methods.all_configs())
     method = config.method.build(config.encoder.build(axis_name=loop.AXIS), axis_name=loop.AXIS)
     images = data.open_source(config.data, "train").images[:1]
+    batch = {"image": images, "index": np.zeros(1, np.int32)}
     optimizer = optimizers.build(config.optimizer, **meta["plan"])
     like = jax.eval_shape(
-        lambda: training_step.init_state(
-            method, optimizer, {"image": images}, seed=config.training.seed
-        )
+        lambda: training_step.init_state(method, optimizer, batch, seed=config.training.seed)
     )
     states = [checkpoints.restore_state(out, like) for out in outs]
     assert all(state.step == NUM_STEPS for state in states)
