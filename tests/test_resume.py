@@ -18,6 +18,8 @@ KILLS = {
     MAE: 3,
     "simclr_fashion_mnist": 1,
     "rotation_fashion_mnist": 1,
+    "byol_fashion_mnist": 1,
+    "nnclr_fashion_mnist": 1,
     "swav_fashion_mnist": 1,
     "deep_cluster_v2_fashion_mnist": 1,
     "moco_v1_fashion_mnist": 1,

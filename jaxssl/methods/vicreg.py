@@ -20,7 +20,8 @@ class VICReg:
     ``losses.vicreg_terms`` for the factors. The three terms are logged.
 
     Attributes:
-        augment: the pair of views; blur and solarisation differ between them.
+        augment: the pair of views, BYOL's by default; the authors' augmentations.py draws both
+            alike, with blur and solarisation at 0.5.
         invariance_weight: lambda.
         variance_weight: mu; at 0 the projections collapse.
         covariance_weight: nu.
