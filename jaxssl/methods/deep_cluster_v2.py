@@ -28,10 +28,10 @@ class DeepClusterV2:
         loss = mean over heads and crops of  -log softmax( z C_h / T ) at the image's prototype
 
     No gradient flows into prototypes. The authors fill the memory by a pass over the data before
-    training. Here prototypes are random until the first clustering, and each batch is spread evenly
-    over them: targets are the hard ``losses.sinkhorn`` codes of the present projections, since the
-    nearest prototypes would be one or two for all images, and the network would collapse onto them.
-    After it, the present projection decides for an image that was never seen.
+    training. Here prototypes are random until the first clustering. Until then, and for an image
+    that was never seen, the target is the hard ``losses.sinkhorn`` code of its present projection,
+    which spreads the batch evenly over the prototypes: the nearest ones would be a few for all
+    images, and the network would collapse onto them.
 
     The memory, float32 [2, N, D], is a part of the state, equal on all devices, and of every
     checkpoint.
@@ -158,15 +158,13 @@ class DeepClusterV2:
         """The prototype of each image in each head, int32 [heads, B]."""
         stored = state["bank"][:, index]
         present = lax.stop_gradient(projections[:, :2]).swapaxes(0, 1)
-        known = jnp.where(kmeans.is_filled(stored)[..., None], stored, present)
+        is_known = kmeans.is_filled(stored) & (state["num_clusterings"] > 0)
         targets = []
         for head, prototypes in enumerate(state["prototypes"]):
             scores = kmeans.cosines(present[head % 2], prototypes)
             spread = jnp.argmax(losses.sinkhorn(scores, axis_name=axis_name), axis=-1)
-            nearest = kmeans.nearest(known[head % 2], prototypes)
-            targets.append(
-                jnp.where(state["num_clusterings"] > 0, nearest, spread.astype(jnp.int32))
-            )
+            nearest = kmeans.nearest(stored[head % 2], prototypes)
+            targets.append(jnp.where(is_known[head % 2], nearest, spread.astype(jnp.int32)))
         return jnp.stack(targets)
 
     def _values(self, prototypes: Array, projections: Array, targets: Array) -> Array:

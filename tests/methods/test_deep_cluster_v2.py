@@ -75,15 +75,14 @@ def steps(initial):
 
 
 def spread(projections, prototypes):
-    """Targets before the first clustering: each prototype has its share of the batch."""
+    """Targets of images nothing is known of: each prototype has its share of the batch."""
     scores = projections @ prototypes.T
     return embedding_oracles.sinkhorn(scores, num_iterations=3, epsilon=0.05).argmax(axis=1)
 
 
-def nearest(projections, memory, prototypes):
-    """Targets after it: of what the memory holds of an image, else of its projection."""
-    rows = [held if np.any(held) else new for held, new in zip(memory, projections, strict=True)]
-    return [max(range(PROTOTYPES), key=lambda m: np.dot(prototypes[m], row)) for row in rows]
+def nearest(row, prototypes):
+    """Target of an image whose projection of the last time is known, after a clustering."""
+    return max(range(PROTOTYPES), key=lambda m: np.dot(prototypes[m], row))
 
 
 def test_values_are_cross_entropies_at_the_prototypes_of_the_images(steps):
@@ -91,10 +90,11 @@ def test_values_are_cross_entropies_at_the_prototypes_of_the_images(steps):
         projections = projections.astype(np.float64)
         expected = np.zeros(BATCH)
         for head, prototypes in enumerate(after["prototypes"].astype(np.float64)):
-            own, memory = projections[:, head % 2], before["bank"][head % 2][list(index)]
-            is_clustered = epoch >= 0.5
-            targets = nearest(own, memory, prototypes) if is_clustered else spread(own, prototypes)
-            for row, target in enumerate(targets):
+            targets = spread(projections[:, head % 2], prototypes)
+            for row, image in enumerate(index):
+                held = before["bank"][head % 2, image]
+                is_known = epoch >= 0.5 and np.any(held)
+                target = nearest(held, prototypes) if is_known else targets[row]
                 logits = np.array([[np.dot(c, z) for c in prototypes] for z in projections[row]])
                 entropies = oracles.cross_entropy(
                     logits / 0.2, np.full(len(logits), target), label_smoothing=0
