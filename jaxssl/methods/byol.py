@@ -3,12 +3,11 @@
 import dataclasses
 
 import flax.linen as nn
-import jax
 
-from jaxssl import losses, schedules
+from jaxssl import losses
 from jaxssl.augment import recipes
 from jaxssl.methods import two_views
-from jaxssl.models import ema, functional, heads
+from jaxssl.models import functional, heads
 from jaxssl.types import Array, Method, PyTree, Views
 
 
@@ -53,32 +52,11 @@ class BYOL:
             network, _head(encoder, (self.predictor_width, self.projector_dim), axis_name)
         )
 
-        def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
-            params, state = online.init(key, views["a"])
-            return params, state | {"target": ema.start(params, state, network.names)}
+        def compare(predictions: Array, targets: Array) -> Array:
+            return losses.cosine_regression(predictions, targets).sum(axis=0)
 
-        def loss(params, state, views, key, clock):
-            del key, clock
-            images, target = two_views.stacked(views), state["target"]
-            _, predictions, new_state = online.apply(params, state, images)
-            targets, target_state = functional.over_views(
-                network.apply, target["params"], target["state"], images
-            )
-            values = losses.cosine_regression(predictions, jax.lax.stop_gradient(targets[::-1]))
-            new_state["target"] = target | {"state": target_state}
-            return values.sum(axis=0), (new_state, {})
-
-        def advance(params, state, clock):
-            momentum = schedules.cosine(self.target_momentum, 1.0, clock.progress)
-            return state | {"target": ema.follow(state["target"], params, momentum)}
-
-        return Method(
-            view=two_views.view(self.augment),
-            init=init,
-            loss=loss,
-            advance=advance,
-            encoder=functional.encoder_variables,
-            embed=two_views.embed(network),
+        return two_views.method_of_target(
+            self.augment, online, compare, target_momentum=self.target_momentum
         )
 
     def pictures(

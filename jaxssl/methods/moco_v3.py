@@ -5,11 +5,11 @@ import dataclasses
 import flax.linen as nn
 import jax
 
-from jaxssl import losses, models, schedules
+from jaxssl import losses, models
 from jaxssl.augment import recipes
 from jaxssl.losses import checks
 from jaxssl.methods import two_views
-from jaxssl.models import ema, functional, heads
+from jaxssl.models import functional, heads
 from jaxssl.types import Array, Clock, Method, PyTree, Views
 
 
@@ -64,44 +64,18 @@ class MoCoV3:
             network, _head(encoder, (self.predictor_width, self.projector_dim), axis_name)
         )
 
-        def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
-            params, state = online.init(key, views["a"])
-            return params, state | {"target": ema.start(params, state, network.names)}
+        def compare(predictions: Array, targets: Array) -> Array:
+            values = [
+                losses.info_nce(*pair, temperature=self.temperature, axis_name=axis_name)
+                for pair in zip(predictions, targets, strict=True)
+            ]
+            return 2 * self.temperature * sum(values)
 
-        def loss(params, state, views, key, clock):
-            del key, clock
-            images, target = two_views.stacked(views), state["target"]
-            _, predictions, new_state = online.apply(params, state, images)
-            targets, target_state = functional.over_views(
-                network.apply, target["params"], target["state"], images
-            )
-            targets = jax.lax.stop_gradient(targets)
-            values = sum(
-                losses.info_nce(
-                    predictions[own],
-                    targets[1 - own],
-                    temperature=self.temperature,
-                    axis_name=axis_name,
-                )
-                for own in (0, 1)
-            )
-            new_state["target"] = target | {"state": target_state}
-            return 2 * self.temperature * values, (new_state, {})
-
-        def advance(params, state, clock):
-            momentum = schedules.cosine(self.target_momentum, 1.0, clock.progress)
-            return state | {"target": ema.follow(state["target"], params, momentum)}
-
-        freezes = self.freeze_patch_embedding and isinstance(encoder, models.ViT)
-        return Method(
-            view=two_views.view(self.augment),
-            init=init,
-            loss=loss,
-            advance=advance,
-            encoder=functional.encoder_variables,
-            frozen=_patch_embedding if freezes else None,
-            embed=two_views.embed(network),
+        made = two_views.method_of_target(
+            self.augment, online, compare, target_momentum=self.target_momentum
         )
+        freezes = self.freeze_patch_embedding and isinstance(encoder, models.ViT)
+        return made._replace(frozen=_patch_embedding if freezes else None)
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views

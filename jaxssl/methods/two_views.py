@@ -1,12 +1,14 @@
-"""What the methods of two views share: making them, a plain method of a projector, pictures."""
+"""What the methods of two views share: making them, methods with and without a target, pictures."""
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 
+from jaxssl import schedules
 from jaxssl.augment import recipes
-from jaxssl.models import functional
-from jaxssl.types import Array, Embeddings, Example, Method, Metrics, PyTree, Views
+from jaxssl.models import ema, functional
+from jaxssl.types import Array, Clock, Embeddings, Example, Method, Metrics, PyTree, Views
 
 
 def view(augment: recipes.SimCLR) -> Callable[[Array, Example], Views]:
@@ -58,6 +60,49 @@ def method(
 
     made = functional.method(view(augment), init, loss)
     return made._replace(embed=embed(network))
+
+
+def method_of_target(
+    augment: recipes.SimCLR,
+    online: functional.WithPredictor,
+    compare: Callable[[Array, Array], Array],
+    *,
+    target_momentum: float,
+) -> Method:
+    """The method that compares each view's prediction with a target's projection of the other.
+
+    The target is encoder and projector; it follows the online network by an exponential moving
+    average whose momentum rises along a cosine to 1. It has batch statistics of its own.
+
+    Args:
+        augment: gives the pair.
+        online: encoder, projector and predictor; each view has batch statistics of its own.
+        compare: ``(predictions [2, B, D], targets [2, B, D]) -> values [B]``; targets are those
+            of the other view, without a gradient.
+        target_momentum: at the start.
+    """
+    network = online.network
+
+    def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
+        params, state = online.init(key, views["a"])
+        return params, state | {"target": ema.start(params, state, network.names)}
+
+    def loss(params, state, views, key, clock):
+        del key, clock
+        images, target = stacked(views), state["target"]
+        _, predictions, new_state = online.apply(params, state, images)
+        targets, target_state = functional.over_views(
+            network.apply, target["params"], target["state"], images
+        )
+        new_state["target"] = target | {"state": target_state}
+        return compare(predictions, jax.lax.stop_gradient(targets[::-1])), (new_state, {})
+
+    def advance(params: PyTree, state: PyTree, clock: Clock) -> PyTree:
+        momentum = schedules.cosine(target_momentum, 1.0, clock.progress)
+        return state | {"target": ema.follow(state["target"], params, momentum)}
+
+    made = functional.method(view(augment), init, loss)
+    return made._replace(advance=advance, embed=embed(network))
 
 
 def pictures(
