@@ -105,9 +105,10 @@ def test_a_killed_process_counts_as_failed():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_reach_every_process_as_sigterm(number):
     process = launch(
-        "import signal, sys, time\n"
+        "import os, signal, sys, time\n"
+        # Not print: the signal may come while "ready" is still being printed.
         "def end(number, frame):\n"
-        "    print('saved', number, flush=True)\n"
+        "    os.write(1, f'saved {number}\\n'.encode())\n"
         "    sys.exit(0)\n"
         "signal.signal(signal.SIGTERM, end)\n"
         "print('ready', flush=True)\n"

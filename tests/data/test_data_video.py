@@ -192,7 +192,7 @@ def test_threads_of_the_loader_do_not_disturb_each_other(films):
     with data.Loader(source, batch_size=8, seed=0, num_threads=6) as loader:
         for step in (0, 1, 7):
             batch = loader.batch(step)
-            assert set(batch) == {"video"} and batch["video"].shape == (8, 3, 8, 8, 3)
+            assert set(batch) == {"video", "index"} and batch["video"].shape == (8, 3, 8, 8, 3)
             expected = [source.clips[row, 1:].tolist() for row in loader.rows(step)]
             assert [numbers(clip) for clip in batch["video"]] == expected
 

@@ -22,7 +22,10 @@ SHOWING = [case for case in tiny.CASES if hasattr(methods.all_configs()[case[0]]
 def shown(name, encoder, **changes):
     """Views, and the pictures of an untrained network by title."""
     config = dataclasses.replace(tiny.method(name), **changes)
-    module = dataclasses.replace(tiny.ENCODERS[encoder], mean=(0.4,), std=(0.3,)).build()
+    architecture = tiny.ENCODERS[encoder]
+    if len(architecture.mean) == 1:  # what an encoder subtracts must not show in a picture
+        architecture = dataclasses.replace(architecture, mean=(0.4,), std=(0.3,))
+    module = architecture.build()
     method = config.build(module, axis_name=None)
     keys = jax.random.split(jax.random.key(1), NUM_IMAGES)
     numbers = np.arange(NUM_IMAGES, dtype=np.int32)
