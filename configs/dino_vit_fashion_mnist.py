@@ -5,7 +5,8 @@ On an accelerator, the full-size encoder: add --encoder.size S
 Result: see the table in docs/results.md.
 Source: Caron et al. 2021 (arXiv 2104.14294): centre, temperatures, clipping, weight decay.
 Changed as in dino_fashion_mnist, with the encoder of mae_fashion_mnist but for its class token,
-which DINO reads, and with 16 patches of 7 x 7 pixels in a global view and 4 in a local one; one epoch.
+which DINO reads, and with 16 patches of 7 x 7 pixels in a global view and 4 in a local one; one
+epoch.
 """
 
 from jaxssl import models
