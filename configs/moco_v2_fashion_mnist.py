@@ -3,10 +3,12 @@
 Command: jaxssl pretrain moco_v2_fashion_mnist --out runs/moco_v2
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
-Source: Chen et al. 2020 (arXiv 2003.04297): jitter and temperature are the paper's. Changed
-for clothes that are centred, and for minutes of CPU: crops, encoder and optimizer of
-simclr_fashion_mnist, so that methods compare at equal steps; no blur; a queue of 16 batches, and a
-momentum encoder that follows faster, since it has 468 steps to do so.
+Source: Chen et al. 2020 (arXiv 2003.04297): jitter and temperature are the paper's. Changed for
+clothes that are centred, and for minutes of CPU: crops, encoder and optimizer of
+simclr_fashion_mnist, so that methods compare at equal steps; no blur; a queue of 16 batches, and
+a momentum encoder that follows faster, since it has 468 steps to do so; keys normalised by their
+batch, because moving averages lag behind in so few steps, and the embeddings collapsed (v2: kNN
+70 % instead of 77 %).
 """
 
 from jaxssl import models
@@ -26,6 +28,7 @@ def get_config() -> Recipe:
             temperature=0.2,
             queue_size=4096,
             target_momentum=0.97,
+            key_statistics="batch",
             projector_width=512,
             projector_dim=128,
         ),
