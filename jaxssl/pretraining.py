@@ -67,7 +67,7 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
         "versions": {"jaxssl": jaxssl.__version__, "jax": jax.__version__},
     }
     optimizer = optimizers.build(config.optimizer, **plan)
-    _claim(out, {"config": asked, "dataset": meta["dataset"]})
+    _claim(out, {"config": asked, "dataset": meta["dataset"]}, type(config.method))
     peak = optimizers.peak_learning_rate(config.optimizer, training.batch_size)
     about = (
         f"{type(config.method).__name__} of a {encoder_name} on {source.name}: {len(source):,} "
@@ -154,7 +154,7 @@ def _images(record: Mapping[str, np.ndarray]) -> np.ndarray:
     return record["video"] if "video" in record else record["image"][None]
 
 
-def _claim(out: Path, identity: dict) -> None:
+def _claim(out: Path, identity: dict, method: type[MethodConfig]) -> None:
     """Writes config.json into a run directory that is new, of this run, or has saved nothing."""
     path = out / CONFIG_FILE
     found = _read_identity(path)
@@ -168,7 +168,8 @@ def _claim(out: Path, identity: dict) -> None:
         ours = json.loads(json.dumps(identity))
         differing = recipe.differing_fields(
             recipe.without_run(ours["config"]) | {"dataset": ours["dataset"]},
-            recipe.without_run(found["config"]) | {"dataset": found["dataset"]},
+            recipe.without_run(recipe.completed(found["config"], method))
+            | {"dataset": found["dataset"]},
         )
         if differing:
             raise ValueError(

@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import importlib.machinery
 import importlib.util
+import json
 import os
 import sys
 import traceback
@@ -142,6 +143,25 @@ def from_json(config: Mapping, methods: Mapping[str, type[MethodConfig]]) -> Rec
         training=jsonable.from_json(TrainingConfig, config["training"]),
         run=jsonable.from_json(RunConfig, config["run"]),
     )
+
+
+def completed(config: Mapping, method: type[MethodConfig]) -> dict:
+    """A recorded recipe with the fields that jaxssl has gained since, at their defaults.
+
+    Args:
+        config: what ``to_json`` gave, after a trip through JSON.
+        method: config class of the method that the recipe is expected to have.
+
+    Returns:
+        The same with all of today's fields; ``config`` itself if it is of another method or has a
+        field that is no more.
+    """
+    if config["method"]["name"] != method.__name__:
+        return dict(config)
+    try:
+        return json.loads(json.dumps(to_json(from_json(config, {method.__name__: method}))))
+    except ValueError:
+        return dict(config)
 
 
 def differing_fields(ours: Mapping, theirs: Mapping, prefix: str = "") -> list[str]:

@@ -253,6 +253,15 @@ def test_the_directory_of_another_run_names_the_fields(refused, npz, finished):
     )
 
 
+def test_a_run_from_before_a_field_existed_is_resumed(npz, finished, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "run")
+    record = json.loads((out / "config.json").read_text())
+    del record["config"]["optimizer"]["constant_rate"]
+    (out / "config.json").write_text(json.dumps(record))
+    argv = tiny_runs.words(MAE, npz, out, "--training.epochs", 0.5, "--optimizer.warmup-epochs", 0)
+    assert cli.main(argv) == 0
+
+
 def test_another_data_set_is_another_run(refused, finished, tmp_path):
     argv = tiny_runs.words(MAE, tmp_path / "tiny.npz", finished, "--training.epochs", 0.5,
                            "--optimizer.warmup-epochs", 0)  # fmt: skip

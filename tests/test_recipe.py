@@ -1,5 +1,6 @@
 """Shipped recipes and recipes as JSON."""
 
+import copy
 import dataclasses
 import importlib
 import json
@@ -161,6 +162,25 @@ def test_what_changes_no_number_does_not_make_another_run():
     other = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=4))
     kept = [recipe.without_run(recipe.to_json(each)) for each in (config, other)]
     assert recipe.differing_fields(*kept) == ["training.seed (0, 4)"]
+
+
+def test_a_record_from_before_a_field_existed_has_its_default():
+    config = recipe.load("mae_fashion_mnist")
+    today = json.loads(json.dumps(recipe.to_json(config)))
+    older = copy.deepcopy(today)
+    del older["optimizer"]["constant_rate"]
+    del older["method"]["fields"]["augment"]["crop_scale"]
+    default = dataclasses.asdict(type(config.method)().augment)["crop_scale"]
+    completed = recipe.completed(older, type(config.method))
+    assert completed["optimizer"] == today["optimizer"]
+    assert completed["method"]["fields"]["augment"]["crop_scale"] == list(default)
+
+
+def test_a_record_that_cannot_be_read_stays_as_it_is():
+    today = recipe.to_json(recipe.load("mae_fashion_mnist"))
+    gone = today | {"optimizer": today["optimizer"] | {"gone": 1}}
+    assert recipe.completed(gone, methods.all_configs()["MAE"]) == gone
+    assert recipe.completed(gone, methods.all_configs()["SimCLR"]) == gone
 
 
 def test_a_file_is_written_whole(tmp_path):

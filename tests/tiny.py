@@ -17,14 +17,14 @@ ENCODERS = {
     "SmallSplit": small_encoder.SmallSplitConfig(),
     "ViT": models.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4, pool="mean"),
     "ResNet": models.ResNetConfig(
-        depth=18, width_multiplier=1 / 16, stem="small", zero_init_residual=False
+        depth=10, width_multiplier=1 / 16, stem="small", zero_init_residual=False
     ),
     "Lightness": models.ViTConfig(
         width=16, depth=2, num_heads=2, patch_size=4, pool="mean", color_space="lightness"
     ),
     "Split": models.SplitConfig(
         models.ResNetConfig(
-            depth=18, width_multiplier=1 / 16, stem="small", zero_init_residual=False
+            depth=10, width_multiplier=1 / 16, stem="small", zero_init_residual=False
         )
     ),
 }

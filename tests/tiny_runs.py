@@ -22,9 +22,9 @@ SMALL_ENCODERS = {
     "ViTConfig": (
         "--encoder.width 16 --encoder.depth 1 --encoder.num-heads 2 --encoder.patch-size 4"
     ),
-    "ResNetConfig": "--encoder.width-multiplier 0.0625",
+    "ResNetConfig": "--encoder.depth 10 --encoder.width-multiplier 0.0625",
     "ConvNeXtConfig": "--encoder.depths 1 1 1 1 --encoder.dims 4 8 8 16 --encoder.stem-patch 2",
-    "SplitConfig": "--encoder.half.width-multiplier 0.0625",
+    "SplitConfig": "--encoder.half.depth 10 --encoder.half.width-multiplier 0.0625",
 }
 
 

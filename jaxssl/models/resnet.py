@@ -12,6 +12,7 @@ from jaxssl.types import Array
 
 # Blocks in each of the four stages, and whether they are bottlenecks.
 DEPTHS = {
+    10: ((1, 1, 1, 1), False),
     18: ((2, 2, 2, 2), False),
     34: ((3, 4, 6, 3), False),
     50: ((3, 4, 6, 3), True),
@@ -25,8 +26,8 @@ class ResNetConfig:
     """Hyper-parameters of a ResNet; plain fields that survive JSON.
 
     Attributes:
-        depth: 18 or 34 (two 3x3 convolutions a block), 50, 101 or 152 (bottlenecks v1.5: the stride
-            is in the 3x3 convolution).
+        depth: 10, 18 or 34 (two 3x3 convolutions a block), 50, 101 or 152 (bottlenecks v1.5: the
+            stride is in the 3x3 convolution).
         width_multiplier: factor on the channels of every layer, as in SimCLR; 0.25 gives stages of
             16, 32, 64, 128 (times 4 after a bottleneck).
         stem: "imagenet", 7x7 stride 2 and a 3x3 max-pool of stride 2, or "small", one 3x3 of stride
@@ -42,7 +43,7 @@ class ResNetConfig:
         std: divides after that, one value or one per channel.
     """
 
-    depth: Literal[18, 34, 50, 101, 152] = 50
+    depth: Literal[10, 18, 34, 50, 101, 152] = 50
     width_multiplier: float = 1.0
     stem: Literal["imagenet", "small"] = "imagenet"
     zero_init_residual: bool = True
@@ -87,7 +88,8 @@ class ResNet(nn.Module):
 
     Source: He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385, table
         1; zero scale: Goyal et al., Accurate, Large Minibatch SGD, 2017, arXiv:1706.02677, sec.
-        5.1; small stem and width: Chen et al., SimCLR, 2020, arXiv:2002.05709, appendix B.9.
+        5.1; small stem and width: Chen et al., SimCLR, 2020, arXiv:2002.05709, appendix B.9; depth
+        10: Chen et al., A Closer Look at Few-shot Classification, 2019, arXiv:1904.04232.
     """
 
     config: ResNetConfig

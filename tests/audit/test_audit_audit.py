@@ -109,6 +109,7 @@ def test_a_config_without_a_question_says_so(tmp_path, capsys):
     assert "MAE asks no question with a discrete answer: cue probes, which need one" in printed
 
 
+@pytest.mark.slow
 def test_a_run_is_measured_in_all_three_ways(run, capsys):
     assert call("audit", run, *FEW) == 0
     printed = " ".join(capsys.readouterr().out.split())

@@ -113,6 +113,7 @@ def aberrated():
     return tuple(with_aberration(split.repeat(3, axis=-1)) for split in grey)
 
 
+@pytest.mark.slow
 def test_aberration_is_found_and_cleared_by_either_measure(aberrated):
     name = "chromatic aberration"
     assert name in shortcuts(found(APART, *aberrated))
@@ -149,6 +150,7 @@ class Marked(ContextPrediction):
         return jnp.where(line & is_second, 1.0, pair), labels, num_answers
 
 
+@pytest.mark.slow
 def test_a_line_by_place_is_found_and_gone_without_it():
     fields = {field.name: getattr(APART, field.name) for field in dataclasses.fields(APART)}
     fields |= {"color": "dropping"}
@@ -156,6 +158,7 @@ def test_a_line_by_place_is_found_and_gone_without_it():
     assert "border line" not in shortcuts(found(Marked(**fields, marked=False)))
 
 
+@pytest.mark.slow
 def test_a_watermark_is_found_and_crops_that_leave_it_out_clear_it():
     """A mark in one corner of every photograph tells how the image was turned."""
 

@@ -133,22 +133,28 @@ def test_bfloat16_is_finite_and_keeps_float32_parameters(case):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradients))
 
 
+# Compiling is what takes the time: the steps below cover eight devices, "-m slow" the other counts.
 @pytest.mark.parametrize("backend", parity.BACKENDS)
-def test_value_and_gradient_are_those_of_one_device(case, loss_by_axis, backend):
+@pytest.mark.parametrize(
+    "devices",
+    [
+        count if count == 2 else pytest.param(count, marks=pytest.mark.slow)
+        for count in parity.DEVICE_COUNTS
+    ],
+)
+def test_value_and_gradient_are_those_of_one_device(case, loss_by_axis, backend, devices):
     values, expected = loss_by_axis
-    # Compiling is what takes the time: four counts under one mapping, the ends under the other.
-    for devices in parity.DEVICE_COUNTS if backend == "pmap" else (2, 8):
-        outcome = parity.value_and_grad(
-            values, case.params, case.views, devices=devices, backend=backend
-        )
-        np.testing.assert_allclose(outcome.mean, expected.mean, rtol=1e-5)
-        ours, theirs = (
-            np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(o.params_gradient)])
-            for o in (outcome, expected)
-        )
-        assert np.linalg.norm(ours - theirs) <= 1e-5 * np.linalg.norm(theirs)
-        # Leaf by leaf too, where float32 sums leave more: a wrong factor in one small leaf shows.
-        parity.assert_close(outcome, expected, tolerance=1e-4)
+    outcome = parity.value_and_grad(
+        values, case.params, case.views, devices=devices, backend=backend
+    )
+    np.testing.assert_allclose(outcome.mean, expected.mean, rtol=1e-5)
+    ours, theirs = (
+        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(o.params_gradient)])
+        for o in (outcome, expected)
+    )
+    assert np.linalg.norm(ours - theirs) <= 1e-5 * np.linalg.norm(theirs)
+    # Leaf by leaf too, where float32 sums leave more: a wrong factor in one small leaf shows.
+    parity.assert_close(outcome, expected, tolerance=1e-4)
 
 
 @pytest.mark.parametrize("backend", parity.BACKENDS)

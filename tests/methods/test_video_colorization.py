@@ -131,7 +131,7 @@ def test_what_cannot_work_is_said():
 def test_cells_that_do_not_divide_the_view_are_refused():
     config, _ = built()
     encoder = models.ResNetConfig(
-        depth=18, width_multiplier=1 / 16, stem="imagenet", color_space="lightness"
+        depth=10, width_multiplier=1 / 16, stem="imagenet", color_space="lightness"
     ).build()
     config = dataclasses.replace(config, augment=dataclasses.replace(config.augment, size=80))
     method = config.build(encoder, axis_name=None)

@@ -125,8 +125,9 @@ def test_shapes(channels, depth, stem, side, widths):
 @pytest.mark.parametrize(
     ("depth", "count"),
     # torchvision's counts with a classifier of 1000: 11,689,512; 21,797,672; 25,557,032;
-    # 44,549,160; 60,192,808.
+    # 44,549,160; 60,192,808. Depth 10 is 18 without the second block of each stage.
     [
+        (10, 11_689_512 - 513_000 - sum(18 * c**2 + 4 * c for c in (64, 128, 256, 512))),
         (18, 11_689_512 - 513_000),
         (34, 21_797_672 - 513_000),
         (50, 25_557_032 - 2_049_000),
@@ -232,7 +233,7 @@ def test_uint8_equals_float(initialised):
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"depth": 20}, "ResNetConfig: depth must be one of 18, 34, 50, 101, 152; got 20."),
+        ({"depth": 20}, "ResNetConfig: depth must be one of 10, 18, 34, 50, 101, 152; got 20."),
         ({"stem": "cifar"}, "ResNetConfig: stem must be one of 'imagenet', 'small'; got 'cifar'."),
         ({"dtype": "half"}, "ResNetConfig: dtype must be one of 'float32', 'bfloat16'; got 'half'"),
         ({"width_multiplier": 0.001}, "must leave at least 1 of 64 channels; got 0.001"),
