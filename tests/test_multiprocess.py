@@ -1,7 +1,9 @@
 """Two processes that train as one, and the script that starts them."""
 
 import importlib.util
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,6 +75,40 @@ def test_two_processes_train_as_one_stop_together_and_go_on(tmp_path):
         for name in ("two", "one")
     )
     assert np.linalg.norm(got - expected) < 1e-4 * np.linalg.norm(expected)
+
+
+def refused(argv, launcher):
+    """What a run in several processes prints that ends with status 1."""
+    process = tiny_runs.start(argv, launcher=launcher)
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, text
+    return text
+
+
+@pytest.mark.slow
+def test_processes_agree_on_a_collapse(tmp_path):
+    npz, out = tiny_runs.write_data(tmp_path / "tiny.npz"), tmp_path / "run"
+    launcher = (*LAUNCHER, "--devices-per-process", "1", "--")
+    # No spread reaches 2: suspected from the first row on.
+    strict = ["--run.collapse.min-feature-spread", 2, "--run.collapse.patience", 2,
+              "--run.collapse.grace-steps", 5, "--run.keep-checkpoints", 9]  # fmt: skip
+    argv = tiny_runs.words("mae_fashion_mnist", npz, out, *strict)
+    text = refused([*argv, "--run.collapse.action", "stop"], launcher)
+    assert re.search(r"the run has collapsed: .* at step 7 .*no healthy checkpoint was saved", text)
+    assert checkpoints.complete_steps(out) == [4]
+    assert [row["step"] for row in tiny_runs.rows(out)] == [1, 2, 3, 4, 5, 6, 7]
+
+    tiny_runs.finish(tiny_runs.start([*argv, "--run.collapse.action", "ignore"], launcher=launcher))
+    assert checkpoints.complete_steps(out) == [4, 8, 10]
+    # Healthy to step 5: back to the checkpoint before that, and the rows with it.
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    for row in rows[:5]:
+        row["collapse/feature_spread"] = 3.0
+    (out / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = refused([*argv, "--run.collapse.action", "rewind"], launcher)
+    assert "It stopped and went back to step 4, the newest healthy checkpoint" in text
+    assert checkpoints.complete_steps(out) == [4]
+    assert [row["step"] for row in tiny_runs.rows(out)] == [1, 2, 3, 4]
 
 
 def test_processes_are_numbered_and_know_each_other():
