@@ -395,8 +395,8 @@ def test_processes_agree_before_the_first_writes(monkeypatch, tmp_path):
     monkeypatch.setattr(
         multihost_utils, "sync_global_devices", lambda name: calls.append(list(tmp_path.iterdir()))
     )
-    pretraining._claim(
-        tmp_path / "run", {"config": recipe.to_json(recipe.load(MAE)), "dataset": {}}
-    )
+    config = recipe.load(MAE)
+    identity = {"config": recipe.to_json(config), "dataset": {}}
+    pretraining._claim(tmp_path / "run", identity, type(config.method))
     assert calls == [[]]
     assert (tmp_path / "run" / "config.json").exists()
