@@ -25,8 +25,8 @@ class CollapseConfig:
     """When a run counts as collapsed, and what happens then; changes no number of the run.
 
     A run is suspected while its last measurement lies below one of the thresholds, and collapsed
-    after ``patience`` such rows in succession, or if it is suspected at its last step. Of a method
-    that compares views its embeddings are judged, of another one the encoder's features.
+    after ``patience`` such rows in succession, or if it is suspected at its last step. The
+    encoder's features are judged, and the embeddings of a method that compares views.
 
     Attributes:
         action: what a collapse does. ignore: nothing; warn: prints one line; stop: ends the run,
@@ -35,8 +35,9 @@ class CollapseConfig:
             newest healthy checkpoint.
         min_spread: lowest collapse/embedding_spread; at 0.1 a hundredth of the mean square of unit
             rows lies in their differences.
-        min_feature_spread: lowest collapse/feature_spread, where a method compares no views.
-        min_rank: lowest collapse/embedding_rank (or feature_rank); one direction has rank 1.
+        min_feature_spread: lowest collapse/feature_spread; lower, since healthy features, which
+            are no less than 0, share much of their direction.
+        min_rank: lowest collapse/embedding_rank and feature_rank; one direction has rank 1.
         min_scale: lowest collapse/embedding_scale, as a part of the largest so far in the run; for
             embeddings that shrink to nothing in all directions at once.
         min_prototypes: lowest collapse/prototypes_used, where a method has prototypes.
@@ -189,18 +190,15 @@ class Guard:
     def below(self, row: Mapping[str, float]) -> Finding | None:
         """The first measurement of a row that lies below its threshold, grace or not."""
         config = self._config
-        if f"{watch.PREFIX}embedding_spread" in row:
-            thresholds = {
-                "embedding_spread": config.min_spread,
-                "embedding_rank": config.min_rank,
-                "embedding_scale": config.min_scale * self._largest_scale,
-                "prototypes_used": config.min_prototypes,
-            }
-        else:
-            thresholds = {
-                "feature_spread": config.min_feature_spread,
-                "feature_rank": config.min_rank,
-            }
+        # Embeddings come first: they fall before the features do, and name the nearer cause.
+        thresholds = {
+            "embedding_spread": config.min_spread,
+            "embedding_rank": config.min_rank,
+            "embedding_scale": config.min_scale * self._largest_scale,
+            "prototypes_used": config.min_prototypes,
+            "feature_spread": config.min_feature_spread,
+            "feature_rank": config.min_rank,
+        }
         for name, threshold in thresholds.items():
             value = row.get(watch.PREFIX + name)
             if value is not None and value < threshold:

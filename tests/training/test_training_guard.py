@@ -10,7 +10,7 @@ from jaxssl.training import guard, loop, watch
 
 
 def spread(value, step):
-    return {"step": step, "collapse/embedding_spread": value, "collapse/feature_spread": 0.0}
+    return {"step": step, "collapse/embedding_spread": value, "collapse/feature_spread": 1.0}
 
 
 def judged(values, *, last_step=100, **config):
@@ -60,7 +60,10 @@ def test_at_the_last_step_a_suspicion_is_enough():
     [
         ({"embedding_spread": 1.0, "embedding_rank": 1.2}, "embedding_rank"),
         ({"embedding_spread": 1.0, "prototypes_used": 1.1}, "prototypes_used"),
-        ({"embedding_spread": 1.0, "feature_spread": 0.0, "feature_rank": 1.0}, None),
+        ({"embedding_spread": 1.0, "feature_spread": 1.0, "feature_rank": 9.0}, None),
+        ({"embedding_spread": 0.0, "feature_spread": 0.0}, "embedding_spread"),
+        ({"embedding_spread": 1.0, "feature_spread": 0.0}, "feature_spread"),
+        ({"embedding_rank": 9.0, "feature_rank": 1.0}, "feature_rank"),
         ({"feature_spread": 0.0, "feature_rank": 9.0}, "feature_spread"),
         ({"feature_spread": 1.0, "feature_rank": 1.0}, "feature_rank"),
         ({}, None),
