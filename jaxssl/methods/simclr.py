@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from jaxssl import losses
 from jaxssl.augment import recipes
+from jaxssl.methods import two_views
 from jaxssl.models import functional, heads
-from jaxssl.types import Array, Example, Method, PyTree, Views
+from jaxssl.types import Array, Embeddings, Method, PyTree, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,49 +44,37 @@ class SimCLR:
         """Binds the hyper-parameters; see ``types.Method``."""
         network = self._network(encoder, axis_name)
 
-        def view(key: Array, example: Example) -> Views:
-            view_a, view_b = self.augment.pair(key, example["image"])
-            return {"a": view_a, "b": view_b}
+        def project(params: PyTree, state: PyTree, views: Views) -> tuple[list[Array], PyTree]:
+            images = jnp.concatenate([views["a"], views["b"]])
+            projections, state = network.apply(params, state, images)
+            return jnp.split(projections, 2), state
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
             return network.init(key, views["a"])
 
         def loss(params, state, views, key, clock):
             del key, clock
-            images = jnp.concatenate([views["a"], views["b"]])
-            projections, state = network.apply(params, state, images)
-            view_a, view_b = jnp.split(projections, 2)
+            projections, state = project(params, state, views)
             values = losses.nt_xent(
-                view_a,
-                view_b,
+                *projections,
                 temperature=self.temperature,
                 block_size=self.block_size or None,
                 axis_name=axis_name,
             )
             return values, (state, {})
 
-        return functional.method(view, init, loss)
+        def embed(params: PyTree, state: PyTree, views: Views) -> Embeddings:
+            projections, _ = project(params, state, views)
+            return Embeddings(*projections)
+
+        made = functional.method(two_views.view(self.augment), init, loss)
+        return made._replace(embed=embed)
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
     ) -> list[tuple[str, Array]]:
-        """Both views, and which of the second views the network takes for the first one's twin.
-
-        Returns:
-            Titles and images float32 [B, H, W, C] in [0, 1].
-        """
-        view_a, view_b = views["a"], views["b"]
-        network = self._network(encoder, None)
-        projections = network.predict(params, state, jnp.concatenate([view_a, view_b]))
-        projections /= jnp.linalg.norm(projections, axis=-1, keepdims=True)
-        projected_a, projected_b = jnp.split(projections, 2)
-        chosen = (projected_a @ projected_b.T).argmax(-1)
-        right = int((chosen == jnp.arange(len(chosen))).sum())
-        return [
-            ("view a", view_a),
-            ("view b", view_b),
-            (f"the b most like a ({right} of {len(chosen)} right)", view_b[chosen]),
-        ]
+        """See ``two_views.pictures``."""
+        return two_views.pictures(self._network(encoder, None), params, state, views)
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         projector = heads.MLP(
