@@ -7,8 +7,7 @@ Source: He et al. 2019 (arXiv 1911.05722): linear projector, jitter always and t
 paper's. Changed for clothes that are centred, and for minutes of CPU: crops, encoder and
 optimizer of simclr_fashion_mnist, so that methods compare at equal steps; a queue of 16 batches,
 and a momentum encoder that follows faster, since it has 468 steps to do so; keys normalised by
-their batch, because moving averages lag behind in so few steps, and the embeddings collapsed
-(MoCo v2: kNN 70 % instead of 77 %).
+their batch, which does better in so few steps than moving averages (MoCo v2: kNN 77 % and 76 %).
 """
 
 from jaxssl import models

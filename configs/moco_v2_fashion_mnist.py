@@ -7,8 +7,7 @@ Source: Chen et al. 2020 (arXiv 2003.04297): jitter and temperature are the pape
 clothes that are centred, and for minutes of CPU: crops, encoder and optimizer of
 simclr_fashion_mnist, so that methods compare at equal steps; no blur; a queue of 16 batches, and
 a momentum encoder that follows faster, since it has 468 steps to do so; keys normalised by their
-batch, because moving averages lag behind in so few steps, and the embeddings collapsed (v2: kNN
-70 % instead of 77 %).
+batch, which does better in so few steps than moving averages (kNN 77 % and 76 %).
 """
 
 from jaxssl import models

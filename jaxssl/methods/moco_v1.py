@@ -31,6 +31,8 @@ class MoCoV1:
     together with the same companions, by whose statistics the key could be recognised. Here no
     shuffling is needed: keys are normalised by moving averages, those of the online network's batch
     statistics, which follow like the parameters (Cai et al. 2021) and say nothing of the batch.
+    The averages begin with a low momentum (``ema.warmed_up``): as long as they remember their
+    initial values, keys are all but equal, and queries learn to be.
     Batch statistics instead, though synchronised, tell the keys of this batch from those of the
     queue, as the MoCo authors point out (github.com/facebookresearch/moco/issues/46).
 
@@ -95,11 +97,11 @@ class MoCoV1:
             return values, (new_state, {})
 
         def advance(params, state, clock):
-            del clock
             target = ema.follow(state["target"], params, self.target_momentum)
             if self.key_statistics == "moving":
                 online = {name: state[name] for name in network.names}
-                target["state"] = ema.update(target["state"], online, self.target_momentum)
+                momentum = ema.warmed_up(self.target_momentum, clock.step)
+                target["state"] = ema.update(target["state"], online, momentum)
             return state | {"target": target}
 
         return Method(
