@@ -1,6 +1,7 @@
 """Eight fake CPU devices, fast compiles, strict promotion; set before JAX touches a device."""
 
 import os
+import signal
 import tempfile
 
 os.environ["XLA_FLAGS"] = (
@@ -25,6 +26,8 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+# What a shell starts in the background ignores Ctrl-C, and hands that on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module", autouse=True)

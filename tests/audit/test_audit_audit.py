@@ -86,6 +86,7 @@ def call(*words):
         return cli.main([str(word) for word in words])
 
 
+@pytest.mark.slow
 def test_a_config_with_a_planted_line_fails_where_it_must_be_strict(tmp_path, capsys):
     config = write_config(tmp_path, "Rotation", line=True)
     words = ("audit", config, "--out", tmp_path / "out", *FEW)

@@ -123,6 +123,7 @@ def test_aberration_is_found_and_cleared_by_either_measure(aberrated):
         assert name not in shortcuts(found(cured, *aberrated)), color
 
 
+@pytest.mark.slow
 def test_patches_that_touch_are_found_and_gap_and_jitter_lower_it():
     name = "border continuity"
     touching, apart = found(TOUCHING), found(APART)
@@ -213,6 +214,7 @@ class Turn:
         return views["image"][:, None], views["label"], 4
 
 
+@pytest.mark.slow
 def test_exact_turns_leave_no_trace_and_interpolated_ones_do():
     traces = {"resampling", "fill"}
     assert not traces & shortcuts(found(Turn("exact")))

@@ -1,6 +1,7 @@
 """What every method must hold; a new file in methods/ is found and tested without a line here."""
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable
 from typing import NamedTuple
@@ -133,13 +134,13 @@ def test_bfloat16_is_finite_and_keeps_float32_parameters(case):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradients))
 
 
-# Compiling is what takes the time: the steps below cover eight devices, "-m slow" the other counts.
-@pytest.mark.parametrize("backend", parity.BACKENDS)
+# Compiling is what takes the time: one count and backend here, eight devices and the other backend
+# in the steps below, all with "-m slow".
 @pytest.mark.parametrize(
-    "devices",
+    ("devices", "backend"),
     [
-        count if count == 2 else pytest.param(count, marks=pytest.mark.slow)
-        for count in parity.DEVICE_COUNTS
+        pytest.param(*each, marks=() if each == (2, "shard_map") else pytest.mark.slow)
+        for each in itertools.product(parity.DEVICE_COUNTS, parity.BACKENDS)
     ],
 )
 def test_value_and_gradient_are_those_of_one_device(case, loss_by_axis, backend, devices):
@@ -157,7 +158,7 @@ def test_value_and_gradient_are_those_of_one_device(case, loss_by_axis, backend,
     parity.assert_close(outcome, expected, tolerance=1e-4)
 
 
-@pytest.mark.parametrize("backend", parity.BACKENDS)
+@pytest.mark.parametrize("backend", ["pmap", pytest.param("shard_map", marks=pytest.mark.slow)])
 def test_a_step_on_eight_devices_is_a_step_on_one(case, step_on_one, backend, batch):
     """Keys, state and parameters too; under shard_map JAX proves the state equal while tracing.
 
