@@ -10,10 +10,9 @@ import sys
 import jax
 import pytest
 import tiny_runs
-from jax.experimental import multihost_utils
 
 import jaxssl
-from jaxssl import checkpoints, cli, data, pretraining, recipe
+from jaxssl import checkpoints, cli, data
 from jaxssl.evaluation import evaluate
 from jaxssl.training import log, loop
 
@@ -386,17 +385,3 @@ def test_a_process_id_must_be_one_of_the_processes(refused, npz, tmp_path):
     words = tiny_runs.words(MAE, npz, tmp_path / "run")
     line = refused(*words, "--num-processes", 2, "--coordinator", "localhost:1", "--process-id", 2)
     assert_matches(r"--process-id 0 to 1; got localhost:1 and 2", line)
-
-
-def test_processes_agree_before_the_first_writes(monkeypatch, tmp_path):
-    """What one process writes must not make another take the directory for somebody else's."""
-    calls = []
-    monkeypatch.setattr(jax, "process_count", lambda: 2)
-    monkeypatch.setattr(
-        multihost_utils, "sync_global_devices", lambda name: calls.append(list(tmp_path.iterdir()))
-    )
-    config = recipe.load(MAE)
-    identity = {"config": recipe.to_json(config), "dataset": {}}
-    pretraining._claim(tmp_path / "run", identity, type(config.method))
-    assert calls == [[]]
-    assert (tmp_path / "run" / "config.json").exists()

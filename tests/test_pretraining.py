@@ -3,10 +3,12 @@
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 import tiny
 import tiny_runs
+from jax.experimental import multihost_utils
 from rich.console import Console
 
 from jaxssl import checkpoints, data, jsonable, methods, models, pretraining, recipe
@@ -85,3 +87,17 @@ def test_another_method_in_the_same_directory_is_refused_whatever_it_asks(config
     back = dataclasses.replace(config, method=Statistical(recipes.CropFlip(size=8)))
     with pytest.raises(ValueError, match=r"must be new or the directory of this very run.*size"):
         pretraining.run(back, tmp_path / "run", Console(quiet=True))
+
+
+def test_processes_agree_before_the_first_writes(monkeypatch, tmp_path):
+    """What one process writes must not make another take the directory for somebody else's."""
+    calls = []
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(
+        multihost_utils, "sync_global_devices", lambda name: calls.append(list(tmp_path.iterdir()))
+    )
+    config = recipe.load("mae_fashion_mnist")
+    identity = {"config": recipe.to_json(config), "dataset": {}}
+    pretraining._claim(tmp_path / "run", identity, type(config.method))
+    assert calls == [[]]
+    assert (tmp_path / "run" / "config.json").exists()
