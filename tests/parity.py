@@ -6,7 +6,7 @@ function, ``pmean`` of the gradients outside it. ``values`` is [B], one per loca
 scalar that is equal on all devices. Typical use:
 
     @pytest.mark.parametrize("backend", parity.BACKENDS)
-    @pytest.mark.parametrize("devices", parity.DEVICE_COUNTS)
+    @pytest.mark.parametrize("devices", parity.DEVICES)
     def test_parity(devices, backend):
         expected = parity.unmapped(fn, params, batch)
         parity.assert_close(
@@ -23,10 +23,16 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 AXIS = "data"
 BACKENDS = ("pmap", "shard_map")  # shard_map with check_vma=True, JAX's default
 DEVICE_COUNTS = (1, 2, 4, 8)
+# For parametrize: one count between one and all is enough without "-m slow".
+DEVICES = [
+    pytest.param(count, marks=pytest.mark.slow if count in (1, 4) else ())
+    for count in DEVICE_COUNTS
+]
 
 
 class Outcome(NamedTuple):

@@ -51,7 +51,7 @@ def test_measures_match_the_loops():
 
 
 @pytest.mark.parametrize("backend", parity.BACKENDS)
-@pytest.mark.parametrize("devices", parity.DEVICE_COUNTS)
+@pytest.mark.parametrize("devices", parity.DEVICES)
 def test_measures_are_global_and_equal_on_all_devices(devices, backend):
     rows, other = _rows(0, 8, 5), _rows(1, 8, 5)
     expected = jax.jit(_measures)(rows, other)

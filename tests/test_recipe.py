@@ -85,9 +85,14 @@ def test_every_shipped_recipe_traces_a_step_at_its_own_size(name):
     assert all(metric.shape == () for metric in metrics.values())
 
 
-# One of each kind of run: a convolutional encoder, a ViT, a split encoder, fitted statistics.
+# One of each kind of run: a ViT, a split encoder with fitted statistics, a convolutional encoder.
 @pytest.mark.parametrize(
-    "name", ["simclr_fashion_mnist", "mae_fashion_mnist", "split_brain_photographs"]
+    "name",
+    [
+        "mae_fashion_mnist",
+        "split_brain_photographs",
+        pytest.param("simclr_fashion_mnist", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.usefixtures("standard_promotion")
 def test_a_shipped_recipe_runs_two_shrunken_steps(name, tmp_path):

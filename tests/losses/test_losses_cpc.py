@@ -76,7 +76,7 @@ def test_equal_scores_cost_the_log_of_the_candidates(problem):
 
 
 @pytest.mark.parametrize("backend", parity.BACKENDS)
-@pytest.mark.parametrize("devices", parity.DEVICE_COUNTS)
+@pytest.mark.parametrize("devices", parity.DEVICES)
 def test_parity_over_devices(problem, devices, backend):
     outcome = parity.value_and_grad(value, *problem, devices=devices, backend=backend)
     parity.assert_close(outcome, parity.unmapped(value, *problem))

@@ -63,7 +63,7 @@ def problem():
 
 
 @pytest.mark.parametrize("backend", parity.BACKENDS)
-@pytest.mark.parametrize("devices", parity.DEVICE_COUNTS)
+@pytest.mark.parametrize("devices", parity.DEVICES)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_parity_over_devices(problem, name, devices, backend):
     params, batch, expected = problem

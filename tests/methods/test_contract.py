@@ -125,6 +125,7 @@ def frozen_at(method, params, clock):
     }
 
 
+@pytest.mark.slow
 def test_bfloat16_is_finite_and_keeps_float32_parameters(case):
     method = build(case.name, case.encoder, dtype="bfloat16")
     (loss, (values, _)), gradients = loss_and_gradients(method, case.state)(case.params, case.views)
