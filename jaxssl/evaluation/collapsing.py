@@ -1,5 +1,6 @@
 """The picture of what a run measured beside its loss: whether features and embeddings collapsed."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -65,9 +66,11 @@ def collapse_curves(rows: Sequence[Mapping[str, float]], path: str | os.PathLike
                 label=panel.lines[name],
             )
         axis.set_title(panel.title, fontsize=10)
-        axis.set_yscale(panel.scale)
-        if panel.scale == "linear" and "uniformity" not in present:
-            axis.set_ylim(0, 1.08 * axis.dataLim.ymax)
+        if panel.scale == "log" and axis.dataLim.ymax > 0:
+            axis.set_yscale("log")
+            _show_a_decade(axis)
+        elif "uniformity" not in present:
+            axis.set_ylim(0, 1.08 * axis.dataLim.ymax or 1)
         axis.grid(alpha=0.3)
         if len(present) > 1:
             axis.legend(fontsize=9)
@@ -77,6 +80,13 @@ def collapse_curves(rows: Sequence[Mapping[str, float]], path: str | os.PathLike
         axis.tick_params(labelbottom=True)
         axis.set_xlabel("step")
     canvas.save(figure, path)
+
+
+def _show_a_decade(axis) -> None:
+    """Widens a logarithmic axis to a factor of ten, or what stays the same looks as if it moved."""
+    low, high = axis.dataLim.minposy, axis.dataLim.ymax
+    middle, half = math.sqrt(low * high), math.sqrt(10)
+    axis.set_ylim(min(0.8 * low, middle / half), max(high / 0.8, middle * half))
 
 
 def _present(rows: Sequence[Mapping[str, float]], panel: _Panel) -> list[str]:

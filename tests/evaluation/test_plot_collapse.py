@@ -40,6 +40,24 @@ def test_a_panel_for_everything_that_was_measured(tmp_path, drawn):
     np.testing.assert_allclose(sphere.lines[1].get_ydata(), [-2, -1])
 
 
+@pytest.mark.parametrize(
+    ("scales", "low", "high"),
+    [((0.99, 1.01), 0.3162, 3.162), ((0.01, 4), 0.008, 5), ((0, 1), 0.3162, 3.162)],
+)
+def test_a_steady_scale_looks_steady(tmp_path, drawn, scales, low, high):
+    name = f"{watch.PREFIX}embedding_scale"
+    rows = [{"step": step, name: value} for step, value in enumerate(scales)]
+    collapsing.collapse_curves(rows, tmp_path / "a.png")
+    np.testing.assert_allclose(drawn[0].axes[0].get_ylim(), (low, high), rtol=1e-3)
+
+
+def test_embeddings_that_are_all_zero_are_drawn(tmp_path, drawn):
+    collapsing.collapse_curves(
+        [{"step": 1, f"{watch.PREFIX}embedding_scale": 0.0}], tmp_path / "a.png"
+    )
+    assert len(drawn[0].axes) == 1
+
+
 def test_rows_without_measurements_are_passed_over(tmp_path, drawn):
     bare = {"step": 3, "loss": 0.1}
     assert collapsing.is_measured([bare, *ROWS])
