@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs jaxssl and runs its tests; arguments go to pytest.
 #
-#   bash launch/test.sh                        20 minutes on 2 CPU cores after the install
-#   bash launch/test.sh -m slow                the slow ones: all device counts, kill and resume
+#   bash launch/test.sh                        under 18 minutes on 2 CPU cores after the install
+#   bash launch/test.sh -m slow                the slow ones, as long again: kill and resume, all devices
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source launch/environment.sh test
