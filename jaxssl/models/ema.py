@@ -67,5 +67,7 @@ def warmed_up(momentum: float, step: Array) -> Array:
 
     Returns:
         float32 scalar.
+
+    Source: the rule of TensorFlow's ExponentialMovingAverage with ``num_updates``.
     """
     return jnp.minimum(jnp.float32(momentum), (1 + step) / (10 + step))

@@ -190,7 +190,7 @@ class Guard:
     def below(self, row: Mapping[str, float]) -> Finding | None:
         """The first measurement of a row that lies below its threshold, grace or not."""
         config = self._config
-        # Embeddings come first: they fall before the features do, and name the nearer cause.
+        # Embeddings come first: where both have fallen, theirs is the nearer cause.
         thresholds = {
             "embedding_spread": config.min_spread,
             "embedding_rank": config.min_rank,
