@@ -31,8 +31,8 @@ class MoCoV1:
     together with the same companions, by whose statistics the key could be recognised. Here no
     shuffling is needed: keys are normalised by moving averages, those of the online network's batch
     statistics, which follow like the parameters (Cai et al. 2021) and say nothing of the batch.
-    The averages begin with a low momentum (``ema.warmed_up``): as long as they remember their
-    initial values, keys are all but equal, and queries learn to be.
+    The averages begin with a low momentum (``ema.warmed_up``), since their initial values say
+    nothing of the network and the weights move most at first: without it short runs collapsed.
     Batch statistics instead, though synchronised, tell the keys of this batch from those of the
     queue, as the MoCo authors point out (github.com/facebookresearch/moco/issues/46).
 
