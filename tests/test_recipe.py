@@ -71,7 +71,11 @@ def test_every_shipped_recipe_traces_a_step_at_its_own_size(name):
     kind = pretraining.fitted(config.method, source)
     method = kind.build(config.encoder.build(axis_name="data"), axis_name="data")
     optimizer = optimizers.build(
-        config.optimizer, batch_size=batch_size, steps_per_epoch=100, total_steps=1000
+        config.optimizer,
+        batch_size=batch_size,
+        steps_per_epoch=100,
+        total_steps=1000,
+        freezes=method.frozen is not None,
     )
     batch = data.Loader(source, batch_size=batch_size, seed=0).batch(0)
     if data_config.num_frames > 1:
