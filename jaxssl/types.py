@@ -87,7 +87,8 @@ class Method(NamedTuple):
             params are the new ones.
         encoder: ``(params, state) -> variables``, exactly what evaluation restores.
         frozen: ``(params, clock) -> tree of booleans`` like params, True where the optimizer must
-            leave a parameter alone at this step (weight decay included); None: nowhere.
+            leave a parameter alone at this step (weight decay, moments and count of steps
+            included); None: nowhere.
         embed: ``(params, state, views) -> Embeddings`` of the local batch, in training mode and
             without a new state; None where no views are compared.
     """

@@ -28,8 +28,10 @@ class DINO:
 
     The momentum of the teacher rises along a cosine from ``teacher_momentum`` to 1, its
     temperature along a line (the official code: in steps of an epoch). Evaluation reads the
-    teacher's encoder. What the optimizer adds in the official runs stands in its own fields: AdamW,
-    clipping at 3, and a weight decay that rises from 0.04 to 0.4 along a cosine.
+    teacher's encoder. What the optimizer adds in the official runs stands in its own fields: for
+    transformers AdamW with a weight decay that rises from 0.04 to 0.4 along a cosine, for ResNet-50
+    SGD at a rate of 0.03 with a weight decay of 1e-4, and for both clipping each layer's gradient
+    at 3.
 
     Metrics: ``teacher_entropy``, of P_t, mean over global crops, and ``teacher_student_kl``; they
     add up to the loss. Entropy 0 or log M with a divergence near 0 are the two ways to collapse.

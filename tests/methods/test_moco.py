@@ -12,6 +12,7 @@ import tiny
 
 from jaxssl import methods, types
 from jaxssl.models import layers
+from jaxssl.training import freezing
 from jaxssl.training import step as training_step
 
 BATCH_SIZE = 4
@@ -231,7 +232,9 @@ def test_the_patch_embedding_of_a_vit_stays_as_it_was():
     """In spite of weight decay, and so does the momentum encoder's; everything else moves."""
     encoder = dataclasses.replace(tiny.ENCODERS["ViT"], depth=1).build()
     method = config_of("MoCoV3").build(encoder, axis_name=None)
-    optimizer = optax.adamw(0.01, weight_decay=0.1)
+    optimizer = optax.chain(
+        freezing.scale_by_adam(), optax.add_decayed_weights(0.1), optax.scale_by_learning_rate(0.01)
+    )
     batch = {"image": tiny.images(2), "index": np.arange(2)}
 
     def both():
