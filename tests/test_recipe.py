@@ -89,11 +89,12 @@ def test_every_shipped_recipe_traces_a_step_at_its_own_size(name):
     assert all(metric.shape == () for metric in metrics.values())
 
 
-# One of each kind of run: a ViT, a split encoder with fitted statistics, a convolutional encoder.
+# One of each kind of run: a ViT with frozen parameters, a split encoder with fitted statistics, a
+# convolutional encoder.
 @pytest.mark.parametrize(
     "name",
     [
-        "mae_fashion_mnist",
+        "moco_v3_vit_fashion_mnist",
         "split_brain_photographs",
         pytest.param("simclr_fashion_mnist", marks=pytest.mark.slow),
     ],
