@@ -268,7 +268,7 @@ def transform_of(config):
 
 def optimizer_of(network, config, batch_size, steps_per_epoch, total_steps):
     """AdamW and the learning rate of ``jaxssl.training.optimizers``, without starting JAX."""
-    assert config.name == "adamw" and not config.clip_norm
+    assert config.name == "adamw" and not (config.clip_norm or config.clip_each)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         # Kernels of convolutions and linear layers are the parameters of more than one axis.
