@@ -22,6 +22,8 @@ CASES = {
     "cells-strided": ((7, 4, 3, 4), (1, 1), (2, 2), NONE),
     "tiles": ((4, 6, 3, 4), (2, 2), (2, 2), NONE),
     "tiles-remainder": ((9, 7, 1, 4), (4, 2), (4, 2), NONE),
+    "xla-pieces": ((40, 42, 2, 3), (3, 3), (1, 1), SAME3),
+    "xla-pieces-strided": ((80, 81, 1, 2), (3, 3), (2, 2), SAME3),
     "xla": ((5, 6, 3, 4), (3, 3), (1, 1), SAME3),
     "xla-strided": ((7, 6, 3, 4), (3, 3), (2, 2), SAME3),
 }
@@ -118,6 +120,22 @@ def test_bfloat16_sums_in_float32_forward_and_backward(case):
     assert len(main) == 3 and all(p.endswith("f32>") for p in main)
 
 
+@pytest.mark.parametrize("case", ["whole-2", "xla-pieces"])
+def test_gradients_over_views(case):
+    x, kernel, cotangent, strides, padding = _drawn(case)
+    views = jnp.stack([x, 2 * x, 3 * x])
+
+    def gradients(conv):
+        pull = jax.vjp(lambda v, k: jax.vmap(lambda x: conv(x, k))(v), views, kernel)[1]
+        return pull(jnp.stack([cotangent] * 3))
+
+    conv = lambda x, k: convolution.convolve(x, k, strides=strides, padding=padding)  # noqa: E731
+    got = jax.jit(lambda: gradients(conv))
+    _assert_near(got(), gradients(lambda x, k: _reference(x, k, strides, padding)), 1e-5)
+    text = jax.jit(lambda: gradients(conv)).lower().as_text()
+    assert not re.search(r"(feature|batch)_group_count = [^1]", text)
+
+
 def test_views_are_folded_into_the_batch():
     x, kernel, _, strides, padding = _drawn("whole-2")
     views = jnp.stack([x, 2 * x, 3 * x])
@@ -147,3 +165,17 @@ def test_module_is_linen_conv(shape, arguments):
     want, same_variables = want_module.init_with_output(jax.random.key(1), x)
     jax.tree.map(np.testing.assert_array_equal, variables, same_variables)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+def test_kernels_of_an_ensemble():
+    x, kernel, cotangent, strides, padding = _drawn("xla-pieces")
+    kernels = jnp.stack([kernel, -2 * kernel])
+
+    def gradients(conv):
+        pull = jax.vjp(lambda k: jax.vmap(lambda k: conv(x, k))(k), kernels)[1]
+        return pull(jnp.stack([cotangent, 3 * cotangent]))
+
+    got = jax.jit(
+        lambda: gradients(lambda x, k: convolution.convolve(x, k, strides=strides, padding=padding))
+    )()
+    _assert_near(got, gradients(lambda x, k: _reference(x, k, strides, padding)), 1e-5)
