@@ -147,15 +147,13 @@ def _pieces_backward(strides, padding, saved, cotangent):
     @jax.custom_batching.custom_vmap
     def to_kernel(x, cotangent):
         size = -(-len(x) // _num_pieces(x.shape, strides))
-        parts = []
         # Not a scan: convolutions inside one are forty times slower.
-        for start in range(0, len(x), size):
-            part = x[start : start + size]
-            transpose = jax.linear_transpose(
-                lambda k, p=part: _by_xla(p, k, strides, padding), kernel
+        return sum(
+            _kernel_gradient(
+                x[i : i + size], cotangent[i : i + size], kernel.shape, strides, padding
             )
-            parts += transpose(cotangent[start : start + size])
-        return sum(part.astype(jnp.float32) for part in parts).astype(kernel.dtype)
+            for i in range(0, len(x), size)
+        )
 
     @to_kernel.def_vmap
     def of_each_view(num_views, batched, x, cotangent):
@@ -167,7 +165,34 @@ def _pieces_backward(strides, padding, saved, cotangent):
         return jnp.stack(each), True
 
     to_x = jax.linear_transpose(lambda x: _by_xla(x, kernel, strides, padding), x)
-    return *to_x(cotangent), to_kernel(x, cotangent)
+    return *to_x(cotangent), _as_gradient_of(kernel, to_kernel(x, cotangent))
+
+
+def _kernel_gradient(x, cotangent, shape, strides, padding):
+    """XLA's own gradient of a kernel: the cotangent, spread by the strides, slides over the map."""
+    ends = [
+        (low, (num_out - 1) * stride + size - cells - low)
+        for (low, _), num_out, stride, size, cells in zip(
+            padding, cotangent.shape[1:3], strides, shape, x.shape[1:3]
+        )
+    ]
+    return lax.conv_general_dilated(
+        x,
+        cotangent,
+        (1, 1),
+        ends,
+        rhs_dilation=strides,
+        dimension_numbers=("CHWN", "IHWO", "HWNC"),
+        preferred_element_type=jnp.float32,
+    )
+
+
+def _as_gradient_of(value, gradient):
+    """The gradient in the dtype of the value, summed over devices where the value is one of all."""
+    # shard_map(check_vma=True) asks a custom gradient for the type of its argument. The transpose
+    # of an addition to what differs between devices has it, and is the identity elsewhere.
+    gradient = gradient.astype(value.dtype)
+    return jax.linear_transpose(lambda value: value + gradient, value)(gradient)[0]
 
 
 _by_xla_in_pieces.defvjp(_pieces_forward, _pieces_backward)
@@ -191,7 +216,7 @@ def _product_backward(saved, cotangent):
     float32 = jnp.float32
     to_x = jnp.einsum("...d,cd->...c", cotangent, matrix, preferred_element_type=float32)
     to_matrix = jnp.einsum("...c,...d->cd", x, cotangent, preferred_element_type=float32)
-    return to_x.astype(x.dtype), to_matrix.astype(matrix.dtype)
+    return to_x.astype(x.dtype), _as_gradient_of(matrix, to_matrix)
 
 
 _product.defvjp(_product_forward, _product_backward)

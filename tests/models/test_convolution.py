@@ -179,3 +179,22 @@ def test_kernels_of_an_ensemble():
         lambda: gradients(lambda x, k: convolution.convolve(x, k, strides=strides, padding=padding))
     )()
     _assert_near(got, gradients(lambda x, k: _reference(x, k, strides, padding)), 1e-5)
+
+
+@pytest.mark.parametrize("case", ["whole-2", "cells", "xla-pieces"])
+def test_gradients_are_those_of_the_global_batch_on_two_devices(case):
+    x, kernel, cotangent, strides, padding = _drawn(case)
+
+    def gradients(x, kernel, cotangent):
+        conv = lambda x, k: convolution.convolve(x, k, strides=strides, padding=padding)  # noqa: E731
+        return jax.vjp(conv, x, kernel)[1](cotangent)
+
+    mapped = jax.shard_map(
+        gradients,
+        mesh=jax.sharding.Mesh(np.array(jax.devices()[:2]), ("data",)),
+        in_specs=(jax.P("data"), jax.P(), jax.P("data")),
+        out_specs=(jax.P("data"), jax.P()),
+    )
+    got = jax.jit(mapped)(jnp.concatenate([x, 2 * x]), kernel, jnp.concatenate([cotangent] * 2))
+    _, to_x, to_kernel = _oracle(x, kernel, cotangent, strides, padding)
+    _assert_near(got, [np.concatenate([to_x, to_x]), 3 * to_kernel], 1e-5)
