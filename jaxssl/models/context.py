@@ -5,7 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxssl.models import layers
+from jaxssl.models import convolution, layers
 from jaxssl.types import Array
 
 
@@ -58,7 +58,7 @@ class GridContext(nn.Module):
 
     def _conv(self, x: Array, features: int, size: tuple[int, int], name: str) -> Array:
         height, width = size
-        return nn.Conv(
+        return convolution.Conv(
             features,
             size,
             # All of the vertical padding is above: this is the mask.

@@ -5,7 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxssl.models import layers
+from jaxssl.models import convolution, layers
 from jaxssl.types import Array
 
 SMALLEST_GRID = 4  # cells on a side
@@ -83,7 +83,9 @@ class ConvDecoder(nn.Module):
         )
 
     def _conv(self, x: Array, features: int, *, use_bias: bool, name: str) -> Array:
-        conv = nn.Conv(features, (3, 3), use_bias=use_bias, dtype=jnp.dtype(self.dtype), name=name)
+        conv = convolution.Conv(
+            features, (3, 3), use_bias=use_bias, dtype=jnp.dtype(self.dtype), name=name
+        )
         return conv(x)
 
     def _check(self, code: Array) -> None:

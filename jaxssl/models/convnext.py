@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxssl import types
-from jaxssl.models import layers
+from jaxssl.models import convolution, layers
 from jaxssl.types import Array
 
 
@@ -185,7 +185,7 @@ class ConvNeXtBlock(nn.Module):
     def __call__(self, x: Array) -> Array:
         """Maps float32 [B, H, W, D] to float32 [B, H, W, D]."""
         width = x.shape[-1]
-        depthwise = nn.Conv(
+        depthwise = convolution.Conv(
             width,
             (7, 7),
             padding=[(3, 3)] * 2,
@@ -212,7 +212,7 @@ def _linear(x: Array, features: int, *, dtype: str, name: str) -> Array:
 
 def _patch_conv(x: Array, features: int, size: int, *, dtype: str, name: str) -> Array:
     """Convolution whose windows do not overlap, a remainder at the border left out."""
-    conv = nn.Conv(
+    conv = convolution.Conv(
         features,
         (size, size),
         strides=(size, size),

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxssl import types
-from jaxssl.models import layers
+from jaxssl.models import convolution, layers
 from jaxssl.types import Array
 
 # Blocks in each of the four stages, and whether they are bottlenecks.
@@ -208,7 +208,7 @@ class ResidualBlock(nn.Module):
 
 
 def _conv(x: Array, features: int, size: int, stride: int, *, dtype: str, name: str) -> Array:
-    conv = nn.Conv(
+    conv = convolution.Conv(
         features,
         (size, size),
         strides=(stride, stride),

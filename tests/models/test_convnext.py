@@ -145,10 +145,10 @@ def test_bfloat16_computes_low_and_returns_float32(initialised):
     assert {leaf.dtype for leaf in jax.tree.leaves((got, variables))} == {jnp.dtype("float32")}
     error = float(jnp.abs(got.pooled - want.pooled).max())
     assert 1e-4 < error < 0.1
-    jaxpr = str(jax.make_jaxpr(module.apply)(variables, images))
-    for operation in ("conv_general_dilated", "dot_general"):
-        assert not re.findall(rf"f32\[[\d,]*\] = {operation}", jaxpr)
-        assert re.findall(rf"bf16\[[\d,]*\] = {operation}", jaxpr)
+    program = jax.jit(module.apply).lower(variables, images).as_text()
+    for operation in ("convolution", "dot_general"):
+        operands = re.findall(rf"stablehlo.{operation}.*: \((tensor.*)\) ->", program)
+        assert operands and all(types.count("bf16") == 2 for types in operands)
 
 
 def test_the_residual_stream_is_float32_whatever_the_dtype():
