@@ -37,11 +37,18 @@ class Features(NamedTuple):
             register tokens.
         stages: pooled output after each stage (ResNet, ConvNeXt) or block (ViT), each [B, D_stage],
             for probes at every depth.
+        maps: what ``stages`` pools: the map after each stage, [B, h, w, D_stage], or a ViT's patch
+            tokens after each block before the final norm; with ``keep``, [B, K, D]. Compilers drop
+            what nobody reads.
+        class_tokens: of a ViT with a class token, that token after each block, [B, D], through the
+            final norm; else empty.
     """
 
     pooled: Array
     tokens: Array
     stages: tuple[Array, ...]
+    maps: tuple[Array, ...] = ()
+    class_tokens: tuple[Array, ...] = ()
 
 
 class Clock(NamedTuple):

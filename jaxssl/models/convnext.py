@@ -135,8 +135,9 @@ class ConvNeXt(nn.Module):
 
         Returns:
             Features in float32: pooled [B, D], the mean of tokens after a LayerNorm; tokens
-            [B, N, D], the cells of the last feature map in raster order, without it; stages, the
-            mean of the feature map after each of the four stages, [B, D_stage].
+            [B, N, D], the cells of the last feature map in raster order, without it; maps, the
+            feature map after each of the four stages, [B, H_stage, W_stage, D_stage]; stages, the
+            mean of each.
 
         Raises:
             ValueError: ``images`` is not of rank 4, or too small.
@@ -151,7 +152,7 @@ class ConvNeXt(nn.Module):
         x = layers.standardise(images, config.mean, config.std, config.color_space)
         x = _patch_conv(x, dims[0], config.stem_patch, dtype=dtype, name="stem_conv")
         x = layers.layer_norm(x, dtype="float32", name="stem_norm")
-        stages = []
+        maps = []
         for stage, (depth, width) in enumerate(zip(depths, dims), start=1):
             if stage > 1:
                 x = layers.layer_norm(x, dtype=dtype, name=f"stage{stage}_downsample_norm")
@@ -160,9 +161,11 @@ class ConvNeXt(nn.Module):
             for block in range(1, depth + 1):
                 name = f"stage{stage}_block{block}"
                 x = ConvNeXtBlock(config.layer_scale_init, dtype, name=name)(x)
-            stages.append(x.mean(axis=(1, 2)))
+            maps.append(x)
+        stages = tuple(each.mean(axis=(1, 2)) for each in maps)
         pooled = layers.layer_norm(stages[-1], dtype="float32", name="norm")
-        return types.Features(pooled, x.reshape(len(x), -1, x.shape[-1]), tuple(stages))
+        tokens = x.reshape(len(x), -1, x.shape[-1])
+        return types.Features(pooled, tokens, stages, tuple(maps))
 
 
 class ConvNeXtBlock(nn.Module):

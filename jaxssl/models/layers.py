@@ -19,6 +19,7 @@ from jaxssl.types import Array, PyTree
 
 DTYPES = ("float32", "bfloat16")
 COLOR_SPACES = ("rgb", "lightness", "ab", "lab")
+LAYER_NORM_EPSILON = 1e-6  # MAE's
 
 
 def check_choice(owner: str, field: str, value: object, choices: Sequence[object]) -> None:
@@ -96,7 +97,7 @@ def layer_norm(x: Array, *, dtype: str, name: str) -> Array:
 
     Source: Ba et al., Layer Normalization, 2016, arXiv:1607.06450; epsilon as in MAE.
     """
-    norm = nn.LayerNorm(epsilon=1e-6, name=name)
+    norm = nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, name=name)
     return norm(x.astype(jnp.float32)).astype(dtype)
 
 
@@ -227,8 +228,8 @@ def apply_blocks(
     dtype: str,
     scan_layers: bool,
     remat: bool,
-    summary: Callable[[Array], Array] | None = None,
-) -> tuple[Array, tuple[Array, ...]]:
+    summary: Callable[[Array], PyTree] | None = None,
+) -> tuple[Array, tuple[PyTree, ...]]:
     """Runs ``depth`` blocks as submodules of the calling linen module.
 
     Args:
@@ -239,7 +240,7 @@ def apply_blocks(
         scan_layers: one block in a scan, parameters under "blocks" with a leading layer axis,
             instead of "block_0", "block_1" …
         remat: recompute each block's activations in the backward pass.
-        summary: what to keep of the tokens after each block, [B, N, D] -> [B, D]; None: nothing.
+        summary: what to keep of the tokens [B, N, D] after each block; None: nothing.
 
     Returns:
         float32 [B, N, D] after the last block, and the summary after each block.
@@ -254,13 +255,15 @@ def apply_blocks(
                 stages.append(summary(x))
         return x, tuple(stages)
 
-    def body(block: nn.Module, x: Array, _: None) -> tuple[Array, Array | None]:
+    def body(block: nn.Module, x: Array, _: None) -> tuple[Array, PyTree]:
         x = block(x)
         return x, None if summary is None else summary(x)
 
     scan = nn.scan(body, variable_axes={"params": 0}, split_rngs={"params": True}, length=depth)
     x, stages = scan(block_class(num_heads, dtype, name="blocks"), x, None)
-    return x, () if stages is None else tuple(stages[index] for index in range(depth))
+    if summary is None:
+        return x, ()
+    return x, tuple(jax.tree.map(lambda leaf, i=index: leaf[i], stages) for index in range(depth))
 
 
 def stack_layers(params: Mapping[str, PyTree]) -> dict[str, PyTree]:

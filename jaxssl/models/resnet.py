@@ -105,8 +105,8 @@ class ResNet(nn.Module):
 
         Returns:
             Features in float32: pooled [B, D], the mean of tokens; tokens [B, N, D], the cells of
-            the last feature map in raster order; stages, the mean of the feature map after each of
-            the four stages, [B, D_stage].
+            the last feature map in raster order; maps, the feature map after each of the four
+            stages, [B, H_stage, W_stage, D_stage]; stages, the mean of each.
 
         Raises:
             ValueError: ``images`` is not of rank 4.
@@ -130,7 +130,7 @@ class ResNet(nn.Module):
         if config.stem == "imagenet":
             x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
 
-        stages = []
+        maps = []
         for stage in range(4):
             for block in range(num_blocks[stage]):
                 x = ResidualBlock(
@@ -142,9 +142,10 @@ class ResNet(nn.Module):
                     axis_name=self.axis_name,
                     name=f"stage{stage + 1}_block{block + 1}",
                 )(x, train)
-            stages.append(x.astype(jnp.float32).mean(axis=(1, 2)))
-        tokens = x.astype(jnp.float32).reshape(len(x), -1, x.shape[-1])
-        return types.Features(stages[-1], tokens, tuple(stages))
+            maps.append(x.astype(jnp.float32))
+        stages = tuple(each.mean(axis=(1, 2)) for each in maps)
+        tokens = maps[-1].reshape(len(x), -1, x.shape[-1])
+        return types.Features(stages[-1], tokens, stages, tuple(maps))
 
 
 class ResidualBlock(nn.Module):

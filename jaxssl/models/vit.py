@@ -154,7 +154,10 @@ class ViT(nn.Module):
 
         Returns:
             Features in float32: pooled [B, D]; tokens [B, N, D], or [B, K, D] in the order of
-            ``keep``; stages, pooled in the same way before the final norm, [B, D] after each block.
+            ``keep``; stages, pooled in the same way before the final norm, [B, D] after each block;
+            maps, the patch tokens they are pooled from, [B, h, w, D], or [B, K, D] with ``keep``;
+            class_tokens, with pool "class", [B, D] after each block, after the final norm (DINO's
+            get_intermediate_layers).
 
         Raises:
             ValueError: shapes that do not fit the patch size or each other.
@@ -185,17 +188,24 @@ class ViT(nn.Module):
         def pool(tokens: Array) -> Array:
             return tokens[:, 0] if config.pool == "class" else tokens[:, num_extra:].mean(axis=1)
 
-        x, stages = layers.apply_blocks(
+        def summary(tokens: Array) -> tuple[Array, Array]:
+            map_ = tokens[:, num_extra:]
+            return pool(tokens), map_ if keep is not None else map_.reshape(-1, *grid, width)
+
+        x, kept = layers.apply_blocks(
             x,
             depth=depth,
             num_heads=num_heads,
             dtype=config.dtype,
             scan_layers=config.scan_layers,
             remat=config.remat,
-            summary=pool,
+            summary=summary,
         )
-        x = layers.layer_norm(x, dtype="float32", name="norm")
-        return types.Features(pool(x), x[:, num_extra:], stages)
+        norm = nn.LayerNorm(epsilon=layers.LAYER_NORM_EPSILON, name="norm")
+        x = norm(x)
+        stages, maps = zip(*kept, strict=True)
+        class_tokens = tuple(map(norm, stages)) if config.pool == "class" else ()
+        return types.Features(pool(x), x[:, num_extra:], stages, maps, class_tokens)
 
     def _positions(self, grid: tuple[int, int]) -> Array:
         """Position of every patch, float32 [N, D]."""

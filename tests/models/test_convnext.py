@@ -67,15 +67,15 @@ def _oracle(params, image, config):
 
     image = (np.asarray(image, np.float64) - np.array(config.mean)) / np.array(config.std)
     x = norm(patches(image, params["stem_conv"]), params["stem_norm"])
-    stages = []
+    maps = []
     for stage, depth in enumerate(config.dimensions.depths, start=1):
         if stage > 1:
             x = norm(x, params[f"stage{stage}_downsample_norm"])
             x = patches(x, params[f"stage{stage}_downsample_conv"])
         for index in range(1, depth + 1):
             x = block(x, params[f"stage{stage}_block{index}"])
-        stages.append(x.mean((0, 1)))
-    return norm(stages[-1], params["norm"]), x.reshape(-1, x.shape[-1]), stages
+        maps.append(x)
+    return norm(x.mean((0, 1)), params["norm"]), x.reshape(-1, x.shape[-1]), maps
 
 
 # Odd sizes on the way: a row or a column is left over at most of the halvings.
@@ -98,13 +98,14 @@ def test_forward_against_float64_loop(name):
     variables = _random_variables(config, shape)
     got = jax.jit(config.build().apply)(variables, images)
     assert got.tokens.shape == (len(images), num_cells, 16)
-    assert len(got.stages) == 4
+    assert len(got.stages) == len(got.maps) == 4
     for index, image in enumerate(images):
-        pooled, tokens, stages = _oracle(variables["params"], image, config)
+        pooled, tokens, maps = _oracle(variables["params"], image, config)
         np.testing.assert_allclose(got.pooled[index], pooled, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(got.tokens[index], tokens, rtol=1e-5, atol=1e-5)
-        for stage, want in zip(got.stages, stages):
-            np.testing.assert_allclose(stage[index], want, rtol=1e-5, atol=1e-5)
+        for stage, map_, want in zip(got.stages, got.maps, maps):
+            np.testing.assert_allclose(map_[index], want, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(stage[index], want.mean((0, 1)), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [1, 5])

@@ -76,14 +76,14 @@ def _oracle(variables, image, config):
                 for r in range(rows)
             ]
         )
-    stages = []
+    maps = []
     for stage in range(1, 5):
         index = 1
         while (name := f"stage{stage}_block{index}") in params:
             x = block(x, params[name], stats[name], 2 if stage > 1 and index == 1 else 1)
             index += 1
-        stages.append(x.mean((0, 1)))
-    return x.reshape(-1, x.shape[-1]), stages
+        maps.append(x)
+    return x.reshape(-1, x.shape[-1]), maps
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,15 @@ def test_forward_against_float64_loop(config):
     images = jax.random.uniform(jax.random.key(0), (1, 40, 26, 3))  # even sizes tell paddings apart
     variables = _random_variables(config, images.shape)
     got = jax.jit(config.build().apply)(variables, images)
-    tokens, stages = _oracle(variables, images[0], config)
+    tokens, maps = _oracle(variables, images[0], config)
     scale = np.abs(tokens).max()
     np.testing.assert_allclose(got.tokens[0], tokens, rtol=1e-4, atol=1e-5 * scale)
     np.testing.assert_allclose(got.pooled[0], tokens.mean(0), rtol=1e-4, atol=1e-5 * scale)
-    assert len(got.stages) == 4
-    for stage, want in zip(got.stages, stages):
-        np.testing.assert_allclose(stage[0], want, rtol=1e-4, atol=1e-5 * np.abs(want).max())
+    assert len(got.stages) == len(got.maps) == 4
+    for stage, map_, want in zip(got.stages, got.maps, maps):
+        atol = 1e-5 * np.abs(want).max()
+        np.testing.assert_allclose(map_[0], want, rtol=1e-4, atol=atol)
+        np.testing.assert_allclose(stage[0], want.mean((0, 1)), rtol=1e-4, atol=atol)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])

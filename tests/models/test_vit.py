@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxssl import types
 from jaxssl.models import layers, patches, vit
 
 TINY = vit.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4)
@@ -49,6 +50,7 @@ def _oracle(params, images, config):
         return x @ p["kernel"] + p["bias"]
 
     pooled, tokens, stages = [], [], [[] for _ in range(depth)]
+    maps, class_tokens = ([[] for _ in range(depth)] for _ in range(2))
     for image in np.asarray(images, np.float64):
         image = (image - np.array(config.mean)) / np.array(config.std)
         rows = [
@@ -87,10 +89,17 @@ def _oracle(params, images, config):
             hidden = hidden * 0.5 * (1 + np.vectorize(math.erf)(hidden / math.sqrt(2)))
             x = x + dense(hidden, block["mlp_out"])
             stages[index].append(pool(x, num_extra))
+            maps[index].append(x[num_extra:].reshape(height // size, breadth // size, width))
+            class_tokens[index].append(norm(x[0], params["norm"]))
         x = norm(x, params["norm"])
         pooled.append(pool(x, num_extra))
         tokens.append(x[num_extra:])
-    return np.stack(pooled), np.stack(tokens), [np.stack(stage) for stage in stages]
+    return types.Features(
+        np.stack(pooled),
+        np.stack(tokens),
+        *(tuple(np.stack(block) for block in kind) for kind in (stages, maps)),
+        tuple(np.stack(block) for block in class_tokens) if config.pool == "class" else (),
+    )
 
 
 OPTIONS = {
@@ -106,13 +115,9 @@ def test_forward_against_float64_loop(name):
     config, images = OPTIONS[name], _images()
     variables = _random_variables(config, images)
     got = jax.jit(config.build().apply)(variables, images)
-    pooled, tokens, stages = _oracle(variables["params"], images, config)
-    assert got.tokens.shape == (2, 6, 16)
-    np.testing.assert_allclose(got.pooled, pooled, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(got.tokens, tokens, rtol=1e-4, atol=1e-4)
-    assert len(got.stages) == 2
-    for stage, want in zip(got.stages, stages):
-        np.testing.assert_allclose(stage, want, rtol=1e-4, atol=1e-4)
+    want = _oracle(variables["params"], images, config)
+    assert got.tokens.shape == (2, 6, 16) and got.maps[0].shape == (2, 3, 2, 16)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), got, want)
 
 
 @pytest.mark.parametrize("channels", [1, 5])
@@ -145,6 +150,8 @@ def test_keep_of_all_patches_permutes_the_tokens(position):
     np.testing.assert_allclose(
         got.tokens, patches.gather_rows(full.tokens, keep), rtol=1e-4, atol=1e-4
     )
+    flat = full.maps[0].reshape(2, 6, -1)
+    np.testing.assert_allclose(got.maps[0], patches.gather_rows(flat, keep), rtol=1e-4, atol=1e-4)
 
 
 def test_keep_selects_when_tokens_do_not_mix():
@@ -256,7 +263,7 @@ def test_learned_positions_are_resized_bilinearly():
     weights = np.array([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
     position = np.einsum("io,ocd->icd", weights, variables["params"]["position"])
     params = variables["params"] | {"position": jnp.asarray(position, jnp.float32)}
-    pooled, tokens, _ = _oracle(params, large, config)
+    pooled, tokens, *_ = _oracle(params, large, config)
     np.testing.assert_allclose(got.pooled, pooled, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(got.tokens, tokens, rtol=1e-4, atol=1e-4)
 
