@@ -135,11 +135,11 @@ class CropFlip:
 class MAE(CropFlip):
     """The views of masked autoencoders: large bicubic crops and flips, no colour.
 
-    The default interpolation is the paper's bicubic (Keys a = -1/2, antialiased, clipped to
-    [0, 1]). The fields are those of CropFlip.
+    The default interpolation is the official code's bicubic (Keys a = -1/2, antialiased, clipped
+    to [0, 1]). The fields are those of CropFlip.
 
     Source: He et al., Masked Autoencoders Are Scalable Vision Learners, 2021, arXiv:2111.06377,
-    table 8; crop ratio from the official main_pretrain.py.
+    table 8; crop scale, ratio and interpolation from the official main_pretrain.py.
     """
 
     crop_scale: tuple[float, float] = (0.2, 1.0)

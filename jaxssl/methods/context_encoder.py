@@ -40,8 +40,9 @@ class ContextEncoder:
 
     Attributes:
         augment: crop and flip. By default 128 pixels of an image of 350.
-        mask: "region", random shapes, which the paper finds best for features; "blocks", several
-            random squares; "central", one square in the middle, for inpainting.
+        mask: "region", random shapes, which the paper uses for features; "blocks", several random
+            squares, about as good in the paper; "central", one square in the middle, for
+            inpainting.
         overlap: width of the rim of the central square that is seen and yet predicted, pixels;
             7 of 128 in the paper, 4 in the official code.
         rim_weight: what a pixel of that rim weighs.

@@ -174,10 +174,10 @@ class ContextPrediction:
         return functional.WithHead(encoder, head, read=_both_orders)
 
     def _disguised(self, key: Array, patch: Array) -> Array:
-        """One patch, sometimes made coarse, with colours taken away.
+        """One patch, sometimes made coarse, then with colours taken away.
 
-        Coarse first: noise that fills a channel must stay as it was drawn, or its own coarseness
-        would show, and a kept channel must lose the mean that the network would see.
+        In the order of the official code, where the filling noise is as fine in a coarse patch as
+        in any other; the paper's text names the colours first.
         """
         color_key, gate_key, area_key = jax.random.split(key, 3)
         if self.resample_prob:
