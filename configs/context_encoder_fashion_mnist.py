@@ -6,8 +6,9 @@ Inpainting of the centre, as in the paper: add --method.mask central --method.ov
 --method.adversarial-weight 0.001 --method.discriminator-width 16
 Result: see the table in README.md; some 4 minutes on one CPU core.
 Source: Pathak et al. 2016 (arXiv 1604.07379), its setting for features: random regions filled with
-the mean colour, squared error alone. The dense layer is scaled to the encoder's 128 features, and
-AdamW for a few epochs stands for the paper's Adam for hundreds.
+the mean colour, squared error alone. The dense layer is scaled to the encoder's 128 features;
+crops are half to all of the area, where the official code cuts one size; AdamW for a few epochs
+stands for the paper's Adam for hundreds.
 """
 
 from jaxssl import models

@@ -224,8 +224,9 @@ def _scale_by_rates(
 def kernel_mask(params: PyTree) -> PyTree:
     """True for the leaves called ``kernel``: the ones that weight decay and LARS scaling touch.
 
-    Biases, normalisation scales, tokens and position tables are left alone, as in the SimCLR and
-    MAE code. The name decides, not the rank: under scan-over-layers a bias has two axes.
+    Biases, normalisation scales, tokens and position tables are left alone. The SimCLR and MAE code
+    spare the first two; MAE's, by timm's rule of one axis, decays its class and mask tokens. The
+    name decides here, not the rank: under scan-over-layers a bias has two axes.
     """
     return jax.tree_util.tree_map_with_path(
         lambda path, _: getattr(path[-1], "key", None) == "kernel", params
