@@ -1,0 +1,144 @@
+"""Matrix products, with the forms that are fast on a CPU in bfloat16.
+
+XLA's CPU backend multiplies bfloat16 at two to three times the rate of float32, but only if the
+result is float32 and the left operand's rows are the ones contracted along memory. A product whose
+result is bfloat16 is slower than one in float32, and so are the mixed products (float32 by
+bfloat16) and the transposed ones (xᵀ·g) that differentiation makes of a fast one. So the functions
+here carry derivatives of their own, which round each cotangent to the compute dtype and ask for
+float32 results throughout.
+
+Which form runs is decided when a program is lowered for its device. Accelerators get the plain
+products and the derivatives that JAX makes of those, operation by operation; so does float32, where
+a CPU gains nothing. Values differ by less than the rounding of bfloat16.
+
+Forward-mode differentiation (``jax.jvp``) is not defined for the bfloat16 forms; any number of
+reverse passes is.
+"""
+
+import functools
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxssl.types import Array
+
+_TILE = 32
+
+
+class Dense(nn.Module):
+    """Affine map of the last axis; flax's ``nn.Dense`` with this module's products.
+
+    Attributes:
+        features: output features F.
+        dtype: compute dtype, "float32" or "bfloat16"; the result's too. Parameters are float32.
+        use_bias: whether to add a bias, which starts at 0.
+        kernel_init: initialiser of the matrix [D, F].
+    """
+
+    features: int
+    dtype: str = "float32"
+    use_bias: bool = True
+    kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Maps [..., D] to [..., F]."""
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        return affine(x.astype(self.dtype), kernel, bias)
+
+
+def affine(x: Array, kernel: Array, bias: Array | None) -> Array:
+    """x·kernel + bias over the last axis, in the dtype of ``x``.
+
+    On a CPU in bfloat16 the sum is rounded once, the gradients of kernel and bias are summed and
+    returned in float32 and never rounded; elsewhere they are rounded to bfloat16 as products are.
+
+    Args:
+        x: [..., D], float32 or bfloat16, which is the compute dtype.
+        kernel: float32 [D, F].
+        bias: float32 [F], or None.
+
+    Returns:
+        [..., F], in the dtype of ``x``.
+    """
+    if x.dtype == jnp.bfloat16:
+        return _affine_bfloat16(x, kernel, bias)
+    return _plain_affine(x, kernel.astype(x.dtype), None if bias is None else bias.astype(x.dtype))
+
+
+def _plain_affine(x: Array, kernel: Array, bias: Array | None) -> Array:
+    y = _contract(x, kernel)
+    return y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
+
+
+def _contract(x: Array, kernel: Array, dtype: jnp.dtype | None = None) -> Array:
+    axes = (((x.ndim - 1,), (0,)), ((), ()))
+    return lax.dot_general(x, kernel, axes, preferred_element_type=dtype)
+
+
+@jax.custom_vjp
+def _affine_bfloat16(x: Array, kernel: Array, bias: Array | None) -> Array:
+    return _affine_forward(x, kernel, bias)[0]
+
+
+def _affine_forward(x, kernel, bias):
+    kernel = kernel.astype(jnp.bfloat16)
+
+    def cpu(x, kernel, bias):
+        y = _contract(x, kernel, jnp.float32)
+        return (y if bias is None else y + bias).astype(jnp.bfloat16)
+
+    def default(x, kernel, bias):
+        return _plain_affine(x, kernel, None if bias is None else bias.astype(jnp.bfloat16))
+
+    y = lax.platform_dependent(x, kernel, bias, cpu=cpu, default=default)
+    return y, (x, kernel, bias)
+
+
+def _affine_backward(kept, cotangent):
+    x, kernel, bias = kept
+
+    def cpu(x, kernel, g):
+        rows, g_rows = x.reshape(-1, x.shape[-1]), g.reshape(-1, g.shape[-1])
+        of_kernel = _contract(_transposed_copy(rows), g_rows, jnp.float32)
+        of_x = lax.dot_general(
+            g, kernel, (((g.ndim - 1,), (1,)), ((), ())), preferred_element_type=jnp.float32
+        )
+        # In bfloat16 XLA would sum columns by a reduce-window on one core.
+        of_bias = None if bias is None else g_rows.astype(jnp.float32).sum(axis=0)
+        return of_x.astype(jnp.bfloat16), of_kernel, of_bias
+
+    def default(x, kernel, g):
+        (of_x,) = jax.linear_transpose(lambda each: _contract(each, kernel), x)(g)
+        (of_kernel,) = jax.linear_transpose(lambda each: _contract(x, each), kernel)(g)
+        of_bias = None
+        if bias is not None:
+            rounded = bias.astype(jnp.bfloat16)
+            shape = (1,) * (g.ndim - 1) + (-1,)
+            spread = lambda each: jnp.broadcast_to(each.reshape(shape), g.shape)
+            of_bias = jax.linear_transpose(spread, rounded)(g)[0].astype(jnp.float32)
+        return of_x, of_kernel.astype(jnp.float32), of_bias
+
+    return lax.platform_dependent(x, kernel, cotangent, cpu=cpu, default=default)
+
+
+_affine_bfloat16.defvjp(_affine_forward, _affine_backward)
+
+
+def _transposed_copy(rows: Array) -> Array:
+    """[M, D] as [D, M], moved in memory, by tiles.
+
+    XLA would fold a plain transpose into the product that reads it, which is the slow form; it
+    cannot fold the transpose of tiles and that of their order when a barrier lies between.
+    """
+    num_rows, num_features = rows.shape
+    high, wide = math.gcd(num_rows, _TILE), math.gcd(num_features, _TILE)
+    tiles = rows.reshape(num_rows // high, high, num_features // wide, wide)
+    tiles = lax.optimization_barrier(tiles.transpose(2, 0, 3, 1))
+    return lax.optimization_barrier(tiles.transpose(0, 2, 1, 3).reshape(num_features, num_rows))
