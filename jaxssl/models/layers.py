@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import colorspace
-from jaxssl.models import products
+from jaxssl.models import activations, products
 from jaxssl.types import Array, PyTree
 
 DTYPES = ("float32", "bfloat16")
@@ -212,7 +212,7 @@ class Block(nn.Module):
         x = x + y.astype(jnp.float32)
         y = layer_norm(x, dtype=self.dtype, name="norm2")
         y = linear(y, 4 * x.shape[-1], dtype=self.dtype, name="mlp_in")
-        y = nn.gelu(y, approximate=False)
+        y = activations.gelu(y)
         y = linear(y, x.shape[-1], dtype=self.dtype, name="mlp_out")
         return x + y.astype(jnp.float32)
 
