@@ -94,7 +94,9 @@ def compare(case, options):
         raise SystemExit(f"{case}: the networks must be equal; got parameters {counts}.")
     print(f"\n{case}: {next(iter(counts.values())):,} parameters\n")
     first = options.contestants[0]
-    print(f"| contestant | ms/step | CPU ms/step | peak memory, MB | {first} / it | the same, CPU |")
+    print(
+        f"| contestant | ms/step | CPU ms/step | peak memory, MB | {first} / it | the same, CPU |"
+    )
     print("|---|---|---|---|---|---|")
     for name in options.contestants:
         cells = [

@@ -28,6 +28,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x):
+        """Maps [B, N, D] to [B, N, D]."""
         batch, num_tokens, width = x.shape
         qkv = self.qkv(self.norm1(x)).reshape(batch, num_tokens, 3, self.num_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
@@ -62,6 +63,7 @@ class MAE(nn.Module):
         self.prediction = nn.Linear(decoder_width, patch_size**2 * channels)
 
     def forward(self, images):
+        """The mean squared error of the masked patches, a scalar."""
         x = self.embedding(images).flatten(2).transpose(1, 2) + self.position[:, 1:]
         batch, num_patches, width = x.shape
         num_kept = int(num_patches * (1 - self.mask_ratio))

@@ -5,7 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxssl.models import layers
+from jaxssl.models import layers, products
 from jaxssl.types import Array
 
 SMALLEST_GRID = 4  # cells on a side
@@ -64,9 +64,7 @@ class ConvDecoder(nn.Module):
         x = code
         if self.bottleneck_dim is not None:
             x = layers.linear(x, self.bottleneck_dim, dtype=self.dtype, name="bottleneck")
-        x = nn.Dense(
-            grid * grid * features, use_bias=False, dtype=jnp.dtype(self.dtype), name="grid"
-        )(x)
+        x = products.Dense(grid * grid * features, use_bias=False, dtype=self.dtype, name="grid")(x)
         x = self._activated(x.reshape(-1, grid, grid, features), train, "grid_norm")
         for doubling in range(1, num_doublings + 1):
             features //= 2

@@ -15,7 +15,6 @@ Forward-mode differentiation (``jax.jvp``) is not defined for the bfloat16 forms
 reverse passes is.
 """
 
-import functools
 import math
 
 import flax.linen as nn
@@ -67,14 +66,18 @@ def affine(x: Array, kernel: Array, bias: Array | None) -> Array:
     Returns:
         [..., F], in the dtype of ``x``.
     """
-    if x.dtype == jnp.bfloat16:
-        return _affine_bfloat16(x, kernel, bias)
-    return _plain_affine(x, kernel.astype(x.dtype), None if bias is None else bias.astype(x.dtype))
+    return _affine(x, kernel, bias)
 
 
-def _plain_affine(x: Array, kernel: Array, bias: Array | None) -> Array:
-    y = _contract(x, kernel)
-    return y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
+def _plain_affine(
+    x: Array, kernel: Array, bias: Array | None, dtype: jnp.dtype | None = None
+) -> Array:
+    y = _contract(x, kernel, dtype)
+    return y if bias is None else y + _as_row(bias, y.ndim)
+
+
+def _as_row(bias: Array, ndim: int) -> Array:
+    return bias.reshape((1,) * (ndim - 1) + (-1,))
 
 
 def _contract(x: Array, kernel: Array, dtype: jnp.dtype | None = None) -> Array:
@@ -83,52 +86,58 @@ def _contract(x: Array, kernel: Array, dtype: jnp.dtype | None = None) -> Array:
 
 
 @jax.custom_vjp
-def _affine_bfloat16(x: Array, kernel: Array, bias: Array | None) -> Array:
-    return _affine_forward(x, kernel, bias)[0]
+def _affine(x: Array, kernel: Array, bias: Array | None) -> Array:
+    return _forward(x, kernel, bias)[0]
 
 
-def _affine_forward(x, kernel, bias):
-    kernel = kernel.astype(jnp.bfloat16)
+def _forward(x, kernel, bias):
+    kernel = kernel.astype(x.dtype)
 
     def cpu(x, kernel, bias):
-        y = _contract(x, kernel, jnp.float32)
-        return (y if bias is None else y + bias).astype(jnp.bfloat16)
+        return _plain_affine(x, kernel, bias, jnp.float32).astype(x.dtype)
 
     def default(x, kernel, bias):
-        return _plain_affine(x, kernel, None if bias is None else bias.astype(jnp.bfloat16))
+        return _plain_affine(x, kernel, None if bias is None else bias.astype(x.dtype))
 
     y = lax.platform_dependent(x, kernel, bias, cpu=cpu, default=default)
     return y, (x, kernel, bias)
 
 
-def _affine_backward(kept, cotangent):
+def _backward(kept, cotangent):
     x, kernel, bias = kept
 
     def cpu(x, kernel, g):
-        rows, g_rows = x.reshape(-1, x.shape[-1]), g.reshape(-1, g.shape[-1])
-        of_kernel = _contract(_transposed_copy(rows), g_rows, jnp.float32)
         of_x = lax.dot_general(
             g, kernel, (((g.ndim - 1,), (1,)), ((), ())), preferred_element_type=jnp.float32
         )
+        rows, g_rows = x.reshape(-1, x.shape[-1]), g.reshape(-1, g.shape[-1])
         # In bfloat16 XLA would sum columns by a reduce-window on one core.
         of_bias = None if bias is None else g_rows.astype(jnp.float32).sum(axis=0)
-        return of_x.astype(jnp.bfloat16), of_kernel, of_bias
+        return of_x.astype(x.dtype), _gram(rows, g_rows), of_bias
 
     def default(x, kernel, g):
         (of_x,) = jax.linear_transpose(lambda each: _contract(each, kernel), x)(g)
         (of_kernel,) = jax.linear_transpose(lambda each: _contract(x, each), kernel)(g)
         of_bias = None
         if bias is not None:
-            rounded = bias.astype(jnp.bfloat16)
-            shape = (1,) * (g.ndim - 1) + (-1,)
-            spread = lambda each: jnp.broadcast_to(each.reshape(shape), g.shape)
-            of_bias = jax.linear_transpose(spread, rounded)(g)[0].astype(jnp.float32)
+            (of_bias,) = jax.linear_transpose(
+                lambda each: jnp.broadcast_to(_as_row(each, g.ndim), g.shape), bias.astype(g.dtype)
+            )(g)
+            of_bias = of_bias.astype(jnp.float32)
         return of_x, of_kernel.astype(jnp.float32), of_bias
 
     return lax.platform_dependent(x, kernel, cotangent, cpu=cpu, default=default)
 
 
-_affine_bfloat16.defvjp(_affine_forward, _affine_backward)
+_affine.defvjp(_forward, _backward)
+
+
+def _gram(x: Array, g: Array) -> Array:
+    """xᵀ·g of [M, D] and [M, F], float32 [D, F]; the narrower of the two is transposed."""
+    if x.shape[1] <= g.shape[1]:
+        return _contract(_transposed_copy(x), g, jnp.float32)
+    # The barrier keeps XLA from turning this into the product that is avoided.
+    return lax.optimization_barrier(_contract(_transposed_copy(g), x, jnp.float32)).T
 
 
 def _transposed_copy(rows: Array) -> Array:
