@@ -9,7 +9,7 @@ contestant has a process of its own that prepares itself (imports, compilation, 
 waits. A round lets each of them run ``--steps`` steps, one contestant after the other, so that a
 machine that is busy for a while is busy for all; ratios are taken within rounds. Inputs are ready
 in memory and the loss is read back after every step. Processor time is user and system time of the
-process: it says what other work on the machine hides.
+process; it tells a step that computes from one that waits.
 
     mae_ti4     MAE, ViT-Ti, 32 px, patch 4, batch 128
     mae_s16     MAE, ViT-S, 224 px, patch 16, batch 16; both with a decoder of width 256, depth 4
@@ -19,8 +19,11 @@ process: it says what other work on the machine hides.
 
 PyTorch runs eagerly: ``f32`` in its default layout (channels first), ``bf16`` under autocast, the
 ResNet with channels last. The MAE is that of torch_mae.py; SimCLR is torchvision's ResNet and
-lightly's head and loss. Numbers of parameters are compared before anything is timed. Times of
-shared machines swing: read the range, not only the median.
+lightly's head and loss. Numbers of parameters are compared before anything is timed.
+
+Measure on a quiet machine. PyTorch's threads wait for each other at the end of every operation, by
+spinning: where other work takes a core, its times rise several-fold in wall and processor time
+alike, and jaxssl's less. The ratios printed then say nothing.
 """
 
 import argparse

@@ -27,6 +27,8 @@ def gelu(x: Array) -> Array:
 
     Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016, arXiv:1606.08415, sec. 2.
     """
+    if x.dtype == jnp.float32:  # the two are one, and what runs is plain to other tools
+        return _plain(x)
     return lax.platform_dependent(x, cpu=_gelu_in_float32, default=_plain)
 
 

@@ -1,18 +1,22 @@
-"""Matrix products, with the forms that are fast on a CPU in bfloat16.
+"""Linear layers, with the forms of matrix products that are fast on a CPU.
 
-XLA's CPU backend multiplies bfloat16 at two to three times the rate of float32, but only if the
-result is float32 and the left operand's rows are the ones contracted along memory. A product whose
-result is bfloat16 is slower than one in float32, and so are the mixed products (float32 by
-bfloat16) and the transposed ones (xᵀ·g) that differentiation makes of a fast one. So the functions
-here carry derivatives of their own, which round each cotangent to the compute dtype and ask for
-float32 results throughout.
+XLA's CPU backend multiplies bfloat16 at twice the rate of float32 or better, but only where the
+result is float32 and nothing is transposed. A product with a bfloat16 result is slower than one in
+float32, and so are those that differentiation makes: xᵀ·g, and float32 by bfloat16. In float32 xᵀ·g
+costs a transposed copy of whichever operand the compiler takes. So a linear layer has derivatives
+of its own here: the cotangent stays in the compute dtype, results are float32, and the narrower
+operand of xᵀ·g is the one that is copied.
 
-Which form runs is decided when a program is lowered for its device. Accelerators get the plain
-products and the derivatives that JAX makes of those, operation by operation; so does float32, where
-a CPU gains nothing. Values differ by less than the rounding of bfloat16.
+Which form runs is decided when a program is lowered for its device: accelerators get the plain
+products and the derivatives that JAX makes of those, operation by operation. Values of the two
+differ by less than the rounding of the compute dtype.
 
-Forward-mode differentiation (``jax.jvp``) is not defined for the bfloat16 forms; any number of
-reverse passes is.
+Reverse-mode derivatives of any order are defined; forward mode (``jax.jvp``) is not.
+
+Measured with jax 0.10.2 on two Zen 4 cores, [8320, 256]·[256, 1024], GFLOP per second and core:
+float32 67 to 92; bfloat16 with a bfloat16 result 59 to 63, with a float32 result 115 (x·W) and 181
+(g·Wᵀ); xᵀ·g 63, with the copy 163. Sums over rows gain nothing from being products with ones there,
+in float32, so that gradients of normalisation layers are left to JAX.
 """
 
 import math
@@ -22,6 +26,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxssl import collectives
 from jaxssl.types import Array
 
 _TILE = 32
@@ -99,6 +104,8 @@ def _forward(x, kernel, bias):
     def default(x, kernel, bias):
         return _plain_affine(x, kernel, None if bias is None else bias.astype(x.dtype))
 
+    if x.dtype == jnp.float32:  # the two are one, and what runs is plain to other tools
+        return default(x, kernel, bias), (x, kernel, bias)
     y = lax.platform_dependent(x, kernel, bias, cpu=cpu, default=default)
     return y, (x, kernel, bias)
 
@@ -113,17 +120,16 @@ def _backward(kept, cotangent):
         rows, g_rows = x.reshape(-1, x.shape[-1]), g.reshape(-1, g.shape[-1])
         # In bfloat16 XLA would sum columns by a reduce-window on one core.
         of_bias = None if bias is None else g_rows.astype(jnp.float32).sum(axis=0)
-        return of_x.astype(x.dtype), _gram(rows, g_rows), of_bias
+        gradients = of_x.astype(x.dtype), _gram(rows, g_rows), of_bias
+        return jax.tree.map(collectives.psum_as, gradients, (x, kernel, bias))
 
     def default(x, kernel, g):
         (of_x,) = jax.linear_transpose(lambda each: _contract(each, kernel), x)(g)
         (of_kernel,) = jax.linear_transpose(lambda each: _contract(x, each), kernel)(g)
         of_bias = None
         if bias is not None:
-            (of_bias,) = jax.linear_transpose(
-                lambda each: jnp.broadcast_to(_as_row(each, g.ndim), g.shape), bias.astype(g.dtype)
-            )(g)
-            of_bias = of_bias.astype(jnp.float32)
+            of_bias = lax.reduce_sum(g, tuple(range(g.ndim - 1)))  # jnp.sum would be float32
+            of_bias = collectives.psum_as(of_bias, bias).astype(jnp.float32)
         return of_x, of_kernel.astype(jnp.float32), of_bias
 
     return lax.platform_dependent(x, kernel, cotangent, cpu=cpu, default=default)
