@@ -153,3 +153,26 @@ def test_accelerators_run_the_operations_of_flax(dtype, monkeypatch):
     assert sum(want.values()) > 20
     # GELU's erfc is not counted: it stands in both passes, and XLA computes equal ones once.
     assert got == want
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_on_accelerators_values_and_gradients_are_those_of_flax(dtype, monkeypatch):
+    def choose(*arguments, cpu, default):
+        del cpu
+        return default(*arguments)
+
+    monkeypatch.setattr(jax.lax, "platform_dependent", choose)
+    x, *parameters, cotangent = inputs((2, 4, 8), 8, dtype)
+
+    def ours(x, kernel, bias):
+        return activations.gelu(products.affine(x, kernel, bias))
+
+    def theirs(x, kernel, bias):
+        params = {"params": {"kernel": kernel, "bias": bias}}
+        return nn.gelu(nn.Dense(8, dtype=jnp.dtype(dtype)).apply(params, x), approximate=False)
+
+    results = []
+    for function in (ours, theirs):
+        value, pull = jax.vjp(function, x, *parameters)
+        results.append((value, *pull(cotangent)))
+    jax.tree.map(np.testing.assert_array_equal, *results)
