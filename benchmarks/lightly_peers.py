@@ -129,11 +129,11 @@ class QuarterResNet18(torchvision.models.ResNet):
 class SimCLR(torch.nn.Module):
     """Both views in one batch, as jaxssl and the paper's code have it."""
 
-    def __init__(self, encoder, config):
+    def __init__(self, encoder, config, *, num_features=128):
         super().__init__()
         self.encoder = encoder
         self.projector = heads.SimCLRProjectionHead(
-            128, config.projector_width, config.projector_dim
+            num_features, config.projector_width, config.projector_dim
         )
         self.criterion = lightly_losses.NTXentLoss(temperature=config.temperature)
 

@@ -5,7 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxssl.models import convolution, layers
+from jaxssl.models import convolution, layers, products
 from jaxssl.types import Array
 
 
@@ -130,5 +130,5 @@ class GridPredictor(nn.Module):
         return jnp.stack(predictions), jnp.stack(targets)
 
     def _linear(self, x: Array, features: int, name: str) -> Array:
-        dense = nn.Dense(features, use_bias=False, dtype=jnp.dtype(self.dtype), name=name)
+        dense = products.Dense(features, use_bias=False, dtype=self.dtype, name=name)
         return dense(x).astype(jnp.float32)

@@ -5,7 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxssl.models import convolution, layers
+from jaxssl.models import convolution, layers, products
 from jaxssl.types import Array
 
 SMALLEST_GRID = 4  # cells on a side
@@ -93,7 +93,7 @@ class ConvDecoder(nn.Module):
 
     def _linear(self, x: Array, features: int, *, name: str) -> Array:
         """A linear map without a bias, which BatchNorm would take away again."""
-        return nn.Dense(features, use_bias=False, dtype=jnp.dtype(self.dtype), name=name)(x)
+        return products.Dense(features, use_bias=False, dtype=self.dtype, name=name)(x)
 
     def _normalized(self, x: Array, train: bool, name: str) -> Array:
         return layers.batch_norm(

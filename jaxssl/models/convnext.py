@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxssl import types
-from jaxssl.models import convolution, layers
+from jaxssl.models import activations, convolution, layers, products
 from jaxssl.types import Array
 
 
@@ -199,7 +199,7 @@ class ConvNeXtBlock(nn.Module):
         )
         y = layers.layer_norm(depthwise(x), dtype=self.dtype, name="norm")
         y = _linear(y, 4 * width, dtype=self.dtype, name="mlp_in")
-        y = nn.gelu(y, approximate=False)
+        y = activations.gelu(y)
         y = _linear(y, width, dtype=self.dtype, name="mlp_out")
         init = nn.initializers.constant(self.layer_scale_init)
         scale = self.param("layer_scale", init, (width,))
@@ -207,10 +207,8 @@ class ConvNeXtBlock(nn.Module):
 
 
 def _linear(x: Array, features: int, *, dtype: str, name: str) -> Array:
-    dense = nn.Dense(
-        features, dtype=jnp.dtype(dtype), kernel_init=nn.initializers.normal(0.02), name=name
-    )
-    return dense(x)
+    init = nn.initializers.normal(0.02)
+    return products.Dense(features, dtype=dtype, kernel_init=init, name=name)(x)
 
 
 def _patch_conv(x: Array, features: int, size: int, *, dtype: str, name: str) -> Array:

@@ -5,7 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxssl.models import layers
+from jaxssl.models import activations, layers, products
 from jaxssl.types import Array
 
 
@@ -67,11 +67,11 @@ class MLP(nn.Module):
             is_last = index == len(self.widths)
             normalise = self.batch_norm_last if is_last else self.batch_norm
             bias = self.last_bias if is_last else self.hidden_bias
-            x = nn.Dense(
+            x = products.Dense(
                 width,
                 use_bias=not normalise if bias is None else bias,
                 kernel_init=self.kernel_init,
-                dtype=jnp.dtype(self.dtype),
+                dtype=self.dtype,
                 name=f"layer{index}",
             )(x)
             if normalise:
@@ -84,5 +84,5 @@ class MLP(nn.Module):
                     affine=self.last_affine or not is_last,
                 )
             if not is_last:
-                x = nn.relu(x) if self.activation == "relu" else nn.gelu(x, approximate=False)
+                x = nn.relu(x) if self.activation == "relu" else activations.gelu(x)
         return x.astype(jnp.float32)

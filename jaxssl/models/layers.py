@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import colorspace
+from jaxssl.models import activations, products
 from jaxssl.types import Array, PyTree
 
 DTYPES = ("float32", "bfloat16")
@@ -156,13 +157,8 @@ def doubled(x: Array) -> Array:
 
 def linear(x: Array, features: int, *, dtype: str, name: str) -> Array:
     """Linear map with Xavier-uniform kernel and zero bias, the initialisation of MAE's linears."""
-    dense = nn.Dense(
-        features,
-        dtype=jnp.dtype(dtype),
-        kernel_init=nn.initializers.xavier_uniform(),
-        name=name,
-    )
-    return dense(x)
+    init = nn.initializers.xavier_uniform()
+    return products.Dense(features, dtype=dtype, kernel_init=init, name=name)(x)
 
 
 class Attention(nn.Module):
@@ -183,8 +179,10 @@ class Attention(nn.Module):
         """Maps [B, N, D] to [B, N, D]; every token sees every other."""
         width = x.shape[-1]
         qkv = linear(x, 3 * width, dtype=self.dtype, name="qkv")
-        q, k, v = einops.rearrange(
-            qkv, "b n (three h d) -> three b n h d", three=3, h=self.num_heads
+        # Split before the heads are: the gradient is then one concatenation, not three padded sums.
+        q, k, v = (
+            einops.rearrange(each, "b n (h d) -> b n h d", h=self.num_heads)
+            for each in jnp.split(qkv, 3, axis=-1)
         )
         scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
         weights = nn.softmax(scores * (width // self.num_heads) ** -0.5).astype(self.dtype)
@@ -215,7 +213,7 @@ class Block(nn.Module):
         x = x + y.astype(jnp.float32)
         y = layer_norm(x, dtype=self.dtype, name="norm2")
         y = linear(y, 4 * x.shape[-1], dtype=self.dtype, name="mlp_in")
-        y = nn.gelu(y, approximate=False)
+        y = activations.gelu(y)
         y = linear(y, x.shape[-1], dtype=self.dtype, name="mlp_out")
         return x + y.astype(jnp.float32)
 
