@@ -108,6 +108,7 @@ def batch_norm(
     dtype: str,
     name: str,
     affine: bool = True,
+    center: bool = True,
     scale_init: nn.initializers.Initializer = nn.initializers.ones,
 ) -> Array:
     """BatchNorm over all axes but the last, over the global batch, computed in float32.
@@ -123,6 +124,7 @@ def batch_norm(
         dtype: dtype of the result.
         name: name of the submodule.
         affine: whether to learn scale and bias.
+        center: whether to learn the bias, where ``affine``.
         scale_init: initial scale.
 
     Returns:
@@ -135,7 +137,7 @@ def batch_norm(
         momentum=0.9,
         epsilon=1e-5,
         use_scale=affine,
-        use_bias=affine,
+        use_bias=affine and center,
         scale_init=scale_init,
         axis_name=axis_name,
         name=name,

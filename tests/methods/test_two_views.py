@@ -146,6 +146,19 @@ def test_nnclr_contrasts_the_nearest_rows_of_the_old_queue():
     np.testing.assert_array_equal(new_state["queue"][NUM_IMAGES:], state["queue"][:4])
 
 
+@pytest.mark.parametrize("name", ["SimCLR", "DCL", "DCLW"])
+def test_the_projector_ends_in_a_batch_norm_with_a_scale_alone(name):
+    """As ``linear_layer`` of the authors' model_util.py: no bias in a layer, none after the last."""
+    projector = built(name)[1]["projector"]
+    learned = {layer: set(leaves) for layer, leaves in projector.items()}
+    assert learned == {
+        "layer1": {"kernel"},
+        "norm1": {"scale", "bias"},
+        "layer2": {"kernel"},
+        "norm2": {"scale"},
+    }
+
+
 def test_dcl_and_dclw_leave_the_pair_out():
     (a, b), values, _, _ = answer("DCL")
     expected = embedding_oracles.dcl(a, b, temperature=0.1)
