@@ -11,7 +11,7 @@ from jaxssl.models import functional
 from jaxssl.types import Array, Example, PyTree, Views
 
 
-def view(augment: recipes.SwAV | recipes.DINO) -> Callable[[Array, Example], Views]:
+def view(augment: recipes.MultiCrop) -> Callable[[Array, Example], Views]:
     """``Method.view``: {"global": [U, H, W, C], "local": [L, h, w, C]}, no "local" where L is 0."""
     return lambda key, example: augment(key, example["image"])
 
