@@ -26,6 +26,5 @@ def branch_scale(draws: Array, *, rate: float) -> Array:
     Source: Huang et al., Deep Networks with Stochastic Depth, 2016, arXiv:1603.09382, section 3;
         per example and scaled as ``drop_path`` of facebookresearch/dino, vision_transformer.py.
     """
-    rates = np.linspace(0.0, rate, draws.shape[1])[None, :, None]
-    scale = (draws >= rates.astype(np.float32)) / jnp.asarray(1 - rates, jnp.float32)
-    return scale.transpose(1, 2, 0)
+    rates = jnp.asarray(np.linspace(0.0, rate, draws.shape[1]), jnp.float32)[None, :, None]
+    return jnp.where(draws < rates, 0.0, 1 / (1 - rates)).transpose(1, 2, 0)
