@@ -13,15 +13,16 @@ class MLP(nn.Module):
     """Linear layers, with BatchNorm and an activation between them.
 
     One width is a linear classifier; two or three are the projectors and predictors of the
-    contrastive and distillation methods: SimCLR ``MLP((2048, 128), batch_norm_last=True)``, BYOL
-    ``MLP((4096, 256), last_bias=False)``, MoCo v3's last layer ``batch_norm_last=True,
-    last_affine=False``.
+    contrastive and distillation methods: SimCLR ``MLP((2048, 128), batch_norm_last=True,
+    last_center=False)``, BYOL ``MLP((4096, 256), last_bias=False)``, MoCo v3's projector
+    ``MLP((4096, 256), batch_norm_last=True, last_affine=False)``.
 
     Attributes:
         widths: output features of each layer; the last is the output's.
         batch_norm: BatchNorm after every layer but the last.
         batch_norm_last: BatchNorm after the last layer.
         last_affine: whether that last BatchNorm learns scale and bias.
+        last_center: whether it learns the bias, where it learns the scale.
         hidden_bias: bias in every layer but the last; None: where no BatchNorm follows, which would
             take it out again.
         last_bias: bias in the last layer; None: where no BatchNorm follows.
@@ -38,6 +39,7 @@ class MLP(nn.Module):
     batch_norm: bool = True
     batch_norm_last: bool = False
     last_affine: bool = True
+    last_center: bool = True
     hidden_bias: bool | None = None
     last_bias: bool | None = None
     activation: Literal["relu", "gelu"] = "relu"
@@ -82,6 +84,7 @@ class MLP(nn.Module):
                     dtype=self.dtype,
                     name=f"norm{index}",
                     affine=self.last_affine or not is_last,
+                    center=self.last_center or not is_last,
                 )
             if not is_last:
                 x = nn.relu(x) if self.activation == "relu" else activations.gelu(x)

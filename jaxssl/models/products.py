@@ -38,14 +38,16 @@ class Dense(nn.Module):
     Attributes:
         features: output features F.
         dtype: compute dtype, "float32" or "bfloat16"; the result's too. Parameters are float32.
-        use_bias: whether to add a bias, which starts at 0.
+        use_bias: whether to add a bias.
         kernel_init: initialiser of the matrix [D, F].
+        bias_init: initialiser of the bias [F].
     """
 
     features: int
     dtype: str = "float32"
     use_bias: bool = True
     kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -53,7 +55,7 @@ class Dense(nn.Module):
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
         bias = None
         if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+            bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
         return affine(x.astype(self.dtype), kernel, bias)
 
 
