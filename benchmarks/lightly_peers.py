@@ -48,7 +48,8 @@ import table
 import torch
 
 from jaxssl import data, recipe
-from jaxssl.evaluation import evaluate, features, knn, linear
+from jaxssl.evaluation import evaluate, features, knn, linear, preparation, splits
+from jaxssl.evaluation import subject as subjects
 from jaxssl.training import optimizers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -304,10 +305,10 @@ def extract(encoder, source, config):
 def measure(method, seed, run, options):
     """Writes the result files that ``jaxssl linear-eval`` and ``knn-eval`` would, and peer.json."""
     config = recipe.load(f"{method}_fashion_mnist")
-    sources = open_splits(config)
+    opened = splits.choose(config.data)
     stored = np.load(run / "features.npz")
     packages = ("torch", "torchvision", "lightly", "jaxssl", "jax", "numpy")
-    subject = evaluate.Subject("trained", stages=False)
+    subject = subjects.Subject("trained", stages=False)
     described = {
         "encoder": "trained",
         "method": f"lightly {method}",
@@ -317,13 +318,15 @@ def measure(method, seed, run, options):
         "num_features": stored["train"].shape[1],
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
-    prepared = evaluate.Prepared(
+    prepared = preparation.Prepared(
         *(
-            features.FeatureSet(stored[split], (), source.labels)
-            for split, source in zip(("train", "test"), sources)
+            features.FeatureSet({"pooled": stored[split]}, source.labels)
+            for split, source in zip(("train", "test"), (opened.train, opened.test))
         ),
-        protocol=evaluate.protocol_of(
-            sources,
+        main="pooled",
+        stages=(),
+        protocol=preparation.protocol_of(
+            opened,
             image_size=config.data.image_size,
             channels=config.data.channels,
             subject=subject,

@@ -12,7 +12,7 @@ from rich.console import Console
 import jaxssl
 from jaxssl import arguments, commands, cpu, data, pretraining, recipe, report
 from jaxssl.audit import audit, picture, table
-from jaxssl.evaluation import evaluate, propagation
+from jaxssl.evaluation import evaluate, preparation, propagation
 from jaxssl.training import guard, log
 
 USAGE = """usage: jaxssl COMMAND ...
@@ -105,11 +105,8 @@ def knn_eval(words: Sequence[str]) -> None:
 def evaluate_all(words: Sequence[str]) -> None:
     """``jaxssl evaluate RUN``."""
     options = arguments.parse(commands.EvaluateAll, words, prog="jaxssl evaluate")
-    for encoder in options.encoders:
-        subject = evaluate.Subject(
-            encoder, step=options.step, data_path=options.data_path, stages=options.stages
-        )
-        prepared = evaluate.prepare(options.run, subject)
+    for subject in options.subjects():
+        prepared = preparation.prepare(options.run, subject)
         _print_linear(evaluate.linear_eval(options.run, subject, options.probe, prepared))
         _print_knn(evaluate.knn_eval(options.run, subject, options.vote, prepared))
 
@@ -187,6 +184,12 @@ def _print_linear(record: dict) -> None:
                 f"jaxssl: the probe of {layer} did not converge; raise its max-iterations",
                 file=sys.stderr,
             )
+    if best := record["results"].get("best"):
+        print(
+            f"linear {_encoder(record)}, best of {best['chosen_from']} by held-out accuracy "
+            f"({100 * best['holdout_accuracy']:.2f} %): {best['layer']}, "
+            f"{_percent(best, 'test_accuracy')}"
+        )
 
 
 def _print_knn(record: dict) -> None:
@@ -194,19 +197,23 @@ def _print_knn(record: dict) -> None:
         accuracies = ", ".join(
             f"{name} {_percent(result, 'accuracy')}"
             for name, result in results.items()
-            if name != "stages"
+            if name.startswith("k=")
         )
         print(f"kNN {layer}: {accuracies}")
 
 
 def _by_layer(record: dict) -> list[tuple[str, dict]]:
     """Names and results in the order of printing: stages, then the layer asked for."""
-    encoder, results = record["subject"]["encoder"], record["results"]
-    stages = enumerate(results.get("stages", ()))
-    return [
-        *((f"{encoder}, stage {number}", stage) for number, stage in stages),
-        (encoder, results),
-    ]
+    encoder, results = _encoder(record), record["results"]
+    main = encoder if results["layer"] == "pooled" else f"{encoder}, {results['layer']}"
+    stages = [each for each in results.get("stages", ()) if each["layer"] != results["layer"]]
+    return [*((f"{encoder}, {each['layer']}", each) for each in stages), (main, results)]
+
+
+def _encoder(record: dict) -> str:
+    """The encoder, a random one after the first with its seed."""
+    seed = record["subject"].get("weights_seed", 0)
+    return record["subject"]["encoder"] + (f" (seed {seed})" if seed else "")
 
 
 def _percent(results: dict, name: str) -> str:

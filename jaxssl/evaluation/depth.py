@@ -105,5 +105,5 @@ def _accuracy(results: Mapping) -> tuple[str, float, float]:
     """What was measured, the accuracy, and half of its interval."""
     if "test_accuracy" in results:
         return "linear", results["test_accuracy"], results["half_width"]
-    name = next(name for name in results if name != "stages")
+    name = next(name for name in results if name.startswith("k="))
     return f"kNN, {name}", results[name]["accuracy"], results[name]["half_width"]
