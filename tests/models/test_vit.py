@@ -362,7 +362,7 @@ def test_branches_are_multiplied_by_the_scale_of_their_block_and_image(scan_laye
             block["attention"] = block["attention"] | {"proj": proj}
             block["mlp_out"] = jax.tree.map(lambda x, m=mlp: m * x, block["mlp_out"])
             scaled[f"block_{index}"] = block
-        pooled, tokens, _ = _oracle(scaled, images[image : image + 1], TINY)
+        pooled, tokens, *_ = _oracle(scaled, images[image : image + 1], TINY)
         np.testing.assert_allclose(got.pooled[image], pooled[0], rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(got.tokens[image], tokens[0], rtol=1e-4, atol=1e-4)
 
