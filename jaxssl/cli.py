@@ -21,6 +21,7 @@ USAGE = """usage: jaxssl COMMAND ...
   linear-eval RUN                accuracy of a linear classifier on the frozen features
   knn-eval RUN                   accuracy of their nearest neighbours
   evaluate RUN                   both, for the trained encoder and for the baselines
+  few-label RUN                  accuracy with 1, 5, 10, 100 labels a class, 1 % and 10 % of them
   report RUN                     pictures of a run: views, curve, neighbours, accuracies
   audit CONFIG_OR_RUN            is the pretext task solvable, free of shortcuts, and useful?
   propagate RUN VIDEO            colours or a mask of the first frame, carried through a video
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "linear-eval": linear_eval,
         "knn-eval": knn_eval,
         "evaluate": evaluate_all,
+        "few-label": few_label,
         "report": draw_report,
         "audit": run_audit,
         "propagate": propagate,
@@ -109,6 +111,13 @@ def evaluate_all(words: Sequence[str]) -> None:
         prepared = preparation.prepare(options.run, subject)
         _print_linear(evaluate.linear_eval(options.run, subject, options.probe, prepared))
         _print_knn(evaluate.knn_eval(options.run, subject, options.vote, prepared))
+
+
+def few_label(words: Sequence[str]) -> None:
+    """``jaxssl few-label RUN``."""
+    options = arguments.parse(commands.FewLabel, words, prog="jaxssl few-label")
+    for subject in options.subjects():
+        _print_few_label(evaluate.few_label_eval(options.run, subject, options.options))
 
 
 def draw_report(words: Sequence[str]) -> None:
@@ -200,6 +209,16 @@ def _print_knn(record: dict) -> None:
             if name.startswith("k=")
         )
         print(f"kNN {layer}: {accuracies}")
+
+
+def _print_few_label(record: dict) -> None:
+    draws = record["protocol"]["draws"]
+    for name, best in record["results"]["best"].items():
+        spread = "" if best["half_width"] is None else f" ± {100 * best['half_width']:.2f}"
+        print(
+            f"few labels {_encoder(record)}, {name}: {100 * best['test_accuracy']:.2f} %{spread} "
+            f"({draws} draws; {best['layer']}, {best['num_features']:,} features)"
+        )
 
 
 def _by_layer(record: dict) -> list[tuple[str, dict]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from jaxssl import jsonable
-from jaxssl.evaluation import knn, linear, preparation, protocol
+from jaxssl.evaluation import few_label, knn, linear, preparation, protocol
 from jaxssl.evaluation.subject import Subject
 
 
@@ -80,6 +80,57 @@ def knn_eval(
     return _write(run, "knn", prepared, options, _measured(prepared, vote))
 
 
+def few_label_eval(
+    run: str | os.PathLike,
+    subject: Subject,
+    options: few_label.FewLabelConfig,
+    prepared: preparation.Prepared | None = None,
+) -> dict:
+    """Linear evaluation with few labels; one file below ``RUN/evaluation`` (``protocol.path``).
+
+    ``"layers"`` holds the budgets of every layer that was measured, by name. ``"best"`` names for
+    each budget the layer with the best cross-validated accuracy, which no label but the draws' had
+    a say in; with one label a class nothing can be left out, and the main layer stands there.
+
+    Args:
+        run: run directory.
+        subject: what is evaluated.
+        options: the protocol.
+        prepared: what ``preparation.prepare(run, subject)`` gave, where it serves several
+            evaluators.
+
+    Returns:
+        The record that was written; see ``protocol.write``.
+
+    Raises:
+        ValueError: splits that no accuracy may be measured on, a layer that is not there, or a
+            class with fewer images than a budget.
+    """
+    prepared = prepared or preparation.prepare(run, subject)
+    train, test = prepared.train, prepared.test
+    measured = {
+        layer: few_label.evaluate(
+            train.layers[layer], train.labels, test.layers[layer], test.labels, config=options
+        )
+        for layer in dict.fromkeys((prepared.main, *prepared.stages))
+    }
+    best = {}
+    for name in options.budgets:
+        chosen = max(measured, key=lambda layer: measured[layer][name].cv_accuracy or 0.0)
+        budget = measured[chosen][name]
+        best[name] = {
+            "layer": chosen,
+            "num_features": train.layers[chosen].shape[1],
+            "test_accuracy": budget.test_accuracy,
+            "half_width": budget.half_width,
+        }
+    layers = {
+        layer: {name: budget.to_json() for name, budget in budgets.items()}
+        for layer, budgets in measured.items()
+    }
+    return _write(run, "few-label", prepared, options, {"best": best, "layers": layers})
+
+
 def held_out(results: Mapping) -> float:
     """The accuracy of a probe on the held-out part of its training split, at the chosen penalty."""
     return max(candidate["holdout_accuracy"] for candidate in results["candidates"])
@@ -93,7 +144,7 @@ def best_held_out(results: Mapping) -> dict:
     """
     measured = [results, *results["stages"]]
     best = max(measured, key=held_out)
-    names = ("layer", "test_accuracy", "half_width")
+    names = ("layer", "num_features", "test_accuracy", "half_width")
     return {name: best[name] for name in names} | {
         "holdout_accuracy": held_out(best),
         "chosen_from": len({each["layer"] for each in measured}),
@@ -127,7 +178,7 @@ def _write(
     run: str | os.PathLike,
     evaluator: str,
     prepared: preparation.Prepared,
-    options: linear.LinearConfig | knn.KnnConfig,
+    options: linear.LinearConfig | knn.KnnConfig | few_label.FewLabelConfig,
     results: dict,
 ) -> dict:
     described = prepared.protocol | {"evaluator": evaluator} | jsonable.to_json(options)
