@@ -1,5 +1,6 @@
 """The command line: argv → config → one call."""
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from rich.console import Console
 import jaxssl
 from jaxssl import arguments, commands, cpu, data, pretraining, recipe, report
 from jaxssl.audit import audit, picture, table
-from jaxssl.evaluation import evaluate, preparation, propagation
+from jaxssl.evaluation import evaluate, preparation, propagation, summary
 from jaxssl.training import guard, log
 
 USAGE = """usage: jaxssl COMMAND ...
@@ -20,7 +21,7 @@ USAGE = """usage: jaxssl COMMAND ...
   pretrain CONFIG --out DIR      train an encoder; the same command again resumes
   linear-eval RUN                accuracy of a linear classifier on the frozen features
   knn-eval RUN                   accuracy of their nearest neighbours
-  evaluate RUN                   both, for the trained encoder and for the baselines
+  evaluate RUN                   several of these, for the trained encoder and for baselines
   few-label RUN                  accuracy with 1, 5, 10, 100 labels a class, 1 % and 10 % of them
   report RUN                     pictures of a run: views, curve, neighbours, accuracies
   audit CONFIG_OR_RUN            is the pretext task solvable, free of shortcuts, and useful?
@@ -107,10 +108,16 @@ def knn_eval(words: Sequence[str]) -> None:
 def evaluate_all(words: Sequence[str]) -> None:
     """``jaxssl evaluate RUN``."""
     options = arguments.parse(commands.EvaluateAll, words, prog="jaxssl evaluate")
+    evaluators = {
+        "linear": (evaluate.linear_eval, options.probe, _print_linear),
+        "knn": (evaluate.knn_eval, options.vote, _print_knn),
+        "few-label": (evaluate.few_label_eval, options.few, _print_few_label),
+    }
     for subject in options.subjects():
         prepared = preparation.prepare(options.run, subject)
-        _print_linear(evaluate.linear_eval(options.run, subject, options.probe, prepared))
-        _print_knn(evaluate.knn_eval(options.run, subject, options.vote, prepared))
+        for name in options.evaluators:
+            measure, protocol, show = evaluators[name]
+            show(measure(options.run, subject, protocol, prepared))
 
 
 def few_label(words: Sequence[str]) -> None:
@@ -123,8 +130,12 @@ def few_label(words: Sequence[str]) -> None:
 def draw_report(words: Sequence[str]) -> None:
     """``jaxssl report RUN``."""
     options = arguments.parse(commands.Report, words, prog="jaxssl report")
-    for path in report.draw(options.run, data_path=options.data_path):
-        print(path)
+    paths = report.draw(options.run, data_path=options.data_path)
+    print(*paths, sep="\n")
+    for path in paths:
+        if path.name == report.SUMMARY:
+            found = json.loads(path.read_text())
+            print("", *summary.table(found), summary.sentence(found), sep="\n")
 
 
 def run_audit(words: Sequence[str]) -> int:

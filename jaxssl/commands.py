@@ -106,11 +106,12 @@ class FewLabel:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateAll:
-    """Linear and kNN evaluation of several encoders; the features of each are extracted once.
+    """Several evaluations of several encoders; the features of each are extracted once.
 
     Attributes:
         run: run directory.
         encoders: of trained, random, pixels, pca.
+        evaluators: of linear, knn, few-label.
         seeds: random encoders are drawn once with each, into a file each.
         step: checkpoint; the newest by default.
         data_path: where the data set is, if not where pretraining found it.
@@ -125,10 +126,12 @@ class EvaluateAll:
         patch_mean: with the mean of the patch tokens behind the class tokens.
         probe: the protocol of the linear probe.
         vote: the protocol of the nearest neighbours.
+        few: the protocol of few labels.
     """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     encoders: tuple[subjects.EncoderKind, ...] = ("trained", "random", "pca", "pixels")
+    evaluators: tuple[Literal["linear", "knn", "few-label"], ...] = ("linear", "knn")
     seeds: tuple[int, ...] = (0,)
     step: int | None = None
     data_path: str | None = None
@@ -141,6 +144,7 @@ class EvaluateAll:
     patch_mean: bool = False
     probe: linear.LinearConfig = linear.LinearConfig()
     vote: knn.KnnConfig = knn.KnnConfig()
+    few: few_label.FewLabelConfig = few_label.FewLabelConfig()
 
     def subjects(self) -> list[subjects.Subject]:
         """What is evaluated, in order."""

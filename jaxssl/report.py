@@ -1,6 +1,7 @@
 """Pictures of a run, and one page that shows them: RUN/report/."""
 
 import html
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -20,11 +21,14 @@ from jaxssl.evaluation import (
     preparation,
     protocol,
     splits,
+    summary,
 )
 from jaxssl.training import metrics, optimizers
 from jaxssl.training import step as training_step
 from jaxssl.types import Array, Views
 
+SUMMARY = "summary.json"
+PLOTTED = ("linear", "knn")  # evaluators whose results are drawn as bars and by depth
 NUM_EXAMPLES = 6
 NUM_QUERIES = 8
 NUM_NEIGHBOURS = 7
@@ -47,7 +51,8 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
 
     The views, the training curve, what was measured of collapse, nearest neighbours, the features
     in two dimensions, and the accuracies of ``RUN/evaluation/``, by depth too; what is missing is
-    left out, and said on stderr and the page.
+    left out, and said on stderr and the page. Where a linear evaluation is there, ``summary.json``
+    holds its table (``evaluation.summary``).
 
     Args:
         run: run directory with a checkpoint.
@@ -71,7 +76,11 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
 
     curve = draw_curve(run, out)
     records = _records(run, encoder.meta["step"], opened)
+    summarised = _summarise(records, out)
     accuracies = draw_accuracies(run, records, out, num_classes=test.num_classes)
+    if summarised is not None:
+        told = f"{summary.sentence(summarised)} {accuracies.sentence}"
+        accuracies = accuracies._replace(sentence=told)
     by_depth = draw_depth(run, records, out, num_classes=test.num_classes)
     train_part, test_part = _spread(train, NUM_TRAIN), _spread(test, NUM_TEST)
     examples = test_part.images[_first_of_each_class(test_part)[:NUM_EXAMPLES]]
@@ -84,7 +93,18 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
     page = out / "index.html"
     name = f"{type(config.method).__name__} on {train.name}, step {encoder.meta['step']}"
     recipe.write(page, _page(name, pictures))
-    return [picture.path for picture in pictures if picture.path is not None] + [page]
+    written = [picture.path for picture in pictures if picture.path is not None]
+    return written + ([] if summarised is None else [out / SUMMARY]) + [page]
+
+
+def _summarise(records: Sequence[dict], out: Path) -> dict | None:
+    """Writes the summary of all results; takes an old one away where there is nothing to say."""
+    found = summary.summarise(records)
+    if found is None:
+        (out / SUMMARY).unlink(missing_ok=True)
+    else:
+        recipe.write(out / SUMMARY, json.dumps(found, indent=1) + "\n")
+    return found
 
 
 def draw_curve(run: Path, out: Path) -> Picture:
@@ -118,6 +138,7 @@ def draw_accuracies(
 ) -> Picture:
     """The accuracies of the step that is shown."""
     title = "Accuracies"
+    records = [record for record in records if record["protocol"]["evaluator"] in PLOTTED]
     if not records:
         commands = f"jaxssl linear-eval {run} and jaxssl knn-eval {run}"
         return Picture(title, f"not evaluated yet; {commands} measure them.", None)
@@ -136,9 +157,12 @@ def draw_accuracies(
 def draw_depth(
     run: Path, records: Sequence[dict], out: Path, *, num_classes: int | None
 ) -> Picture:
-    """The accuracies of every stage of the step that is shown; of means of maps, not of grids."""
+    """The accuracies of every stage of the step that is shown: of means of maps, else of grids."""
     title = "Accuracy by depth"
-    records = [record for record in records if record["protocol"]["layer"] == "pooled"]
+    records = [record for record in records if record["protocol"]["evaluator"] in PLOTTED]
+    pooled = [record for record in records if record["protocol"]["layer"] == "pooled"]
+    if any(depth.has_stages(record) for record in pooled):
+        records = pooled
     if not any(depth.has_stages(record) for record in records):
         commands = f"jaxssl linear-eval {run} and jaxssl knn-eval {run}"
         return Picture(title, f"no stages measured yet; {commands} measure them.", None)
@@ -146,9 +170,9 @@ def draw_depth(
     depth.accuracy_by_depth(records, out / "depth.png", chance=chance)
     sentence = (
         "Test accuracies of the features after each stage or block, and of the pooled features "
-        "(hollow); the best of a line is bold. Later stages may serve the pretext task more than "
-        "the classes. Bold is by the test split; the best stage to quote is the one that the "
-        "result file names, by held-out training images."
+        "where they were measured (hollow); the best of a line is bold. Later stages may serve the "
+        "pretext task more than the classes. Bold is by the test split; the best stage to quote is "
+        "the one that the result file names, by held-out training images."
     )
     return Picture(title, sentence, out / "depth.png")
 
@@ -234,7 +258,7 @@ def image_leaves(views: Views) -> list[tuple[str, Array]]:
 
 
 def _records(run: Path, step: int, opened: splits.Splits) -> list[dict]:
-    """The linear and kNN results of one step on the splits that are shown.
+    """The results of one step on the splits that are shown.
 
     Results of another step would stand beside a network that they are not of.
     """
@@ -244,10 +268,7 @@ def _records(run: Path, step: int, opened: splits.Splits) -> list[dict]:
         "test_split": opened.test_name,
     }
     return [
-        record
-        for record in protocol.read(run, step)
-        if record["protocol"]["evaluator"] in ("linear", "knn")
-        and shown.items() <= record["protocol"].items()
+        record for record in protocol.read(run, step) if shown.items() <= record["protocol"].items()
     ]
 
 

@@ -66,7 +66,7 @@ def assert_matches(pattern, line):
 def test_no_command_shows_the_commands(capsys):
     assert cli.main([]) == 2
     text = capsys.readouterr().out
-    for command in ("pretrain", "linear-eval", "knn-eval", "report", "prepare"):
+    for command in ("pretrain", "linear-eval", "few-label", "report", "prepare"):
         assert f"  {command} " in text
 
 
@@ -392,6 +392,30 @@ def test_grids_seeds_and_splits_are_options(finished, capsys):
     tail = "stage-0-as-a-4-x-4-grid.json"
     encoders = ("trained", "random-seed0", "random-seed1")
     assert files >= {f"linear-{encoder}-{tail}" for encoder in encoders}
+
+
+def test_few_labels(finished, capsys):
+    words = ["few-label", str(finished), "--encoders", "trained", "pixels", "--draws", "2"]
+    assert cli.main([*words, "--per-class", "1", "2", "--fractions", "0.5"]) == 0
+    text = capsys.readouterr().out
+    grid = "stage 0 as a 4 x 4 grid"
+    assert_matches(rf"few labels trained, 1 per class: [\d.]+ % ± [\d.]+ \(2 draws; {grid}, ", text)
+    assert_matches(r"few labels pixels, 50 %: [\d.]+ % ± [\d.]+ \(2 draws; pooled, 256 feat", text)
+    assert list(finished.glob("evaluation/step-2/*/few-label-pixels.json"))
+
+
+def test_evaluators_are_chosen_and_their_results_summed_up(finished, capsys):
+    words = ["evaluate", str(finished), "--encoders", "trained", "pixels", "--grid", "auto"]
+    words += ["--evaluators", "linear", "few-label", "--probe.l2-grid", "0.1"]
+    assert cli.main([*words, "--few.per-class", "2", "--few.fractions"]) == 0
+    text = capsys.readouterr().out
+    assert "kNN" not in text and "few labels trained, 2 per class: " in text
+    assert cli.main(["report", str(finished)]) == 0
+    text = capsys.readouterr().out
+    assert_matches(r"all labels +[\d.]+ +[\d.-]+ +[\d.]+\n", text)
+    assert "A linear classifier on the trained features is, with all labels " in text
+    summary = json.loads((finished / "report" / "summary.json").read_text())
+    assert summary["all_labels"].keys() >= {"trained", "pixels", "probed"}
 
 
 @pytest.mark.parametrize(
