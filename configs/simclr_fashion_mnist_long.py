@@ -4,9 +4,9 @@ Command: jaxssl pretrain simclr_fashion_mnist_long --out runs/simclr_long
 On an accelerator, the full-size encoder: add --encoder.depth 18 --encoder.num-stages 4
 Result: see the table in docs/results.md; some 20 minutes on two CPU cores.
 Source: Chen et al. 2020 (arXiv 2002.05709); jitter strength and missing blur from its CIFAR-10
-experiments (appendix B.9). Changed as in simclr_fashion_mnist, with twice the width, two stages instead
-of three, and stronger views. All of that was chosen in runs of minutes on a tenth of the training
-images, held out; the test images had no say.
+experiments (appendix B.9). Changed as in simclr_fashion_mnist, with twice the width, two stages
+instead of three, and stronger views. All of that was chosen in runs of minutes on a tenth of the
+training images, held out; the test images had no say.
 """
 
 from jaxssl import models

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.optimize
 import scipy.stats
 
-from jaxssl.evaluation import accuracy, logistic
+from jaxssl.evaluation import accuracy, logistic, standardised
 
 _MAX_LISTED = 1000  # rows of a draw that a result file lists; of more, their sha256
 _ITERATIONS = 500
@@ -158,7 +158,7 @@ def evaluate(
             f"{train_features.shape[1]} columns; got {test_features.shape[1]}. "
             "Extract both with the same encoder."
         )
-    mean, scale = _standardiser(train_features)
+    mean, scale = standardised.moments(train_features)
     measured = {}
     for name, budget in config.budgets.items():
         draws = []
@@ -294,14 +294,6 @@ def _solve(
     )
     weights = found.x.reshape(dim + 1, num_classes) / scale
     return weights[:-1], weights[-1]
-
-
-def _standardiser(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and reciprocal standard deviation of each feature; 0 of one that does not vary."""
-    mean = features.mean(axis=0, dtype=np.float64)
-    deviation = features.std(axis=0, dtype=np.float64)
-    varies = deviation > np.finfo(np.float32).eps * np.abs(mean)
-    return mean, np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 0.0)
 
 
 def _draw(
