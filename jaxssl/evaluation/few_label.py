@@ -146,18 +146,9 @@ def evaluate(
         ValueError: features not finite, shapes that differ, fewer than two classes, or a class with
             fewer images than a budget asks for.
     """
-    train_features, train_labels = accuracy.check_pair(
-        "few_label.evaluate", train_features, train_labels, split="training"
+    train_features, train_labels, test_features, test_labels = accuracy.check_splits(
+        "few_label.evaluate", train_features, train_labels, test_features, test_labels
     )
-    test_features, test_labels = accuracy.check_pair(
-        "few_label.evaluate", test_features, test_labels, split="test"
-    )
-    if test_features.shape[1] != train_features.shape[1]:
-        raise ValueError(
-            f"few_label.evaluate: test features must have the training features' "
-            f"{train_features.shape[1]} columns; got {test_features.shape[1]}. "
-            "Extract both with the same encoder."
-        )
     mean, scale = standardised.moments(train_features)
     measured = {}
     for name, budget in config.budgets.items():
