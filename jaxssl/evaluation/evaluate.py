@@ -89,8 +89,8 @@ def few_label_eval(
     """Linear evaluation with few labels; one file below ``RUN/evaluation`` (``protocol.path``).
 
     ``"layers"`` holds the budgets of every layer that was measured, by name. ``"best"`` names for
-    each budget the layer with the best cross-validated accuracy, which no label but the draws' had
-    a say in; with one label a class nothing can be left out, and the main layer stands there.
+    each budget the layer with the lowest cross-validated loss, which no label but the draws' had a
+    say in; with one label a class nothing can be left out, and the main layer stands there.
 
     Args:
         run: run directory.
@@ -116,7 +116,7 @@ def few_label_eval(
     }
     best = {}
     for name in options.budgets:
-        chosen = max(measured, key=lambda layer: measured[layer][name].cv_accuracy or 0.0)
+        chosen = min(measured, key=lambda layer: measured[layer][name].cv_loss or 0.0)
         budget = measured[chosen][name]
         best[name] = {
             "layer": chosen,

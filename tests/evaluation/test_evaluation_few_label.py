@@ -56,18 +56,19 @@ def test_the_penalty_is_the_one_that_cross_validation_prefers():
             label = int(train[1][row])
             folds[index] = seen.setdefault(label, 0) % 3
             seen[label] += 1
-        right = {}
+        losses = {}
         for l2 in (100.0, 1.0, 0.01):
-            hits = 0
+            loss = 0.0
             for fold in range(3):
                 fitted, judged = rows[folds != fold], rows[folds == fold]
                 judge = LogisticRegression(C=1 / (l2 * len(fitted)), tol=1e-8, max_iter=10_000)
                 judge.fit(scaled[fitted], train[1][fitted])
-                hits += np.sum(judge.predict(scaled[judged]) == train[1][judged])
-            right[l2] = hits / len(rows)
-        assert draw.l2 == max(right, key=right.get)  # the first of equals: the strongest
-        assert draw.cv_accuracy == pytest.approx(max(right.values()))
-    assert len({draw.l2 for draw in budget.draws}) > 1
+                prob = judge.predict_proba(scaled[judged])
+                columns = np.searchsorted(judge.classes_, train[1][judged])
+                loss -= np.sum(np.log(prob[np.arange(len(judged)), columns]))
+            losses[l2] = loss / len(rows)
+        assert draw.l2 == min(losses, key=losses.get)
+        assert draw.cv_loss == pytest.approx(min(losses.values()), rel=1e-3)
 
 
 def test_draws_are_stratified_nested_and_published():
@@ -98,10 +99,10 @@ def test_interval_is_student_t_over_draws():
 
 def test_neither_the_test_split_nor_other_labels_have_a_say():
     train, test = _clusters(200, 8, 7), _clusters(100, 8, 8)
-    choices = [(d.l2, d.cv_accuracy, d.rows) for d in _draws(train, test)]
+    choices = [(d.l2, d.cv_loss, d.rows) for d in _draws(train, test)]
     noise = np.random.default_rng(9)
     other_test = noise.normal(size=test[0].shape), noise.permutation(test[1])
-    assert choices == [(d.l2, d.cv_accuracy, d.rows) for d in _draws(train, other_test)]
+    assert choices == [(d.l2, d.cv_loss, d.rows) for d in _draws(train, other_test)]
 
 
 def _draws(train, test):
@@ -115,7 +116,7 @@ def test_one_label_a_class_takes_the_fixed_penalty():
     measured = few_label.evaluate(*train, *test, config=config)
     assert list(measured) == ["1 per class", "50 %"]
     one = measured["1 per class"]
-    assert one.half_width is None and one.cv_accuracy is None and one.draws[0].l2 == 7.0
+    assert one.half_width is None and one.cv_loss is None and one.draws[0].l2 == 7.0
     rows = np.array(measured["50 %"].draws[0].rows, "<i8")
     assert measured["50 %"].draws[0].rows_sha256 == hashlib.sha256(rows.tobytes()).hexdigest()
     assert json.loads(json.dumps(one.to_json()))["draws"][0]["seed"] == 0
