@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import sklearn.linear_model
 
-from jaxssl.evaluation import logistic
+from jaxssl.evaluation import logistic, preconditioner
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_probabilities_are_those_of_scikit_learn(problem, l2):
 
 def test_one_block_for_all_classes_finds_the_same_optimum(problem, monkeypatch):
     separate = solve(problem)
-    monkeypatch.setattr(logistic, "_BLOCK_LIMIT", 0)
+    monkeypatch.setattr(preconditioner, "_BLOCK_LIMIT", 0)
     shared = solve(problem)
     assert shared.certificate.converged
     np.testing.assert_allclose(shared.weights, separate.weights, atol=2e-3)
