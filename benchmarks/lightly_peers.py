@@ -48,7 +48,8 @@ import table
 import torch
 
 from jaxssl import data, recipe
-from jaxssl.evaluation import evaluate, features, knn, linear
+from jaxssl.evaluation import evaluate, features, knn, linear, preparation, splits
+from jaxssl.evaluation import subject as subjects
 from jaxssl.training import optimizers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,11 +130,11 @@ class QuarterResNet18(torchvision.models.ResNet):
 class SimCLR(torch.nn.Module):
     """Both views in one batch, as jaxssl and the paper's code have it."""
 
-    def __init__(self, encoder, config):
+    def __init__(self, encoder, config, *, num_features=128):
         super().__init__()
         self.encoder = encoder
         self.projector = heads.SimCLRProjectionHead(
-            128, config.projector_width, config.projector_dim
+            num_features, config.projector_width, config.projector_dim
         )
         self.criterion = lightly_losses.NTXentLoss(temperature=config.temperature)
 
@@ -268,7 +269,7 @@ def transform_of(config):
 
 def optimizer_of(network, config, batch_size, steps_per_epoch, total_steps):
     """AdamW and the learning rate of ``jaxssl.training.optimizers``, without starting JAX."""
-    assert config.name == "adamw" and not config.clip_norm
+    assert config.name == "adamw" and not (config.clip_norm or config.clip_each)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         # Kernels of convolutions and linear layers are the parameters of more than one axis.
@@ -304,10 +305,10 @@ def extract(encoder, source, config):
 def measure(method, seed, run, options):
     """Writes the result files that ``jaxssl linear-eval`` and ``knn-eval`` would, and peer.json."""
     config = recipe.load(f"{method}_fashion_mnist")
-    sources = open_splits(config)
+    opened = splits.choose(config.data)
     stored = np.load(run / "features.npz")
     packages = ("torch", "torchvision", "lightly", "jaxssl", "jax", "numpy")
-    subject = evaluate.Subject("trained", stages=False)
+    subject = subjects.Subject("trained", stages=False)
     described = {
         "encoder": "trained",
         "method": f"lightly {method}",
@@ -317,13 +318,15 @@ def measure(method, seed, run, options):
         "num_features": stored["train"].shape[1],
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
-    prepared = evaluate.Prepared(
+    prepared = preparation.Prepared(
         *(
-            features.FeatureSet(stored[split], (), source.labels)
-            for split, source in zip(("train", "test"), sources)
+            features.FeatureSet({"pooled": stored[split]}, source.labels)
+            for split, source in zip(("train", "test"), (opened.train, opened.test))
         ),
-        protocol=evaluate.protocol_of(
-            sources,
+        main="pooled",
+        stages=(),
+        protocol=preparation.protocol_of(
+            opened,
             image_size=config.data.image_size,
             channels=config.data.channels,
             subject=subject,

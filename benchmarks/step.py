@@ -61,7 +61,11 @@ def prepare(name, batch_size):
         config.encoder.build(axis_name=loop.AXIS), axis_name=loop.AXIS
     )
     optimizer = optimizers.build(
-        config.optimizer, batch_size=batch_size, steps_per_epoch=100, total_steps=1000
+        config.optimizer,
+        batch_size=batch_size,
+        steps_per_epoch=100,
+        total_steps=1000,
+        freezes=method.frozen is not None,
     )
     state = parallel.replicate(
         jax.jit(lambda: training_step.init_state(method, optimizer, batch, seed=0))()

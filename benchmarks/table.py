@@ -26,7 +26,7 @@ import time
 from pathlib import Path
 
 from jaxssl import cpu, recipe
-from jaxssl.evaluation import evaluate, knn, linear
+from jaxssl.evaluation import evaluate, knn, linear, preparation, protocol, subject
 
 
 def main():
@@ -68,7 +68,7 @@ def fill(options):
             run = options.out / f"{Path(name).stem}-{seed}"
             try:
                 train(name, run, seed, options.overrides)
-                measure(run, evaluate.Subject("trained", stages=not options.no_stages))
+                measure(run, subject.Subject("trained", stages=not options.no_stages))
                 trained.append((run, seed))
             except (subprocess.CalledProcessError, ValueError, OSError) as error:
                 print(f"{run.name}: {error}", file=sys.stderr)
@@ -89,22 +89,44 @@ def train(name, run, seed, overrides):
     recipe.write(run / "seconds.json", json.dumps(time.monotonic() - start))
 
 
-def measure(run, subject):
+def measure(run, asked):
     """Linear and kNN accuracies of one encoder, where its result files lack them."""
-    paths = [evaluate.result_path(run, name, subject) for name in ("linear", "knn")]
-    staged = subject.stages and subject.encoder in ("trained", "random")
-    if all(path.exists() for path in paths) and not (
-        staged and any("stages" not in read(path)["results"] for path in paths)
-    ):
+    found = [
+        record
+        for record in newest_records(run)
+        if record["subject"]["encoder"] == asked.encoder
+        and record["subject"].get("weights_seed", 0) == asked.weights_seed
+    ]
+    staged = asked.stages and asked.is_network
+    complete = {
+        record["protocol"]["evaluator"]
+        for record in found
+        if not staged or "stages" in record["results"]
+    }
+    if complete >= {"linear", "knn"}:
         return
-    prepared = evaluate.prepare(run, subject)
-    evaluate.linear_eval(run, subject, linear.LinearConfig(), prepared)
-    evaluate.knn_eval(run, subject, knn.KnnConfig(), prepared)
+    prepared = preparation.prepare(run, asked)
+    evaluate.linear_eval(run, asked, linear.LinearConfig(), prepared)
+    evaluate.knn_eval(run, asked, knn.KnnConfig(), prepared)
+
+
+def newest_records(run):
+    """Results of pooled features of the newest step that has any, on the run's own splits."""
+    steps = [int(path.name.removeprefix("step-")) for path in run.glob("evaluation/step-*")]
+    if not steps:
+        return []
+    return [
+        record
+        for record in protocol.read(run, max(steps))
+        if record["protocol"]["evaluator"] in ("linear", "knn")
+        and record["protocol"]["layer"] == "pooled"
+        and record["protocol"]["test_split"] == "test"
+    ]
 
 
 def measure_baselines(run, seed, *, stages):
     """What a trained run is compared with, where no run beside it has been used for that."""
-    record = read(evaluate.result_path(run, "linear", evaluate.Subject()))
+    record = next(each for each in newest_records(run) if each["subject"]["encoder"] == "trained")
     rows = {row_key(row): row for row in collect(run.parent).values()}
     for encoder in ("random", "pca", "pixels"):
         row = rows.get(row_key(row_of(record, encoder)))
@@ -114,7 +136,8 @@ def measure_baselines(run, seed, *, stages):
         if done and is_random and stages:
             done = row["stages"][row["seeds"].index(seed)] is not None
         if not done:
-            measure(run, evaluate.Subject(encoder, seed=seed if is_random else 0, stages=stages))
+            seed_of = seed if is_random else 0
+            measure(run, subject.Subject(encoder, weights_seed=seed_of, stages=stages))
 
 
 @contextlib.contextmanager
@@ -129,25 +152,20 @@ def locked(path):
 def collect(out):
     """The rows of the table from the result files below OUT: title to row, seeds side by side."""
     rows, seeds = {}, {}
-    for path in sorted(out.glob("*/evaluation/linear-*.json")):
-        run, record = path.parent.parent, read(path)
-        vote = path.with_name(path.name.replace("linear", "knn", 1))
-        is_unfinished = not (vote.exists() and (run / "seconds.json").exists())
-        if is_unfinished or record["protocol"]["layer"] != "pooled":
-            continue
+    for run, record, vote in evaluated(out):
         own = row_of(record, record["subject"]["encoder"])
         is_trained = own["encoder"] == "trained"
         if is_trained:
             own["recipe"] = run.name.rpartition("-")[0]
             seed = record["subject"]["pretraining_seed"]
         else:
-            seed = record["protocol"]["seed"]
+            seed = record["subject"].get("weights_seed", 0)
         stages = record["results"].get("stages")
         values = {
             "linear": 100 * record["results"]["test_accuracy"],
             "stages": stages and [100 * stage["test_accuracy"] for stage in stages],
-            "stages_holdout": stages and [100 * held_out(stage) for stage in stages],
-            "knn": 100 * read(vote)["results"]["k=20"]["accuracy"],
+            "stages_holdout": stages and [100 * evaluate.held_out(stage) for stage in stages],
+            "knn": 100 * vote["results"]["k=20"]["accuracy"],
             "seconds": read(run / "seconds.json") if is_trained else None,
         }
         found = seeds.setdefault(row_key(own), {})
@@ -161,18 +179,30 @@ def collect(out):
     return titled(rows.values())
 
 
+def evaluated(out):
+    """The finished runs below a directory with each linear record and the kNN record beside it."""
+    for run in sorted(path.parent for path in out.glob("*/seconds.json")):
+        pairs = {}
+        for record in newest_records(run):
+            who = record["subject"]["encoder"], record["subject"].get("weights_seed", 0)
+            pairs.setdefault(who, {})[record["protocol"]["evaluator"]] = record
+        for pair in pairs.values():
+            if pair.keys() == {"linear", "knn"}:
+                yield run, pair["linear"], pair["knn"]
+
+
 def row_of(record, encoder):
     """What tells the row of an encoder from others, given the record of a run with the same data.
 
     A trained run has its recipe besides; pixels depend on the images alone.
     """
-    protocol, subject = record["protocol"], record["subject"]
+    data, measured = record["protocol"], record["subject"]
     return {
-        "data": f"{protocol['dataset']}, {protocol['image_size']} pixels",
-        "channels": protocol["channels"],
+        "data": f"{data['dataset']}, {data['image_size']} pixels",
+        "channels": data["channels"],
         "encoder": encoder,
-        "architecture": subject["architecture"] if encoder in ("trained", "random") else None,
-        "num_features": subject["num_features"] if encoder == "pca" else None,
+        "architecture": measured["architecture"] if encoder in subject.NETWORKS else None,
+        "num_features": measured["num_features"] if encoder == "pca" else None,
         "recipe": None,
     }
 
@@ -203,11 +233,6 @@ def titled(rows):
             title += f" ({row['data']})"
         found[title] = row
     return found
-
-
-def held_out(results):
-    """Accuracy on the held-out part of the training split; chooses a stage without the test."""
-    return max(candidate["holdout_accuracy"] for candidate in results["candidates"])
 
 
 def best_stage(row):

@@ -1,5 +1,6 @@
 """The command line: argv → config → one call."""
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from rich.console import Console
 import jaxssl
 from jaxssl import arguments, commands, cpu, data, pretraining, recipe, report
 from jaxssl.audit import audit, picture, table
-from jaxssl.evaluation import evaluate, propagation
+from jaxssl.evaluation import evaluate, preparation, propagation, summary
 from jaxssl.training import guard, log
 
 USAGE = """usage: jaxssl COMMAND ...
@@ -20,7 +21,8 @@ USAGE = """usage: jaxssl COMMAND ...
   pretrain CONFIG --out DIR      train an encoder; the same command again resumes
   linear-eval RUN                accuracy of a linear classifier on the frozen features
   knn-eval RUN                   accuracy of their nearest neighbours
-  evaluate RUN                   both, for the trained encoder and for the baselines
+  evaluate RUN                   several of these, for the trained encoder and for baselines
+  few-label RUN                  accuracy with 1, 5, 10, 100 labels a class, 1 % and 10 % of them
   report RUN                     pictures of a run: views, curve, neighbours, accuracies
   audit CONFIG_OR_RUN            is the pretext task solvable, free of shortcuts, and useful?
   propagate RUN VIDEO            colours or a mask of the first frame, carried through a video
@@ -41,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "linear-eval": linear_eval,
         "knn-eval": knn_eval,
         "evaluate": evaluate_all,
+        "few-label": few_label,
         "report": draw_report,
         "audit": run_audit,
         "propagate": propagate,
@@ -105,20 +108,34 @@ def knn_eval(words: Sequence[str]) -> None:
 def evaluate_all(words: Sequence[str]) -> None:
     """``jaxssl evaluate RUN``."""
     options = arguments.parse(commands.EvaluateAll, words, prog="jaxssl evaluate")
-    for encoder in options.encoders:
-        subject = evaluate.Subject(
-            encoder, step=options.step, data_path=options.data_path, stages=options.stages
-        )
-        prepared = evaluate.prepare(options.run, subject)
-        _print_linear(evaluate.linear_eval(options.run, subject, options.probe, prepared))
-        _print_knn(evaluate.knn_eval(options.run, subject, options.vote, prepared))
+    evaluators = {
+        "linear": (evaluate.linear_eval, options.probe, _print_linear),
+        "knn": (evaluate.knn_eval, options.vote, _print_knn),
+        "few-label": (evaluate.few_label_eval, options.few, _print_few_label),
+    }
+    for subject in options.subjects():
+        prepared = preparation.prepare(options.run, subject)
+        for name in options.evaluators:
+            measure, protocol, show = evaluators[name]
+            show(measure(options.run, subject, protocol, prepared))
+
+
+def few_label(words: Sequence[str]) -> None:
+    """``jaxssl few-label RUN``."""
+    options = arguments.parse(commands.FewLabel, words, prog="jaxssl few-label")
+    for subject in options.subjects():
+        _print_few_label(evaluate.few_label_eval(options.run, subject, options.options))
 
 
 def draw_report(words: Sequence[str]) -> None:
     """``jaxssl report RUN``."""
     options = arguments.parse(commands.Report, words, prog="jaxssl report")
-    for path in report.draw(options.run, data_path=options.data_path):
-        print(path)
+    paths = report.draw(options.run, data_path=options.data_path)
+    print(*paths, sep="\n")
+    for path in paths:
+        if path.name == report.SUMMARY:
+            found = json.loads(path.read_text())
+            print("", *summary.table(found), summary.sentence(found), sep="\n")
 
 
 def run_audit(words: Sequence[str]) -> int:
@@ -187,6 +204,12 @@ def _print_linear(record: dict) -> None:
                 f"jaxssl: the probe of {layer} did not converge; raise its max-iterations",
                 file=sys.stderr,
             )
+    if best := record["results"].get("best"):
+        print(
+            f"linear {_encoder(record)}, best of {best['chosen_from']} by held-out accuracy "
+            f"({100 * best['holdout_accuracy']:.2f} %): {best['layer']}, "
+            f"{_percent(best, 'test_accuracy')}"
+        )
 
 
 def _print_knn(record: dict) -> None:
@@ -194,19 +217,33 @@ def _print_knn(record: dict) -> None:
         accuracies = ", ".join(
             f"{name} {_percent(result, 'accuracy')}"
             for name, result in results.items()
-            if name != "stages"
+            if name.startswith("k=")
         )
         print(f"kNN {layer}: {accuracies}")
 
 
+def _print_few_label(record: dict) -> None:
+    draws = record["protocol"]["draws"]
+    for name, best in record["results"]["best"].items():
+        spread = "" if best["half_width"] is None else f" ± {100 * best['half_width']:.2f}"
+        print(
+            f"few labels {_encoder(record)}, {name}: {100 * best['test_accuracy']:.2f} %{spread} "
+            f"({draws} draws; {best['layer']}, {best['num_features']:,} features)"
+        )
+
+
 def _by_layer(record: dict) -> list[tuple[str, dict]]:
     """Names and results in the order of printing: stages, then the layer asked for."""
-    encoder, results = record["subject"]["encoder"], record["results"]
-    stages = enumerate(results.get("stages", ()))
-    return [
-        *((f"{encoder}, stage {number}", stage) for number, stage in stages),
-        (encoder, results),
-    ]
+    encoder, results = _encoder(record), record["results"]
+    main = encoder if results["layer"] == "pooled" else f"{encoder}, {results['layer']}"
+    stages = [each for each in results.get("stages", ()) if each["layer"] != results["layer"]]
+    return [*((f"{encoder}, {each['layer']}", each) for each in stages), (main, results)]
+
+
+def _encoder(record: dict) -> str:
+    """The encoder, a random one after the first with its seed."""
+    seed = record["subject"].get("weights_seed", 0)
+    return record["subject"]["encoder"] + (f" (seed {seed})" if seed else "")
 
 
 def _percent(results: dict, name: str) -> str:

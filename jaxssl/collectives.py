@@ -31,6 +31,16 @@ def psum(tree: PyTree, axis_name: str | None) -> PyTree:
     return tree if axis_name is None else lax.psum(tree, axis_name)
 
 
+def psum_as(gradient: Array, operand: Array) -> Array:
+    """Sum of a gradient over the device axes along which it differs and its operand does not.
+
+    For custom gradients, which ``jax.shard_map(check_vma=True)`` asks for exactly the types of
+    their operands; derivatives that JAX makes sum in the same place. The identity elsewhere.
+    """
+    axes = tuple(_varying_axes(gradient) - _varying_axes(operand))
+    return lax.psum(gradient, axes) if axes else gradient
+
+
 def all_gather(tree: PyTree, axis_name: str | None) -> PyTree:
     """Rows of all devices in device order: every leaf [B, ...] becomes [G, ...].
 
@@ -64,3 +74,9 @@ def varying(tree: PyTree, axis_name: str | None) -> PyTree:
         return tree
     zero = lax.axis_index(axis_name) * 0  # pcast does the same, but refuses what already varies
     return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)
+
+
+def _varying_axes(array: Array) -> frozenset[str]:
+    kind = jax.typeof(array)
+    # Releases of JAX before 0.10.2 call it vma.
+    return kind.manual_axis_type.varying if hasattr(kind, "manual_axis_type") else kind.vma

@@ -2,13 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Generic
+from typing import Annotated, Generic, Literal
 
 import tyro
 
 from jaxssl import recipe
 from jaxssl.audit import audit
-from jaxssl.evaluation import evaluate, knn, linear, propagation
+from jaxssl.evaluation import few_label, knn, linear, pooling, propagation
+from jaxssl.evaluation import subject as subjects
 from jaxssl.recipe import E, M
 
 RunDirectory = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -45,7 +46,7 @@ class LinearEval:
     """
 
     run: RunDirectory
-    subject: Annotated[evaluate.Subject, tyro.conf.arg(name="")] = evaluate.Subject()
+    subject: Annotated[subjects.Subject, tyro.conf.arg(name="")] = subjects.Subject()
     options: Annotated[linear.LinearConfig, tyro.conf.arg(name="")] = linear.LinearConfig()
 
 
@@ -60,31 +61,94 @@ class KnnEval:
     """
 
     run: RunDirectory
-    subject: Annotated[evaluate.Subject, tyro.conf.arg(name="")] = evaluate.Subject()
+    subject: Annotated[subjects.Subject, tyro.conf.arg(name="")] = subjects.Subject()
     options: Annotated[knn.KnnConfig, tyro.conf.arg(name="")] = knn.KnnConfig()
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateAll:
-    """Linear and kNN evaluation of several encoders; the features of each are extracted once.
+class FewLabel:
+    """Linear evaluation with few labels, of several encoders; writes RUN/evaluation/.
 
     Attributes:
         run: run directory.
         encoders: of trained, random, pixels, pca.
+        seeds: random encoders are drawn once with each, into a file each.
         step: checkpoint; the newest by default.
         data_path: where the data set is, if not where pretraining found it.
+        train_split: what labels are drawn from; by default what pretraining learned from, or train
+            where that holds the test images.
+        test_split: what is predicted; by default the test split of the run.
+        stages: measure every stage or block too, and let cross-validation choose.
+        grid: average the maps of networks over a grid of so many cells a side; auto takes the
+            finest that leaves max-features.
+        max_features: features of a layer at most with --grid auto.
+        options: budgets, draws and the protocol of the fits.
+    """
+
+    run: RunDirectory
+    encoders: tuple[subjects.EncoderKind, ...] = ("trained", "random", "pca", "pixels")
+    seeds: tuple[int, ...] = (0,)
+    step: int | None = None
+    data_path: str | None = None
+    train_split: str | None = None
+    test_split: str | None = None
+    stages: bool = True
+    grid: int | Literal["auto"] | None = "auto"
+    max_features: int = pooling.MAX_FEATURES
+    options: Annotated[few_label.FewLabelConfig, tyro.conf.arg(name="")] = (
+        few_label.FewLabelConfig()
+    )
+
+    def subjects(self) -> list[subjects.Subject]:
+        """What is evaluated, in order."""
+        return _subjects(self, ("stages", "grid", "max_features"))
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateAll:
+    """Several evaluations of several encoders; the features of each are extracted once.
+
+    Attributes:
+        run: run directory.
+        encoders: of trained, random, pixels, pca.
+        evaluators: of linear, knn, few-label.
+        seeds: random encoders are drawn once with each, into a file each.
+        step: checkpoint; the newest by default.
+        data_path: where the data set is, if not where pretraining found it.
+        train_split: what probes are fitted to; by default what pretraining learned from, or train
+            where that holds the test images.
+        test_split: what is predicted; by default the test split of the run.
         stages: measure every stage or block too, beside the pooled features.
+        grid: average the maps of networks over a grid of so many cells a side; auto takes the
+            finest that leaves max-features.
+        max_features: features of a layer at most with --grid auto.
+        class_tokens: of ViTs, the class tokens of so many last blocks, concatenated (DINO).
+        patch_mean: with the mean of the patch tokens behind the class tokens.
         probe: the protocol of the linear probe.
         vote: the protocol of the nearest neighbours.
+        few: the protocol of few labels.
     """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    encoders: tuple[evaluate.EncoderKind, ...] = ("trained", "random", "pca", "pixels")
+    encoders: tuple[subjects.EncoderKind, ...] = ("trained", "random", "pca", "pixels")
+    evaluators: tuple[Literal["linear", "knn", "few-label"], ...] = ("linear", "knn")
+    seeds: tuple[int, ...] = (0,)
     step: int | None = None
     data_path: str | None = None
+    train_split: str | None = None
+    test_split: str | None = None
     stages: bool = True
+    grid: int | Literal["auto"] | None = None
+    max_features: int = pooling.MAX_FEATURES
+    class_tokens: int | None = None
+    patch_mean: bool = False
     probe: linear.LinearConfig = linear.LinearConfig()
     vote: knn.KnnConfig = knn.KnnConfig()
+    few: few_label.FewLabelConfig = few_label.FewLabelConfig()
+
+    def subjects(self) -> list[subjects.Subject]:
+        """What is evaluated, in order."""
+        return _subjects(self, ("stages", "grid", "max_features", "class_tokens", "patch_mean"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,3 +238,15 @@ class Prepare:
     out_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT_DIR")]
     channels: int = 3
     num_threads: int = 8
+
+
+def _subjects(options: FewLabel | EvaluateAll, layers: tuple[str, ...]) -> list[subjects.Subject]:
+    """The encoders of a command, a random one for each seed; ``layers`` are options of networks."""
+    shared = ("step", "data_path", "train_split", "test_split")
+    found = []
+    for encoder in options.encoders:
+        names = (*shared, *layers) if encoder in subjects.NETWORKS else shared
+        fields = {name: getattr(options, name) for name in names}
+        for seed in options.seeds if encoder == "random" else (0,):
+            found.append(subjects.Subject(encoder, weights_seed=seed, **fields))
+    return found

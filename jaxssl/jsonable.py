@@ -8,6 +8,22 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
+_BEFORE = "before"
+
+
+def added(default: T, *, before: T) -> T:
+    """A field of a dataclass whose default is not what records from before the field mean.
+
+        activated: bool = added(True, before=False)
+
+    Args:
+        default: the field's default, immutable.
+        before: the value that ``from_json`` gives a record without the field.
+
+    Returns:
+        What ``dataclasses.field`` returns.
+    """
+    return dataclasses.field(default=default, metadata={_BEFORE: before})
 
 
 def to_json(config: object) -> dict:
@@ -20,7 +36,8 @@ def from_json(cls: type[T], fields: Mapping) -> T:
 
     Args:
         cls: a dataclass whose fields are plain values, tuples of them, or dataclasses.
-        fields: field name to JSON value; missing fields take their defaults.
+        fields: field name to JSON value; missing fields take their defaults, or what ``added``
+            says was so before they were there.
 
     Returns:
         An instance of ``cls``, equal to the one that was written.
@@ -37,7 +54,12 @@ def from_json(cls: type[T], fields: Mapping) -> T:
                 f"{cls.__name__}: a field must be one of {', '.join(names)}; got {name!r}. "
                 f"Nearest: {near[0]}."
             )
-    return cls(**{name: _value(hints[name], value) for name, value in fields.items()})
+    before = {
+        field.name: field.metadata[_BEFORE]
+        for field in dataclasses.fields(cls)
+        if _BEFORE in field.metadata
+    }
+    return cls(**before | {name: _value(hints[name], value) for name, value in fields.items()})
 
 
 def _value(hint: object, value: object) -> object:

@@ -57,7 +57,7 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
         "image_size": config.method.augment.size,
         "channels": config.data.channels,
         "config": recipe.to_json(config),
-        "plan": plan,
+        "plan": plan | {"freezes": method.frozen is not None},
         "dataset": {
             "name": source.name,
             "split": config.data.train_split,
@@ -66,7 +66,7 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
         },
         "versions": {"jaxssl": jaxssl.__version__, "jax": jax.__version__},
     }
-    optimizer = optimizers.build(config.optimizer, **plan)
+    optimizer = optimizers.build(config.optimizer, **meta["plan"])
     _claim(out, {"config": asked, "dataset": meta["dataset"]}, type(config.method))
     peak = optimizers.peak_learning_rate(config.optimizer, training.batch_size)
     about = (

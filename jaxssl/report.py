@@ -12,11 +12,23 @@ import jax
 import numpy as np
 
 from jaxssl import checkpoints, data, methods, recipe
-from jaxssl.evaluation import collapsing, depth, evaluate, knn, plots
+from jaxssl.evaluation import (
+    collapsing,
+    depth,
+    knn,
+    layers,
+    plots,
+    preparation,
+    protocol,
+    splits,
+    summary,
+)
 from jaxssl.training import metrics, optimizers
 from jaxssl.training import step as training_step
 from jaxssl.types import Array, Views
 
+SUMMARY = "summary.json"
+PLOTTED = ("linear", "knn")  # evaluators whose results are drawn as bars and by depth
 NUM_EXAMPLES = 6
 NUM_QUERIES = 8
 NUM_NEIGHBOURS = 7
@@ -39,7 +51,8 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
 
     The views, the training curve, what was measured of collapse, nearest neighbours, the features
     in two dimensions, and the accuracies of ``RUN/evaluation/``, by depth too; what is missing is
-    left out, and said on stderr and the page.
+    left out, and said on stderr and the page. Where a linear evaluation is there, ``summary.json``
+    holds its table (``evaluation.summary``).
 
     Args:
         run: run directory with a checkpoint.
@@ -55,13 +68,20 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
     run = Path(run)
     encoder = checkpoints.restore_encoder(run)
     config = recipe.from_json(encoder.meta["config"], methods.all_configs())
-    train, test = evaluate.open_splits(encoder.meta, data_path)
+    opened = splits.open_splits(encoder.meta, data_path)
+    splits.check_disjoint(opened)
+    train, test = opened.train, opened.test
     out = run / "report"
     out.mkdir(exist_ok=True)
 
     curve = draw_curve(run, out)
-    accuracies = draw_accuracies(run, out, num_classes=test.num_classes)
-    by_depth = draw_depth(run, out, num_classes=test.num_classes)
+    records = _records(run, encoder.meta["step"], opened)
+    summarised = _summarise(records, out)
+    accuracies = draw_accuracies(run, records, out, num_classes=test.num_classes)
+    if summarised is not None:
+        told = f"{summary.sentence(summarised)} {accuracies.sentence}"
+        accuracies = accuracies._replace(sentence=told)
+    by_depth = draw_depth(run, records, out, num_classes=test.num_classes)
     train_part, test_part = _spread(train, NUM_TRAIN), _spread(test, NUM_TEST)
     examples = test_part.images[_first_of_each_class(test_part)[:NUM_EXAMPLES]]
     views = draw_views(run, config, encoder.meta, examples, out)
@@ -73,7 +93,18 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
     page = out / "index.html"
     name = f"{type(config.method).__name__} on {train.name}, step {encoder.meta['step']}"
     recipe.write(page, _page(name, pictures))
-    return [picture.path for picture in pictures if picture.path is not None] + [page]
+    written = [picture.path for picture in pictures if picture.path is not None]
+    return written + ([] if summarised is None else [out / SUMMARY]) + [page]
+
+
+def _summarise(records: Sequence[dict], out: Path) -> dict | None:
+    """Writes the summary of all results; takes an old one away where there is nothing to say."""
+    found = summary.summarise(records)
+    if found is None:
+        (out / SUMMARY).unlink(missing_ok=True)
+    else:
+        recipe.write(out / SUMMARY, json.dumps(found, indent=1) + "\n")
+    return found
 
 
 def draw_curve(run: Path, out: Path) -> Picture:
@@ -102,29 +133,36 @@ def draw_collapse(run: Path, out: Path) -> list[Picture]:
     return [Picture("Collapse", sentence, out / "collapse.png")]
 
 
-def draw_accuracies(run: Path, out: Path, *, num_classes: int | None) -> Picture:
-    """The accuracies of ``RUN/evaluation/``."""
+def draw_accuracies(
+    run: Path, records: Sequence[dict], out: Path, *, num_classes: int | None
+) -> Picture:
+    """The accuracies of the step that is shown."""
     title = "Accuracies"
-    records = _records(run)
+    records = [record for record in records if record["protocol"]["evaluator"] in PLOTTED]
     if not records:
         commands = f"jaxssl linear-eval {run} and jaxssl knn-eval {run}"
         return Picture(title, f"not evaluated yet; {commands} measure them.", None)
     chance = 1 / num_classes if num_classes else None
     plots.accuracy_bars(records, out / "accuracy.png", chance=chance)
     sentence = (
-        "Test accuracies of frozen features: of this run, and of the same network with random "
-        "weights, the pixels and their principal components where they were evaluated "
-        "(--encoder random, pixels, pca)."
+        "Test accuracies of frozen features: of this step, and of the same network with random "
+        "weights (residual branches open, batch statistics of the training images), the pixels and "
+        "their principal components where they were evaluated (--encoder random, pixels, pca)."
     )
     if not _comparable(records):
         sentence += " Not all of them were measured under the same protocol: compare with care."
     return Picture(title, sentence, out / "accuracy.png")
 
 
-def draw_depth(run: Path, out: Path, *, num_classes: int | None) -> Picture:
-    """The accuracies of every stage that ``RUN/evaluation/`` holds."""
+def draw_depth(
+    run: Path, records: Sequence[dict], out: Path, *, num_classes: int | None
+) -> Picture:
+    """The accuracies of every stage of the step that is shown: of means of maps, else of grids."""
     title = "Accuracy by depth"
-    records = _records(run)
+    records = [record for record in records if record["protocol"]["evaluator"] in PLOTTED]
+    pooled = [record for record in records if record["protocol"]["layer"] == "pooled"]
+    if any(depth.has_stages(record) for record in pooled):
+        records = pooled
     if not any(depth.has_stages(record) for record in records):
         commands = f"jaxssl linear-eval {run} and jaxssl knn-eval {run}"
         return Picture(title, f"no stages measured yet; {commands} measure them.", None)
@@ -132,8 +170,9 @@ def draw_depth(run: Path, out: Path, *, num_classes: int | None) -> Picture:
     depth.accuracy_by_depth(records, out / "depth.png", chance=chance)
     sentence = (
         "Test accuracies of the features after each stage or block, and of the pooled features "
-        "(hollow); the best of a line is bold. Later stages may serve the pretext task more than "
-        "the classes; which stage is best was read off the test split."
+        "where they were measured (hollow); the best of a line is bold. Later stages may serve the "
+        "pretext task more than the classes. Bold is by the test split; the best stage to quote is "
+        "the one that the result file names, by held-out training images."
     )
     return Picture(title, sentence, out / "depth.png")
 
@@ -172,7 +211,10 @@ def draw_features(
     out: Path,
 ) -> list[Picture]:
     """Nearest neighbours of a few test images, and all test images in two dimensions."""
-    bank, queries = (evaluate.encode(encoder, part, _BATCH).pooled for part in (train, test))
+    bank, queries = (
+        preparation.encode(encoder, part, (layers.POOLED,), _BATCH).layers[layers.POOLED.name]
+        for part in (train, test)
+    )
     chosen = _first_of_each_class(test)[:NUM_QUERIES]
     count = min(NUM_NEIGHBOURS, len(train))
     _, rows = knn.nearest(bank, np.arange(len(train)), queries[chosen], count=count)
@@ -215,9 +257,19 @@ def image_leaves(views: Views) -> list[tuple[str, Array]]:
     return found
 
 
-def _records(run: Path) -> list[dict]:
-    """The result files of a run."""
-    return [json.loads(path.read_text()) for path in sorted(run.glob("evaluation/*.json"))]
+def _records(run: Path, step: int, opened: splits.Splits) -> list[dict]:
+    """The results of one step on the splits that are shown.
+
+    Results of another step would stand beside a network that they are not of.
+    """
+    shown = {
+        "dataset": opened.train.name,
+        "train_split": opened.train_name,
+        "test_split": opened.test_name,
+    }
+    return [
+        record for record in protocol.read(run, step) if shown.items() <= record["protocol"].items()
+    ]
 
 
 def _spread(source: data.Source, count: int) -> data.ArraySource:

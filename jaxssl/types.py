@@ -37,11 +37,18 @@ class Features(NamedTuple):
             register tokens.
         stages: pooled output after each stage (ResNet, ConvNeXt) or block (ViT), each [B, D_stage],
             for probes at every depth.
+        maps: what ``stages`` pools: the map after each stage, [B, h, w, D_stage], or a ViT's patch
+            tokens after each block before the final norm; with ``keep``, [B, K, D]. Compilers drop
+            what nobody reads.
+        class_tokens: of a ViT with a class token, that token after each block, [B, D], through the
+            final norm; else empty.
     """
 
     pooled: Array
     tokens: Array
     stages: tuple[Array, ...]
+    maps: tuple[Array, ...] = ()
+    class_tokens: tuple[Array, ...] = ()
 
 
 class Clock(NamedTuple):
@@ -87,7 +94,8 @@ class Method(NamedTuple):
             params are the new ones.
         encoder: ``(params, state) -> variables``, exactly what evaluation restores.
         frozen: ``(params, clock) -> tree of booleans`` like params, True where the optimizer must
-            leave a parameter alone at this step (weight decay included); None: nowhere.
+            leave a parameter alone at this step (weight decay, moments and count of steps
+            included); None: nowhere.
         embed: ``(params, state, views) -> Embeddings`` of the local batch, in training mode and
             without a new state; None where no views are compared.
     """

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxssl.evaluation import protocol
+
 ROOT = Path(__file__).parent.parent
 _SPEC = importlib.util.spec_from_file_location("table", ROOT / "benchmarks" / "table.py")
 table = importlib.util.module_from_spec(_SPEC)
@@ -19,23 +21,24 @@ def linear(accuracy, holdout):
 
 @pytest.fixture
 def write(tmp_path):
-    def write(run, encoder, seed, accuracy, stages=None, *, dataset="clothes", seconds=True):
+    def write(
+        run, encoder, seed, accuracy, stages=None, *, dataset="clothes", seconds=True, step=9
+    ):
         """One encoder's result files; stages are (test, held-out) accuracies."""
-        directory = tmp_path / run / "evaluation"
-        directory.mkdir(parents=True, exist_ok=True)
         results = linear(accuracy, accuracy)
         if stages:
             results["stages"] = [linear(*stage) for stage in stages]
-        record = {
-            "protocol": {"layer": "pooled", "dataset": dataset, "image_size": 28, "channels": 1}
-            | {"seed": 0 if encoder == "trained" else seed},
-            "subject": {"encoder": encoder, "architecture": {"name": "ResNet"}}
-            | {"num_features": 128, "pretraining_seed": seed},
-            "results": results,
-        }
-        (directory / f"linear-{encoder}.json").write_text(json.dumps(record))
-        vote = record | {"results": {"k=20": {"accuracy": accuracy / 2}}}
-        (directory / f"knn-{encoder}.json").write_text(json.dumps(vote))
+        data = {"layer": "pooled", "dataset": dataset, "image_size": 28, "channels": 1, "seed": 0}
+        data |= {"train_split": "train", "test_split": "test"}
+        subject = {"encoder": encoder, "architecture": {"name": "ResNet"}, "step": step}
+        subject |= {"num_features": 128, "pretraining_seed": seed}
+        if encoder == "random":
+            subject["weights_seed"] = seed
+        vote = {"k=20": {"accuracy": accuracy / 2}}
+        for evaluator, found in (("linear", results), ("knn", vote)):
+            described = data | {"evaluator": evaluator}
+            place = protocol.path(tmp_path / run, described, subject)
+            protocol.write(place, protocol=described, subject=subject, results=found)
         if seconds:
             (tmp_path / run / "seconds.json").write_text("90")
 
@@ -103,13 +106,19 @@ def test_data_sets_have_baselines_of_their_own(tmp_path, write):
 def test_unfinished_runs_are_left_out(tmp_path, write):
     write("task_a-0", "trained", 0, 0.5, seconds=False)
     write("task_b-0", "trained", 0, 0.5)
-    (tmp_path / "task_b-0" / "evaluation" / "knn-trained.json").unlink()
+    (tmp_path / "task_b-0" / "evaluation" / "step-9" / "clothes" / "knn-trained.json").unlink()
     assert table.collect(tmp_path) == {}
+
+
+def test_the_newest_step_counts(tmp_path, write):
+    write("task_a-0", "trained", 0, 0.5)
+    write("task_a-0", "trained", 0, 0.6, step=10)
+    assert table.collect(tmp_path)["task_a"]["linear"] == [60]
 
 
 def test_a_baseline_that_another_run_has_is_not_measured_again(tmp_path, write, monkeypatch):
     measured = []
-    monkeypatch.setattr(table, "measure", lambda run, subject: measured.append(subject))
+    monkeypatch.setattr(table, "measure", lambda run, asked: measured.append(asked))
     for run in ("task_a-0", "task_b-0"):
         write(run, "trained", 0, 0.5)
     write("task_a-0", "random", 0, 0.3, [(0.2, 0.2)])
@@ -117,7 +126,7 @@ def test_a_baseline_that_another_run_has_is_not_measured_again(tmp_path, write, 
     table.measure_baselines(tmp_path / "task_b-0", 0, stages=True)
     assert [subject.encoder for subject in measured] == ["pca"]
     table.measure_baselines(tmp_path / "task_b-0", 1, stages=True)
-    assert [(subject.encoder, subject.seed) for subject in measured[1:]] == [
+    assert [(subject.encoder, subject.weights_seed) for subject in measured[1:]] == [
         ("random", 1),
         ("pca", 0),
     ]

@@ -13,7 +13,7 @@ import tiny_runs
 
 import jaxssl
 from jaxssl import checkpoints, cli, data
-from jaxssl.evaluation import evaluate
+from jaxssl.evaluation import preparation
 from jaxssl.training import log, loop
 
 ROTATION = "rotation_fashion_mnist"
@@ -66,7 +66,7 @@ def assert_matches(pattern, line):
 def test_no_command_shows_the_commands(capsys):
     assert cli.main([]) == 2
     text = capsys.readouterr().out
-    for command in ("pretrain", "linear-eval", "knn-eval", "report", "prepare"):
+    for command in ("pretrain", "linear-eval", "few-label", "report", "prepare"):
         assert f"  {command} " in text
 
 
@@ -95,7 +95,11 @@ def test_the_words_of_the_process_are_the_default(capsys, monkeypatch):
                 "--run.backend",
             ],
         ),
-        (["linear-eval", "--help"], ["RUN", "--encoder", "--stage", "--no-stages", "--step"]),
+        (
+            ["linear-eval", "--help"],
+            ["RUN", "--encoder", "--stage", "--no-stages", "--step", "--grid", "--class-tokens"],
+        ),
+        (["evaluate", "--help"], ["RUN", "--seeds", "--grid", "--max-features", "--test-split"]),
         (["knn-eval", "-h"], ["RUN", "--encoder", "--num-neighbors", "--temperature"]),
         (["report", "--help"], ["RUN", "--data-path"]),
         (["prepare", "--help"], ["SOURCE", "OUT_DIR", "--channels", "--num-threads"]),
@@ -356,13 +360,13 @@ def test_evaluation_of_a_run(finished, capsys):
 
 def test_several_encoders_are_evaluated_with_one_extraction_each(finished, capsys, monkeypatch):
     extracted = []
-    prepare = evaluate.prepare
+    prepare = preparation.prepare
 
     def counted(run, subject):
         extracted.append(subject.encoder)
         return prepare(run, subject)
 
-    monkeypatch.setattr(evaluate, "prepare", counted)
+    monkeypatch.setattr(preparation, "prepare", counted)
     words = ["evaluate", str(finished), "--encoders", "trained", "pixels", "--vote.num-neighbors"]
     assert cli.main([*words, "3", "--probe.l2-grid", "0.1"]) == 0
     text = capsys.readouterr().out
@@ -371,8 +375,62 @@ def test_several_encoders_are_evaluated_with_one_extraction_each(finished, capsy
         assert_matches(rf"kNN {encoder}: k=3 \d+\.\d\d % ± \d", text)
         assert (f"linear {encoder}, stage 0: " in text) == (encoder == "trained")
         for evaluator in ("linear", "knn"):
-            assert (finished / "evaluation" / f"{evaluator}-{encoder}.json").exists()
+            assert list(finished.glob(f"evaluation/step-2/*/{evaluator}-{encoder}.json"))
+    assert_matches(r"linear trained, best of \d by held-out accuracy \([\d.]+ %\): ", text)
     assert extracted == ["trained", "pixels"]
+
+
+def test_grids_seeds_and_splits_are_options(finished, capsys):
+    words = ["evaluate", str(finished), "--encoders", "trained", "random", "--seeds", "0", "1"]
+    words += ["--train-split", "fit", "--test-split", "validation", "--vote.num-neighbors", "3"]
+    assert cli.main([*words, "--grid", "auto", "--probe.l2-grid", "0.1"]) == 0
+    text = capsys.readouterr().out
+    grid = "stage 0 as a 4 x 4 grid"  # patches of 4 pixels in 16
+    for name in ("trained", "random", "random (seed 1)"):
+        assert f"linear {name}, {grid}: " in text
+    files = {path.name for path in finished.glob("evaluation/step-2/*-fit-validation/*.json")}
+    tail = "stage-0-as-a-4-x-4-grid.json"
+    encoders = ("trained", "random-seed0", "random-seed1")
+    assert files >= {f"linear-{encoder}-{tail}" for encoder in encoders}
+
+
+def test_few_labels(finished, capsys):
+    words = ["few-label", str(finished), "--encoders", "trained", "pixels", "--draws", "2"]
+    assert cli.main([*words, "--per-class", "1", "2", "--fractions", "0.5"]) == 0
+    text = capsys.readouterr().out
+    grid = "stage 0 as a 4 x 4 grid"
+    assert_matches(rf"few labels trained, 1 per class: [\d.]+ % ± [\d.]+ \(2 draws; {grid}, ", text)
+    assert_matches(r"few labels pixels, 50 %: [\d.]+ % ± [\d.]+ \(2 draws; pooled, 256 feat", text)
+    assert list(finished.glob("evaluation/step-2/*/few-label-pixels.json"))
+
+
+def test_evaluators_are_chosen_and_their_results_summed_up(finished, capsys):
+    words = ["evaluate", str(finished), "--encoders", "trained", "pixels", "--grid", "auto"]
+    words += ["--evaluators", "linear", "few-label", "--probe.l2-grid", "0.1"]
+    assert cli.main([*words, "--few.per-class", "2", "--few.fractions"]) == 0
+    text = capsys.readouterr().out
+    assert "kNN" not in text and "few labels trained, 2 per class: " in text
+    assert cli.main(["report", str(finished)]) == 0
+    text = capsys.readouterr().out
+    assert_matches(r"all labels +[\d.]+ +[\d.-]+ +[\d.]+\n", text)
+    assert "A linear classifier on the trained features is, with all labels " in text
+    summary = json.loads((finished / "report" / "summary.json").read_text())
+    assert summary["all_labels"].keys() >= {"trained", "pixels", "probed"}
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["--test-split", "train"], '100 % of "train" .* in "train".*Name disjoint ones with'),
+        (["--class-tokens", 1], "must be a ViT with a class token"),
+        (["--stage", 0, "--grid", 5], "at most the side of the map of stage 0, 4; got 5"),
+        (["--patch-mean"], "must stand behind class tokens"),
+        (["--encoder", "pca", "--grid", "auto"], "pca has no stages"),
+    ],
+    ids=str,
+)
+def test_evaluations_that_cannot_be(refused, finished, more, text):
+    assert_matches(text, refused("linear-eval", finished, *more))
 
 
 def test_a_probe_that_does_not_converge_says_so(finished, capsys):

@@ -40,6 +40,17 @@ def test_missing_fields_take_their_defaults():
     assert jsonable.from_json(Outer, {}) == Outer()
 
 
+def test_records_from_before_a_field_get_what_was_so_then():
+    @dataclasses.dataclass(frozen=True)
+    class Grown:
+        width: int = 1
+        activated: bool = jsonable.added(True, before=False)
+
+    assert Grown().activated
+    assert jsonable.from_json(Grown, {"width": 2}) == Grown(2, activated=False)
+    assert jsonable.from_json(Grown, jsonable.to_json(Grown(2))) == Grown(2)
+
+
 def test_unknown_field_names_the_nearest():
     with pytest.raises(ValueError, match=r"Outer: a field must be .*got 'widht'. Nearest: width"):
         jsonable.from_json(Outer, {"widht": 3})

@@ -71,7 +71,11 @@ def test_every_shipped_recipe_traces_a_step_at_its_own_size(name):
     kind = pretraining.fitted(config.method, source)
     method = kind.build(config.encoder.build(axis_name="data"), axis_name="data")
     optimizer = optimizers.build(
-        config.optimizer, batch_size=batch_size, steps_per_epoch=100, total_steps=1000
+        config.optimizer,
+        batch_size=batch_size,
+        steps_per_epoch=100,
+        total_steps=1000,
+        freezes=method.frozen is not None,
     )
     batch = data.Loader(source, batch_size=batch_size, seed=0).batch(0)
     if data_config.num_frames > 1:
@@ -85,11 +89,12 @@ def test_every_shipped_recipe_traces_a_step_at_its_own_size(name):
     assert all(metric.shape == () for metric in metrics.values())
 
 
-# One of each kind of run: a ViT, a split encoder with fitted statistics, a convolutional encoder.
+# One of each kind of run: a ViT with frozen parameters, a split encoder with fitted statistics, a
+# convolutional encoder.
 @pytest.mark.parametrize(
     "name",
     [
-        "mae_fashion_mnist",
+        "moco_v3_vit_fashion_mnist",
         "split_brain_photographs",
         pytest.param("simclr_fashion_mnist", marks=pytest.mark.slow),
     ],

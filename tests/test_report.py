@@ -12,7 +12,8 @@ from rich.console import Console
 
 from jaxssl import models, pretraining, recipe, report
 from jaxssl.data import DataConfig, from_arrays
-from jaxssl.evaluation import evaluate, knn
+from jaxssl.evaluation import evaluate, knn, protocol, splits
+from jaxssl.evaluation.subject import Subject
 from jaxssl.training import loop, optimizers
 
 ENCODER = models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=2, pool="mean")
@@ -70,7 +71,7 @@ def test_draws_what_there_is_and_says_what_is_missing(run, capsys):
 
 def test_draws_accuracies_once_they_are_measured(run, capsys):
     for encoder in ("trained", "pixels"):
-        subject = evaluate.Subject(encoder=encoder, batch_size=8)
+        subject = Subject(encoder=encoder, batch_size=8)
         evaluate.knn_eval(run, subject, knn.KnnConfig(num_neighbors=(3,)))
     paths = report.draw(run)
     drawn = {"curve.png", "collapse.png", "accuracy.png", "depth.png", "index.html"}
@@ -81,11 +82,29 @@ def test_draws_accuracies_once_they_are_measured(run, capsys):
 
 def test_accuracies_of_different_protocols_are_marked(run, tmp_path):
     for encoder, temperature in (("trained", 0.07), ("random", 0.5)):
-        subject = evaluate.Subject(encoder=encoder, batch_size=8)
+        subject = Subject(encoder=encoder, batch_size=8)
         options = knn.KnnConfig(num_neighbors=(3,), temperature=temperature)
         evaluate.knn_eval(run, subject, options)
-    picture = report.draw_accuracies(run, tmp_path, num_classes=3)
+    picture = report.draw_accuracies(run, shown_records(run), tmp_path, num_classes=3)
     assert "Not all of them were measured under the same protocol" in picture.sentence
+
+
+def shown_records(run):
+    meta = report.checkpoints.restore_encoder(run).meta
+    return report._records(run, meta["step"], splits.open_splits(meta))
+
+
+def test_only_results_of_the_step_and_splits_that_are_shown_count(run):
+    before = shown_records(run)
+    record = before[0]
+    for change, step in (
+        ({"train_split": "fit"}, record["subject"]["step"]),
+        ({}, record["subject"]["step"] + 1),
+    ):
+        described, who = record["protocol"] | change, record["subject"] | {"step": step}
+        place = protocol.path(run, described, who)
+        protocol.write(place, protocol=described, subject=who, results=record["results"])
+    assert shown_records(run) == before
 
 
 def test_unlabelled_images_have_neighbours_too(run, tmp_path):

@@ -9,7 +9,7 @@ import jax
 import jaxssl
 from jaxssl import checkpoints, data, jsonable, methods, pretraining, recipe
 from jaxssl.audit import controls, cues, network, probes, questions, usefulness
-from jaxssl.evaluation import evaluate, protocol
+from jaxssl.evaluation import protocol, splits
 
 FILE = "audit.json"
 SOLVABLE, NO_SHORTCUT, USEFUL = "solvable", "no shortcut", "useful"
@@ -151,7 +151,7 @@ def audit_run(
     else:
         lines.append(_no_question(config))
         rows += _loss_rows(trained, untrained, sources[1], options)
-    useful, line = _useful_rows(run, encoder, untrained, data_path, options)
+    useful, line = _useful_rows(run, encoder, data_path, options)
     rows += useful
     lines.append(line)
     subject = {"recipe": recipe.to_json(config), "step": encoder.meta["step"]}
@@ -244,18 +244,17 @@ def _loss_rows(
 def _useful_rows(
     run: Path,
     encoder: checkpoints.RestoredEncoder,
-    untrained: network.Network,
     data_path: str | None,
     options: Options,
 ) -> tuple[list[Row], str]:
-    found = usefulness.recorded(run, encoder.meta["step"])
+    opened = splits.open_splits(encoder.meta, data_path)
+    if not (opened.train.labelled and opened.test.labelled):
+        return [], "Usefulness was not measured: the data set has no labels."
+    splits.check(opened)
+    found = usefulness.recorded(run, encoder.meta["step"], opened)
     if found is None:
-        sources = evaluate.open_splits(encoder.meta, data_path)
-        if not all(source.labelled for source in sources):
-            return [], "Usefulness was not measured: the data set has no labels."
-        variables = untrained.method.encoder(untrained.params, untrained.state)
         counts = {"num_train": options.num_fit, "num_test": options.num_score}
-        found = usefulness.measured(encoder, variables, *sources, **counts)
+        found = usefulness.measured(encoder, opened, **counts)
     rows = []
     for kind, verdicts in (
         ("random", ("useful", "not useful")),
@@ -344,8 +343,9 @@ def _compared(rows: list[Row]) -> str:
 
 
 def _splits(config: recipe.Recipe) -> tuple[data.Source, data.Source]:
-    splits = (config.data.train_split, config.data.test_split)
-    return tuple(data.open_source(config.data, split) for split in splits)
+    opened = splits.choose(config.data)
+    splits.check_disjoint(opened)
+    return opened.train, opened.test
 
 
 def _seed(options: Options, stream: int) -> int:

@@ -1,21 +1,33 @@
-"""Usefulness: linear probes of the trained encoder, of the untrained one and of pixels."""
+"""Usefulness: linear probes of the trained encoder, of a random one and of pixels.
 
-import dataclasses
-import json
+The random encoder is the one that ``jaxssl evaluate`` draws (``evaluation.random_encoder``): the
+one that training began with may be its stem and shortcuts alone.
+"""
+
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxssl import checkpoints, data
-from jaxssl.evaluation import accuracy, evaluate, features, linear
-from jaxssl.types import PyTree
+from jaxssl.evaluation import (
+    accuracy,
+    layers,
+    linear,
+    pixels,
+    preparation,
+    protocol,
+    random_encoder,
+    splits,
+)
 
 KINDS = ("trained", "random", "pixels")
 _BATCH = 500
 # Bounds the time: three penalties, solved as exactly as 2,000 test images can tell apart.
 _PROTOCOL = linear.LinearConfig(l2_grid=(1e-1, 1e-2, 1e-3), tolerance=1e-3, extend=False)
 _MAX_PIXELS = 1024  # values of an image beyond which pixels are averaged before they are fitted
+# What may differ in the protocols of encoders that are compared: pixels have no network.
+_OF_ONE_KIND = ("averaged_over",)
 
 
 class Accuracy(NamedTuple):
@@ -49,27 +61,42 @@ def gain(better: Accuracy, worse: Accuracy) -> Accuracy:
     return Accuracy(value, value - half, value + half)
 
 
-def recorded(run: Path, step: int) -> Usefulness | None:
-    """What ``jaxssl evaluate`` wrote, if it wrote all three under one protocol at this step."""
-    paths = [run / "evaluation" / f"linear-{kind}.json" for kind in KINDS]
-    if not all(path.exists() for path in paths):
-        return None
-    records = dict(zip(KINDS, (json.loads(path.read_text()) for path in paths)))
-    same = len({record["stamp"] for record in records.values()}) == 1
-    if not same or records["trained"]["subject"]["step"] != step:
-        return None
-    found = {
-        kind: _accuracy(record["results"]["test_accuracy"], record["protocol"]["test_size"])
-        for kind, record in records.items()
+def recorded(run: Path, step: int, opened: splits.Splits) -> Usefulness | None:
+    """What ``jaxssl evaluate`` wrote of a step, if it wrote all three under one protocol.
+
+    Args:
+        run: run directory.
+        step: checkpoint that is audited.
+        opened: the splits; results on others do not count.
+    """
+    fingerprints = {
+        "train_fingerprint": opened.train.fingerprint,
+        "test_fingerprint": opened.test.fingerprint,
     }
-    return Usefulness(found, "RUN/evaluation, all images")
+    by_protocol: dict[str, dict[str, dict]] = {}
+    for record in protocol.read(run, step):
+        described, subject = record["protocol"], record["subject"]
+        is_first = subject.get("weights_seed", 0) == 0
+        wanted = fingerprints | {"evaluator": "linear", "layer": layers.POOLED.name}
+        if is_first and wanted.items() <= described.items():
+            shared = {name: described[name] for name in described if name not in _OF_ONE_KIND}
+            by_protocol.setdefault(protocol.stamp(shared), {})[subject["encoder"]] = record
+    for records in by_protocol.values():
+        if records.keys() >= set(KINDS):
+            found = {
+                kind: _accuracy(
+                    records[kind]["results"]["test_accuracy"],
+                    records[kind]["protocol"]["test_size"],
+                )
+                for kind in KINDS
+            }
+            return Usefulness(found, "RUN/evaluation, all images")
+    return None
 
 
 def measured(
     encoder: checkpoints.RestoredEncoder,
-    untrained: PyTree,
-    train: data.Source,
-    test: data.Source,
+    opened: splits.Splits,
     *,
     num_train: int,
     num_test: int,
@@ -78,9 +105,7 @@ def measured(
 
     Args:
         encoder: the trained encoder.
-        untrained: variables of the same encoder before training.
-        train: labelled training split.
-        test: labelled test split.
+        opened: labelled splits without an image in common.
         num_train: images fitted at most.
         num_test: images predicted at most.
 
@@ -88,19 +113,24 @@ def measured(
         Accuracies on the test part; pixels are averaged over squares where an image has more than
         1,024 values.
     """
-    parts = _part(train, num_train), _part(test, num_test)
+    parts = _part(opened.train, num_train), _part(opened.test, num_test)
+    shuffled = random_encoder.shuffled_images(parts[0], _BATCH, seed=0)
+    encoders = {"trained": encoder, "random": random_encoder.draw(encoder, 0, shuffled)}
     found = {}
     for kind in KINDS:
         if kind == "pixels":
-            sets = [features.pixels(data.batches(_smaller(part), _BATCH)) for part in parts]
+            fitted, judged = (
+                pixels.pixels(
+                    data.batches(part, _BATCH), num_examples=len(part), max_values=_MAX_PIXELS
+                )
+                for part in parts
+            )
         else:
-            variables = encoder.variables if kind == "trained" else untrained
-            used = dataclasses.replace(encoder, variables=variables)
-            sets = [evaluate.encode(used, part, _BATCH) for part in parts]
-        fitted, judged = sets
-        result = linear.fit(
-            fitted.pooled, fitted.labels, judged.pooled, judged.labels, config=_PROTOCOL
-        )
+            fitted, judged = (
+                preparation.encode(encoders[kind], part, (layers.POOLED,), _BATCH) for part in parts
+            )
+        (train,), (test,) = fitted.layers.values(), judged.layers.values()
+        result = linear.fit(train, fitted.labels, test, judged.labels, config=_PROTOCOL)
         found[kind] = _accuracy(result.test_accuracy, result.num_test)
     return Usefulness(found, f"{len(parts[0]):,} training and {len(parts[1]):,} test images")
 
@@ -114,15 +144,3 @@ def _part(source: data.Source, count: int) -> data.ArraySource:
     records = [source[row] for row in rows.tolist()]
     images = np.stack([record["image"] for record in records])
     return data.from_arrays(images, np.array([record["label"] for record in records]))
-
-
-def _smaller(source: data.ArraySource) -> data.ArraySource:
-    """Images averaged over squares, the smallest that leave at most ``_MAX_PIXELS`` values."""
-    images = source.images
-    side = int(np.ceil(np.sqrt(images[0].size / _MAX_PIXELS)))
-    if side == 1:
-        return source
-    rows, columns = (length // side for length in images.shape[1:3])
-    cut = images[:, : rows * side, : columns * side]
-    cells = cut.reshape(len(images), rows, side, columns, side, -1).mean(axis=(2, 4))
-    return dataclasses.replace(source, images=np.rint(cells).astype(np.uint8))

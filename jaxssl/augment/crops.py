@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +55,8 @@ class CropFlip:
         flip_prob: probability of the flip.
         interpolation: "linear" or "cubic", antialiased.
 
+    ``fixed_scale`` makes the crop that the pretext tasks before it have.
+
     Source: Szegedy et al., Going Deeper with Convolutions, 2014, arXiv:1409.4842, section 6.
     """
 
@@ -69,6 +72,33 @@ class CropFlip:
         checks.crop_scale(self)
         checks.crop_ratio(self)
         checks.probabilities(self, "flip_prob")
+
+    @classmethod
+    def fixed_scale(cls, size: int, *, image_size: int, flip_prob: float = 0.5) -> Self:
+        """The crop of ``size`` pixels anywhere in a square image of ``image_size`` pixels.
+
+        Of an image of that size a square is cut, at a whole pixel drawn uniformly, and nothing is
+        resized. Of another, or with another ``size`` put in later, the box is the same part of the
+        image, (size / image_size)² of its area, and is resized.
+
+        Args:
+            size: side of the view, pixels.
+            image_size: side that the images have been resized to, pixels.
+            flip_prob: probability of the mirror image.
+
+        Returns:
+            The config, whose scale and ratio are one value each.
+
+        Raises:
+            ValueError: a crop larger than the image, or none.
+        """
+        if not 1 <= size <= image_size:
+            raise ValueError(
+                f"{cls.__name__}.fixed_scale: size must be 1 to image_size pixels; got {size} of "
+                f"{image_size}. Resize the images larger, or cut smaller crops."
+            )
+        area = (size / image_size) ** 2
+        return cls(size, (area, area), (1.0, 1.0), flip_prob)
 
     def __call__(self, key: Array, image: Array) -> Array:
         """One view [size, size, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
@@ -105,11 +135,11 @@ class CropFlip:
 class MAE(CropFlip):
     """The views of masked autoencoders: large bicubic crops and flips, no colour.
 
-    The default interpolation is the paper's bicubic (Keys a = -1/2, antialiased, clipped to
-    [0, 1]). The fields are those of CropFlip.
+    The default interpolation is the official code's bicubic (Keys a = -1/2, antialiased, clipped
+    to [0, 1]). The fields are those of CropFlip.
 
     Source: He et al., Masked Autoencoders Are Scalable Vision Learners, 2021, arXiv:2111.06377,
-    table 8; crop ratio from the official main_pretrain.py.
+    table 8; crop scale, ratio and interpolation from the official main_pretrain.py.
     """
 
     crop_scale: tuple[float, float] = (0.2, 1.0)

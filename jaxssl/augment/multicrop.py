@@ -108,3 +108,27 @@ class DINO(MultiCrop):
     crop_scale: tuple[float, float] = (0.4, 1.0)
     num_local: int = 8
     local_crop_scale: tuple[float, float] = (0.05, 0.4)
+
+
+@dataclasses.dataclass(frozen=True)
+class LeJEPA(MultiCrop):
+    """Two views of 224 and six of 98 pixels, all with the same colours, blur and solarisation.
+
+    98 pixels are seven patches of 14; for patches of 16 take ``local_size=96``. The authors'
+    solarisation inverts from 128 of 255 on; they state no width of the blur, which is that of
+    their minimal example here. Fields of MultiCrop.
+
+    Source: Balestriero and LeCun, LeJEPA: Provable and Scalable Self-Supervised Learning Without
+    the Heuristics, 2025, arXiv:2511.08544; numbers from the README of the authors'
+    rbalestr-lab/lejepa.
+    """
+
+    size: int = 224
+    crop_scale: tuple[float, float] = (0.3, 1.0)
+    interpolation: str = "linear"
+    blur_prob: float = 0.5
+    second_blur_prob: float = 0.5
+    solarize_prob: float = 0.2
+    local_size: int = 98
+    local_crop_scale: tuple[float, float] = (0.05, 0.3)
+    local_solarize_prob: float = 0.2

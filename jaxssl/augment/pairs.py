@@ -158,7 +158,7 @@ class BYOL(SimCLR):
     """The asymmetric pair of BYOL: blur always and seldom, solarisation on the second view only.
 
     ``pair`` makes view a as a call does, and view b with the second probabilities. Barlow Twins
-    uses this pair too. The differences from the official code are those of SimCLR; its
+    and VICReg use this pair too. The differences from the official code are those of SimCLR; its
     crops are bicubic here as there.
 
     Attributes (all others: see SimCLR):

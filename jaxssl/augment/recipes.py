@@ -11,11 +11,11 @@ earlier ones.
 
     crops       Resize, CropFlip, MAE, PadCropFlip: geometry alone
     pairs       SimCLR, MoCoV1, MoCoV2: two views alike; BYOL, MoCoV3: the second differs
-    multicrop   SwAV, DINO: two large and several small views
+    multicrop   SwAV, DINO, LeJEPA: two large and several small views
 """
 
 from jaxssl.augment.crops import CROP_RATIO, MAE, CropFlip, PadCropFlip, Resize
-from jaxssl.augment.multicrop import DINO, MultiCrop, SwAV
+from jaxssl.augment.multicrop import DINO, LeJEPA, MultiCrop, SwAV
 from jaxssl.augment.pairs import BYOL, MoCoV1, MoCoV2, MoCoV3, SimCLR
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "DINO",
     "MAE",
     "CropFlip",
+    "LeJEPA",
     "MoCoV1",
     "MoCoV2",
     "MoCoV3",

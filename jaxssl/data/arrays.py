@@ -46,6 +46,23 @@ class ArraySource:
         """Number of classes of the whole data set; None without labels."""
         return None if self.class_names is None else len(self.class_names)
 
+    def identities(self) -> list[bytes]:
+        """A hash of the content of each image."""
+        return [
+            hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+            for image in self.images
+        ]
+
+    def subset(self, rows: np.ndarray) -> "ArraySource":
+        """The images of some rows, a copy."""
+        return ArraySource(
+            self.name,
+            self.images[rows],
+            None if self.labels is None else self.labels[rows],
+            self.class_names,
+            source_lib.subset_fingerprint(self.fingerprint, rows),
+        )
+
     def __len__(self) -> int:
         return len(self.images)
 

@@ -80,6 +80,10 @@ class FolderSource:
             digest.update(f"{file}\0{(self.listing.root / file).stat().st_size}\n".encode())
         return digest.hexdigest()
 
+    def identities(self) -> list[pathlib.Path]:
+        """The files."""
+        return [self.listing.root / file for file in self.listing.files]
+
     def __len__(self) -> int:
         return len(self.listing.files)
 

@@ -32,7 +32,9 @@ def open_source(config: DataConfig, split: str) -> source_lib.Source:
         config: path, and the size and channels that images are brought to.
         split: usually ``config.train_split`` or ``config.test_split``. What comes as one set is
             divided into "train" and "test" by ``source.single_set_rows``; where there is no
-            "test", it stands for "validation" or "val".
+            "test", it stands for "validation" or "val". "fit" and "validation" are nine tenths of
+            "train" and the tenth (``source.part_of_train``); a data set's own validation split
+            comes first.
 
     Returns:
         An ``ArraySource`` where the data set is in memory, converted once; else a source that
@@ -44,7 +46,12 @@ def open_source(config: DataConfig, split: str) -> source_lib.Source:
         FileNotFoundError: where there is nothing at the path, or tfds:NAME is not prepared.
         ValueError: for an unknown split or content that cannot be read.
     """
-    source = _open(config, split)
+    whole = _whole_of(config, split)
+    source = _open(config, whole)
+    if whole != split and split in source_lib.PARTS_OF_TRAIN:
+        rows = source_lib.part_of_train(len(source), split, name=source.name)
+        is_in_memory = isinstance(source, arrays.ArraySource)
+        source = source.subset(rows) if is_in_memory else source_lib.Subset(source, rows)
     if config.in_memory and isinstance(source, video.VideoSource):
         return source.held_in_memory()
     if config.in_memory and not isinstance(source, arrays.ArraySource):
@@ -52,8 +59,27 @@ def open_source(config: DataConfig, split: str) -> source_lib.Source:
     return source
 
 
+def _whole_of(config: DataConfig, split: str) -> str:
+    """ "train" for a part of it; the split itself for any other.
+
+    "fit" and "validation" are parts of "train" where the data set has none of that name, and never
+    of films, whose clips overlap.
+    """
+    if split not in source_lib.PARTS_OF_TRAIN or _place_of_videos(config):
+        return split
+    if config.path.startswith(tfds_source.PREFIX):
+        name = config.path.removeprefix(tfds_source.PREFIX)
+        own = tfds_source.named_splits(name, data_dir=config.data_dir)
+    elif directory := prepared_directory(config.path):
+        own = tfds_source.split_names(directory)
+    else:
+        own = find_unprepared(config.path).splits
+    names = ("validation", "val") if split == "validation" else ("fit",)
+    return split if any(name in own for name in names) else "train"
+
+
 def _open(config: DataConfig, split: str) -> source_lib.Source:
-    """``open_source`` without ``in_memory``."""
+    """``open_source`` of a split that is no part of another, without ``in_memory``."""
     shape = {"image_size": config.image_size, "channels": config.channels}
     if place := _place_of_videos(config):
         return video.open_video(place, split, config)

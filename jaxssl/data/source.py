@@ -1,7 +1,9 @@
 """What a source of images is, and how one without splits is divided."""
 
+import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +12,8 @@ from jaxssl.data import order
 
 SINGLE_SET_SPLITS = ("train", "test", "all")
 TEST_SHARE = 5  # one image in five is held out where a data set brings no split of its own
+VALIDATION_SHARE = 10  # one image in ten of "train" is "validation" where no other one is
+PARTS_OF_TRAIN = ("fit", "validation")
 
 
 class Source(Protocol):
@@ -45,9 +49,97 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """Changes with the content."""
 
+    def identities(self) -> Sequence[Hashable]:
+        """What tells each example from others of the data set, equal where the example is."""
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Mapping[str, np.ndarray | int]: ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subset:
+    """Some rows of a source that decodes on demand.
+
+    Attributes:
+        source: the whole.
+        rows: int64 [N], ascending.
+    """
+
+    source: Source
+    rows: np.ndarray = dataclasses.field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The whole's."""
+        return self.source.name
+
+    @property
+    def labelled(self) -> bool:
+        """Whether records carry a label."""
+        return self.source.labelled
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes of the whole data set; None without labels."""
+        return self.source.num_classes
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """One name per class; None without labels."""
+        return self.source.class_names
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the whole's and of the rows."""
+        return subset_fingerprint(self.source.fingerprint, self.rows)
+
+    def identities(self) -> Sequence[Hashable]:
+        """Those of the rows."""
+        whole = self.source.identities()
+        return [whole[row] for row in self.rows.tolist()]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Mapping[str, np.ndarray | int]:
+        return self.source[int(self.rows[index])]
+
+
+def subset_fingerprint(fingerprint: str, rows: np.ndarray) -> str:
+    """The fingerprint of some rows of a source with a fingerprint."""
+    digest = hashlib.sha256(fingerprint.encode())
+    digest.update(np.ascontiguousarray(rows, np.int64))
+    return digest.hexdigest()
+
+
+def part_of_train(num_rows: int, part: str, *, name: str) -> np.ndarray:
+    """Rows of "fit" or "validation" among those of "train".
+
+    The first tenth (rounded down, at least one row) of a permutation that depends on nothing but
+    the number of rows is "validation", the rest is "fit": what a choice is made on must be neither
+    fitted nor the test split.
+
+    Args:
+        num_rows: rows of "train".
+        part: "fit" or "validation".
+        name: the data set, for the message.
+
+    Returns:
+        int64 row numbers, ascending.
+
+    Raises:
+        ValueError: fewer than two rows.
+    """
+    if num_rows < 2:
+        raise ValueError(
+            f'open_source: the split "train" of {name} must hold at least 2 images to be divided '
+            f'into fit and validation; got {num_rows}. Ask for "train".'
+        )
+    shuffled = order.permutation(num_rows, key=(0, 1))
+    num_held_out = max(1, num_rows // VALIDATION_SHARE)
+    validation = part == "validation"
+    return np.sort(shuffled[:num_held_out] if validation else shuffled[num_held_out:])
 
 
 def single_set_rows(num_rows: int, split: str, *, name: str) -> np.ndarray:
@@ -83,13 +175,15 @@ def single_set_rows(num_rows: int, split: str, *, name: str) -> np.ndarray:
 def chosen_split(name: str, split: str, splits: Sequence[str]) -> str:
     """The one of ``splits`` that ``split`` means: "test" is the validation set where none other is.
 
+    "validation" is "val" where that is its name.
+
     Raises:
         ValueError: where it is none of them, with the list and the nearest.
     """
     if split in splits:
         return split
     stand_ins = [each for each in ("validation", "val") if each in splits]
-    if split == "test" and stand_ins:
+    if split in ("test", "validation") and stand_ins:
         return stand_ins[0]
     raise ValueError(
         f"open_source: the split of {name} must be one of {', '.join(splits)}; "

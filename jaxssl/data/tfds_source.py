@@ -32,6 +32,7 @@ class TfdsSource:
         fingerprint: sha256 of the features and of the sizes of the split's shards.
         image_size: S, pixels.
         channels: C, 1 or 3.
+        ranges: the files that hold the records, and the places of these in them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class TfdsSource:
     fingerprint: str
     image_size: int
     channels: int
+    ranges: tuple[tuple[str, range], ...] = dataclasses.field(repr=False)
 
     @property
     def labelled(self) -> bool:
@@ -50,6 +52,10 @@ class TfdsSource:
     def num_classes(self) -> int | None:
         """Number of classes; None without labels."""
         return None if self.class_names is None else len(self.class_names)
+
+    def identities(self) -> list[tuple[str, int]]:
+        """File and place in it of each record."""
+        return [(file, place) for file, places in self.ranges for place in places]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -81,6 +87,12 @@ def find_directory(path: pathlib.Path) -> pathlib.Path | None:
     return max(versions, key=lambda child: tuple(map(int, child.name.split("."))), default=None)
 
 
+def split_names(directory: pathlib.Path) -> tuple[str, ...]:
+    """The splits of the prepared data set in a directory."""
+    info = json.loads((directory / INFO_FILE).read_text())
+    return tuple(split["name"] for split in info["splits"])
+
+
 def open_named(
     name: str, split: str, *, data_dir: str | None, image_size: int, channels: int
 ) -> TfdsSource:
@@ -90,22 +102,13 @@ def open_named(
         FileNotFoundError: where it was never prepared there.
         ValueError: see ``open_directory``.
     """
-    import tensorflow_datasets as tfds
-    from tensorflow_datasets.core import read_only_builder
-
-    place = data_dir or "~/tensorflow_datasets"
-    try:
-        # Unlike tfds.builder this reads the files alone, so that no code of a data set is needed.
-        builder = read_only_builder.builder_from_files(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError as error:
-        keyword = "" if data_dir is None else f", data_dir='{data_dir}'"
-        raise FileNotFoundError(
-            f"open_source: {PREFIX}{name} must be prepared in {place}; got nothing there. Preparing"
-            " an official data set needs TensorFlow, once: pip install tensorflow, then python -c "
-            f"\"import tensorflow_datasets as tfds; tfds.builder('{name}'{keyword}, "
-            "file_format='array_record').download_and_prepare()\"."
-        ) from error
+    builder = _named_builder(name, data_dir)
     return _open(builder, split, image_size=image_size, channels=channels)
+
+
+def named_splits(name: str, *, data_dir: str | None) -> tuple[str, ...]:
+    """The splits of a data set by its TFDS name; raises as ``open_named`` does."""
+    return tuple(_named_builder(name, data_dir).info.splits)
 
 
 def open_directory(
@@ -121,6 +124,24 @@ def open_directory(
 
     builder = tfds.builder_from_directory(directory)
     return _open(builder, split, image_size=image_size, channels=channels)
+
+
+def _named_builder(name: str, data_dir: str | None) -> "tfds.core.DatasetBuilder":
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import read_only_builder
+
+    place = data_dir or "~/tensorflow_datasets"
+    try:
+        # Unlike tfds.builder this reads the files alone, so that no code of a data set is needed.
+        return read_only_builder.builder_from_files(name, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError as error:
+        keyword = "" if data_dir is None else f", data_dir='{data_dir}'"
+        raise FileNotFoundError(
+            f"open_source: {PREFIX}{name} must be prepared in {place}; got nothing there. Preparing"
+            " an official data set needs TensorFlow, once: pip install tensorflow, then python -c "
+            f"\"import tensorflow_datasets as tfds; tfds.builder('{name}'{keyword}, "
+            "file_format='array_record').download_and_prepare()\"."
+        ) from error
 
 
 def _open(
@@ -155,7 +176,17 @@ def _open(
         fingerprint=_fingerprint(info, split),
         image_size=image_size,
         channels=channels,
+        ranges=_ranges(info, split),
     )
+
+
+def _ranges(info: "tfds.core.DatasetInfo", split: str) -> tuple[tuple[str, range], ...]:
+    """Which records of which files a split reads."""
+    found = []
+    for each in info.splits[split].file_instructions:
+        count = each.examples_in_shard - each.skip if each.take == -1 else each.take
+        found.append((str(each.filename), range(each.skip, each.skip + count)))
+    return tuple(found)
 
 
 def _is_image_tensor(feature: object) -> bool:

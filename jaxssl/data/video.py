@@ -77,6 +77,10 @@ class VideoSource:
                 digest.update(hashlib.file_digest(content, "sha256").digest())
         return digest.hexdigest()
 
+    def identities(self) -> list[tuple[pathlib.Path, int]]:
+        """File and first frame of each clip."""
+        return [(self.files[clip[0]].path, clip[1]) for clip in self.clips.tolist()]
+
     def __len__(self) -> int:
         return len(self.clips)
 

@@ -24,6 +24,8 @@ def accuracy_by_depth(
 ) -> None:
     """Test accuracy after each stage and of the pooled features, trained beside random weights.
 
+    Of grids there is nothing pooled beside the stages.
+
     One panel for the linear probe and one for the nearest neighbours (the first k of the file),
     where there are records of them; 95 % intervals; PCA and pixels as horizontal lines.
 
@@ -53,11 +55,12 @@ def accuracy_by_depth(
                 style = _BASELINES[encoder]
                 panel.axhline(100 * value, color=colour, linestyle=style, label=encoder)
             elif has_stages(record):
-                _curve(panel, record["results"], encoder, colour)
+                _curve(panel, record, colour)
         if chance is not None:
             panel.axhline(100 * chance, color="black", linestyle=(0, (1, 4)), label="chance")
         panel.set_title(name)
-        panel.set_xticks(range(count + 1), [*map(str, range(count)), "pooled"])
+        pooled = ["pooled"] if any(map(_is_pooled, staged)) else []
+        panel.set_xticks(range(count + len(pooled)), [*map(str, range(count)), *pooled])
         panel.set_xlabel("stage")
         panel.grid(alpha=0.3)
         panel.margins(y=0.15)
@@ -74,17 +77,24 @@ def accuracy_by_depth(
     canvas.save(figure, path)
 
 
-def _curve(panel: "Axes", results: Mapping, encoder: str, colour: str) -> None:
+def _is_pooled(record: Mapping) -> bool:
+    return record["protocol"]["layer"] == "pooled"
+
+
+def _curve(panel: "Axes", record: Mapping, colour: str) -> None:
     """One encoder's accuracies: stages joined by a line, the pooled features apart from it."""
-    points = [_accuracy(each)[1:] for each in (*results["stages"], results)]
+    encoder, stages = record["subject"]["encoder"], record["results"]["stages"]
+    beside = [record["results"]] if _is_pooled(record) else []
+    points = [_accuracy(each)[1:] for each in (*stages, *beside)]
     values, half_widths = ([100 * each for each in column] for column in zip(*points))
     looks = {"color": colour, "marker": "os"[encoder == "random"], "capsize": 3}
-    last = len(points) - 1
+    last = len(stages)
     style = _LINES[encoder]
     panel.errorbar(
-        range(last), values[:-1], half_widths[:-1], label=encoder, linestyle=style, **looks
+        range(last), values[:last], half_widths[:last], label=encoder, linestyle=style, **looks
     )
-    panel.errorbar([last], values[-1:], half_widths[-1:], markerfacecolor="white", **looks)
+    if beside:
+        panel.errorbar([last], values[last:], half_widths[last:], markerfacecolor="white", **looks)
     best = max(range(len(values)), key=values.__getitem__)
     for place, value in enumerate(values):
         weight = "bold" if place == best else "normal"
@@ -105,5 +115,5 @@ def _accuracy(results: Mapping) -> tuple[str, float, float]:
     """What was measured, the accuracy, and half of its interval."""
     if "test_accuracy" in results:
         return "linear", results["test_accuracy"], results["half_width"]
-    name = next(name for name in results if name != "stages")
+    name = next(name for name in results if name.startswith("k="))
     return f"kNN, {name}", results[name]["accuracy"], results[name]["half_width"]

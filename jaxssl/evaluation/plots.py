@@ -245,6 +245,8 @@ def _accuracies(records: Sequence[Mapping]) -> dict[tuple[str, str], tuple[float
         group = subject["encoder"]
         if group == "trained":
             group += f"\nstep {subject['step']}"
+        elif subject.get("weights_seed"):
+            group += f"\nseed {subject['weights_seed']}"
         if layer != "pooled":
             group += f"\n{layer}"
         results = record["results"]
@@ -252,7 +254,7 @@ def _accuracies(records: Sequence[Mapping]) -> dict[tuple[str, str], tuple[float
             found[group, "linear"] = (results["test_accuracy"], results["half_width"])
             continue
         for name, result in results.items():
-            if name != "stages":
+            if name.startswith("k="):
                 found[group, f"kNN, {name}"] = (result["accuracy"], result["half_width"])
     rank = {name: place for place, name in enumerate(canvas.ENCODERS)}
     return dict(

@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxssl import checkpoints, colorspace, data, jsonable, losses
 from jaxssl.data import transforms, video
-from jaxssl.evaluation import evaluate, plots, protocol
+from jaxssl.evaluation import plots, protocol, random_encoder
 from jaxssl.types import Array
 
 _MAX_SHOWN = 8
@@ -131,7 +131,7 @@ def run(
     labels = None if mask is None else read_mask(mask, size)
     lab = colorspace.rgb_to_lab(jnp.asarray(frames, jnp.float32) / 255)
     seen = colorspace.lab_to_rgb(lab.at[..., 1:].set(0))[..., : encoder.meta["channels"]]
-    random = evaluate.with_random_weights(encoder, options.seed)
+    random = random_encoder.draw(encoder, options.seed, [seen] * random_encoder.MIN_BATCHES)
     carry = jax.jit(
         functools.partial(
             propagate, num_references=options.num_references, temperature=options.temperature

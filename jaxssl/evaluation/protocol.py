@@ -1,8 +1,9 @@
-"""What stands behind a number: the protocol that a result file carries, and its stamp."""
+"""What stands behind a number: the protocol that a result file carries, its stamp and place."""
 
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,13 +18,44 @@ def stamp(protocol: Mapping) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+def path(run: str | os.PathLike, protocol: Mapping, subject: Mapping) -> Path:
+    """Where a result is written: another step, data set, split, encoder, seed or layer, elsewhere.
+
+    RUN/evaluation/step-STEP/DATASET/EVALUATOR-ENCODER.json, DATASET followed by the splits where
+    they are not train and test, and the file's name by "-seed1" (the random encoder's weights),
+    "-holdout1" (another part held out), and the layer where it is not the pooled one.
+
+    Args:
+        run: run directory.
+        protocol: of the result, with "evaluator".
+        subject: of the result.
+    """
+    dataset = _slug(protocol["dataset"])
+    if (protocol["train_split"], protocol["test_split"]) != ("train", "test"):
+        dataset += f"-{_slug(protocol['train_split'])}-{_slug(protocol['test_split'])}"
+    name = f"{protocol['evaluator']}-{subject['encoder']}"
+    if "weights_seed" in subject:
+        name += f"-seed{subject['weights_seed']}"
+    if protocol["seed"]:
+        name += f"-holdout{protocol['seed']}"
+    if protocol["layer"] != "pooled":
+        name += "-" + _slug(protocol["layer"])
+    return Path(run) / "evaluation" / f"step-{subject['step']}" / dataset / f"{name}.json"
+
+
+def read(run: str | os.PathLike, step: int) -> list[dict]:
+    """The results of one step of a run, by the names of their files."""
+    files = sorted(Path(run).glob(f"evaluation/step-{step}/*/*.json"))
+    return [json.loads(file.read_text()) for file in files]
+
+
 def write(
-    path: str | os.PathLike, *, protocol: Mapping, subject: Mapping, results: Mapping
+    file: str | os.PathLike, *, protocol: Mapping, subject: Mapping, results: Mapping
 ) -> dict:
     """Writes one result file, whole or not at all.
 
     Args:
-        path: the file.
+        file: where it is written.
         protocol: everything that must agree for two results to be comparable.
         subject: what was measured: encoder, checkpoint, versions.
         results: the numbers.
@@ -37,9 +69,21 @@ def write(
         "subject": dict(subject),
         "results": dict(results),
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(file.name + ".tmp")
     temporary.write_text(json.dumps(record, indent=1) + "\n")
-    temporary.rename(path)
+    temporary.rename(file)
     return record
+
+
+def _slug(name: str) -> str:
+    """A name as part of a file's: spaces become hyphens, other signs too, which a hash then tells.
+
+    Of an absolute path, the last part.
+    """
+    short = Path(name).name if Path(name).is_absolute() else name
+    slug = re.sub(r"[^A-Za-z0-9.]+", "-", short).strip("-")
+    if slug == name.replace(" ", "-"):
+        return slug
+    return f"{slug}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"

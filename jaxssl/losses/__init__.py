@@ -16,7 +16,7 @@ from jaxssl.losses.decoupled import dcl, dclw
 from jaxssl.losses.distribution import sigreg, view_invariance
 from jaxssl.losses.neighbours import koleo, nearest_neighbours
 from jaxssl.losses.reconstruction import masked_mse, normalize_patches, weighted_mse
-from jaxssl.losses.redundancy import VICRegTerms, barlow_twins, vicreg, vicreg_terms
+from jaxssl.losses.redundancy import VICRegTerms, barlow_twins, standardise, vicreg, vicreg_terms
 from jaxssl.losses.similarity import cosine_regression
 from jaxssl.losses.whitening import whiten, whitening_mse
 
@@ -44,6 +44,7 @@ __all__ = [
     "sigreg",
     "sinkhorn",
     "soft_cross_entropy",
+    "standardise",
     "swav",
     "vicreg",
     "vicreg_terms",

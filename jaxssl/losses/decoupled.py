@@ -68,8 +68,9 @@ def dclw(
         w_i = 2 - exp(a_i . b_i / sigma) / mean_j exp(a_j . b_j / sigma)
         value_i = -w_i a_i . b_i / T + the negatives' part of ``dcl``
 
-    The weights (negative von Mises-Fisher, mean 1 over the global batch) are constants: no
-    gradient flows through them.
+    The weights (negative von Mises-Fisher) have mean 1 over the global batch. They are constants
+    here: no gradient flows through them, as in lightly's DCLWLoss. In the code that it follows,
+    raminnakhli/Decoupled-Contrastive-Learning (loss/dcl.py), the gradient does flow.
 
     Args:
         view_a: [B, D] floating, one view of each example.

@@ -29,9 +29,8 @@ def barlow_twins(
         C_ij = mean_b a_bi b_bj          of features standardised over the global batch
         value = sum_i (1 - C_ii)^2 + lambda sum_i sum_{j != i} C_ij^2
 
-    Standardised as x - mean over sqrt(variance + epsilon) with the biased variance, as in the
-    official code (a batch norm without affine part). A constant feature correlates with nothing,
-    costs 1 and stays finite.
+    Standardised by ``standardise``. A constant feature correlates with nothing, costs 1 and stays
+    finite.
 
     Args:
         view_a: [B, D] floating, projections of one view.
@@ -54,15 +53,41 @@ def barlow_twins(
     checks.not_negative("barlow_twins", redundancy_weight=redundancy_weight)
     checks.above_zero("barlow_twins", epsilon=epsilon)
     view_a, view_b = _views("barlow_twins", view_a, view_b, axis_name)
-
-    def standardized(rows: Array) -> Array:
-        rows = _centred(rows, axis_name)
-        variance = collectives.pmean(jnp.mean(jnp.square(rows), axis=0), axis_name)
-        return rows / jnp.sqrt(variance + epsilon)[None]
-
-    correlation = _products(standardized(view_a), standardized(view_b), axis_name)
+    standardised = [
+        standardise(rows, epsilon=epsilon, axis_name=axis_name) for rows in (view_a, view_b)
+    ]
+    correlation = _products(*standardised, axis_name)
     on_diagonal = jnp.sum(jnp.square(1 - jnp.diagonal(correlation)))
     return on_diagonal + redundancy_weight * _off_diagonal_squares(correlation)
+
+
+def standardise(rows: Array, *, epsilon: float = 1e-5, axis_name: str | None = None) -> Array:
+    """Gives every feature of the global batch mean 0 and variance 1; what Barlow Twins compares.
+
+        z_bd = (x_bd - mean_d) / sqrt(variance_d + epsilon)
+
+    The variance is the biased one, as in the official code (a batch norm without affine part).
+
+    Args:
+        rows: [B, D] floating.
+        epsilon: added to the variances, above 0; a constant feature becomes 0.
+        axis_name: device axis, or None.
+
+    Returns:
+        [B, D], local, float32 or wider.
+
+    Raises:
+        TypeError: rows not floating.
+        ValueError: a wrong rank, or epsilon not above 0.
+
+    Source: Zbontar et al.: Barlow Twins, 2021, arXiv 2103.03230, eq. 2.
+    """
+    checks.axes("standardise", "B D", rows=rows)
+    checks.floating("standardise", rows=rows)
+    checks.above_zero("standardise", epsilon=epsilon)
+    rows = _centred(*numerics.at_least_float32(rows), axis_name)
+    variance = collectives.pmean(jnp.mean(jnp.square(rows), axis=0), axis_name)
+    return rows / jnp.sqrt(variance + epsilon)[None]
 
 
 class VICRegTerms(NamedTuple):

@@ -8,7 +8,7 @@ from jaxssl import losses
 from jaxssl.augment import recipes
 from jaxssl.methods import two_views
 from jaxssl.models import functional, heads
-from jaxssl.types import Array, Method, PyTree, Views
+from jaxssl.types import Array, Embeddings, Method, PyTree, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,8 @@ class BarlowTwins:
     """Redundancy reduction: every feature agrees between views and repeats no other.
 
     loss = sum_i (1 - C_ii)^2 + lambda sum_{i != j} C_ij^2, with C the cross-correlation of the two
-    views' projections over the global batch. No negatives, no target network, no predictor.
+    views' projections over the global batch. No negatives, no target network, no predictor. The
+    embeddings that collapse is judged by are the standardised projections.
 
     Attributes:
         augment: the pair of views; blur and solarisation differ between them.
@@ -45,7 +46,16 @@ class BarlowTwins:
             )
             return value, {}
 
-        return two_views.method(self.augment, self._network(encoder, axis_name), compare)
+        made = two_views.method(self.augment, self._network(encoder, axis_name), compare)
+
+        def embed(params: PyTree, state: PyTree, views: Views) -> Embeddings:
+            first, second, _ = made.embed(params, state, views)
+            return Embeddings(
+                losses.standardise(first, axis_name=axis_name),
+                losses.standardise(second, axis_name=axis_name),
+            )
+
+        return made._replace(embed=embed)
 
     def pictures(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views

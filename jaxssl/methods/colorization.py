@@ -31,7 +31,9 @@ class Colorization:
     gradient only, which trains the same and prints the unweighted loss, here "cross_entropy".
 
     Attributes:
-        augment: crop and flip; the encoder takes the colours away.
+        augment: crop and flip; the encoder takes the colours away. By default 176 pixels of an
+            image of 256, whose 44 places suit an encoder of stride 4, 8 or 16, such as a ResNet
+            with the small stem; the official network's stride is 8.
         output_stride: pixels of the view a place, along a side; the places on a side must be the
             cells of the encoder's last map times 1, 2, 4, …
         head_width: channels of the head.
@@ -41,10 +43,12 @@ class Colorization:
         temperature: of the annealed mean that turns a prediction into a colour, for pictures.
         prior: 313 frequencies of the bins in the data set; empty until ``fitted``.
 
-    Source: Zhang et al., Colorful Image Colorization, 2016, arXiv:1603.08511, eq. 2 to 5.
+    Source: Zhang et al., Colorful Image Colorization, 2016, arXiv:1603.08511, eq. 2 to 5;
+        crop and mirror from models/colorization_train_val_v2.prototxt of
+        github.com/richzhang/colorization.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip(size=224, crop_scale=(0.2, 1.0))
+    augment: recipes.CropFlip = recipes.CropFlip.fixed_scale(176, image_size=256)
     output_stride: int = 4
     head_width: int = 256
     num_neighbours: int = 10

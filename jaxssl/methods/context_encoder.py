@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl import losses
+from jaxssl import jsonable, losses
 from jaxssl.augment import recipes
 from jaxssl.models import conv_decoder, discriminator, functional
 from jaxssl.pretext import holes
@@ -33,13 +33,16 @@ class ContextEncoder:
     the paper does not, and neither is it done here.
 
     The paper reads the last feature map of an AlexNet through a channel-wise linear layer; here the
-    decoder reads the pooled features through a dense bottleneck, as the official inpainting code
-    does, so that every encoder fits.
+    decoder reads the pooled features through a dense bottleneck with BatchNorm and leaky ReLU, and
+    ends in tanh, as in the official inpainting code, so that every encoder fits. That code's
+    encoder ends in a 4x4 map where ours has been pooled, and its decoder has transposed
+    convolutions (``models.ConvDecoder`` says why not).
 
     Attributes:
-        augment: crop and flip.
-        mask: "region", random shapes, which the paper finds best for features; "blocks", several
-            random squares; "central", one square in the middle, for inpainting.
+        augment: crop and flip. By default 128 pixels of an image of 350.
+        mask: "region", random shapes, which the paper uses for features; "blocks", several random
+            squares, about as good in the paper; "central", one square in the middle, for
+            inpainting.
         overlap: width of the rim of the central square that is seen and yet predicted, pixels;
             7 of 128 in the paper, 4 in the official code.
         rim_weight: what a pixel of that rim weighs.
@@ -48,12 +51,15 @@ class ContextEncoder:
         decoder_width: channels of the decoder at full resolution, doubled at each coarser one.
         adversarial_weight: a; 0 for features, as in the paper, 0.001 for inpainting.
         discriminator_width: channels of the discriminator's first convolution.
+        activated: BatchNorm and leaky ReLU after the bottleneck and tanh of the prediction; False
+            leaves both linear, as runs before this field have it.
 
     Source: Pathak et al., Context Encoders: Feature Learning by Inpainting, 2016, arXiv:1604.07379,
-        eq. 1 to 3, sec. 3.3 and 4.
+        eq. 1 to 3, sec. 3.3 and 4; crops, decoder and scales from train.lua, train_random.lua and
+        data/donkey_folder.lua of github.com/pathak22/context-encoder.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip(size=224, crop_scale=(0.2, 1.0))
+    augment: recipes.CropFlip = recipes.CropFlip.fixed_scale(128, image_size=350)
     mask: Literal["region", "blocks", "central"] = "region"
     overlap: int = 7
     rim_weight: float = 10.0
@@ -62,6 +68,7 @@ class ContextEncoder:
     decoder_width: int = 16
     adversarial_weight: float = 0.0
     discriminator_width: int = 64
+    activated: bool = jsonable.added(True, before=False)
 
     def __post_init__(self):
         if self.mask not in MASKS:
@@ -156,6 +163,8 @@ class ContextEncoder:
             channels=views["image"].shape[-1],
             width=self.decoder_width,
             bottleneck_dim=self.bottleneck_dim,
+            activated=self.activated,
+            bounded=self.activated,
             dtype=encoder.config.dtype,
             axis_name=axis_name,
         )

@@ -33,7 +33,9 @@ class ContextPrediction:
 
     The paper resizes an image to 150,000 - 450,000 pixels and samples grids there; the default crop
     of 400 pixels covers the same fractions. Different from it: one grid an image visit instead of
-    four, batch norm in the head, no rescaling of a patch to equal contrast.
+    four, batch norm in both hidden layers of the head (the official code: in the first), no
+    rescaling of a patch to equal contrast (the code: to one root mean square), and coarse patches
+    are antialiased.
 
     Attributes:
         augment: of the whole image, before patches are cut; a grid takes 3 · patch_size + 2 · gap +
@@ -45,12 +47,15 @@ class ContextPrediction:
             removes green against magenta, "none" leaves colours, and is all that images without
             exactly three channels allow.
         noise: of "dropping": "paper" or "code", see ``shortcuts.drop_colors``.
-        resample_prob: probability that a patch is made coarse, by resizing it down and up again.
-        resample_side: smallest side it is resized to, pixels.
+        resample_prob: probability that a patch is made coarse, by resizing it down and up again,
+            before colours are taken away.
+        resample_side: smallest side it is resized to, pixels; the number of pixels is uniform from
+            its square to that of patch_size - 1.
         hidden_width: of the two hidden layers of the head.
 
     Source: Doersch et al., Unsupervised Visual Representation Learning by Context Prediction, 2015,
-        arXiv:1505.05192, section 3 and figure 3.
+        arXiv:1505.05192, section 3 and figure 3; how patches are made coarse from prep_image of
+        train.py in github.com/cdoersch/deepcontext.
     """
 
     augment: recipes.CropFlip = recipes.CropFlip(
@@ -169,20 +174,29 @@ class ContextPrediction:
         return functional.WithHead(encoder, head, read=_both_orders)
 
     def _disguised(self, key: Array, patch: Array) -> Array:
-        """One patch with colours taken away and, sometimes, made coarse."""
-        color_key, gate_key, side_key = jax.random.split(key, 3)
+        """One patch, sometimes made coarse, then with colours taken away.
+
+        In the order of the official code, where the filling noise is as fine in a coarse patch as
+        in any other; the paper's text names the colours first.
+        """
+        color_key, gate_key, area_key = jax.random.split(key, 3)
+        if self.resample_prob:
+            is_coarse = jax.random.uniform(gate_key) < self.resample_prob
+            side = jnp.where(is_coarse, self._coarse_side(area_key), self.patch_size)
+            matrix = _coarsening(side, self.patch_size)
+            patch = geometry.apply(patch, matrix, matrix)
         if self.color == "dropping":
-            patch = shortcuts.drop_colors(color_key, patch, noise=self.noise)
-        elif self.color == "projection":
-            patch = shortcuts.project_colors(patch)
-        if not self.resample_prob:
-            return patch
-        side = jax.random.randint(
-            side_key, (), self.resample_side, self.patch_size + 1, jnp.int32
-        ).astype(jnp.float32)
-        is_coarse = jax.random.uniform(gate_key) < self.resample_prob
-        matrix = _coarsening(jnp.where(is_coarse, side, self.patch_size), self.patch_size)
-        return geometry.apply(patch, matrix, matrix)
+            return shortcuts.drop_colors(color_key, patch, noise=self.noise)
+        if self.color == "projection":
+            return shortcuts.project_colors(patch)
+        return patch
+
+    def _coarse_side(self, key: Array) -> Array:
+        """A whole number of pixels, float32: the root of a uniform number of pixels, cut off."""
+        least = self.resample_side
+        largest = max(least, self.patch_size - 1)
+        draw = jax.random.uniform(key, (), jnp.float32)
+        return jnp.floor(jnp.sqrt(geometry.between(draw, float(least**2), float(largest**2))))
 
 
 def _pair(label: Array) -> Array:

@@ -63,6 +63,7 @@ class DCL:
         projector = heads.MLP(
             (self.projector_width, self.projector_dim),
             batch_norm_last=True,
+            last_center=False,
             dtype=encoder.config.dtype,
             axis_name=axis_name,
         )

@@ -3,7 +3,11 @@
 import dataclasses
 from typing import Literal
 
+import flax.linen as nn
+
+from jaxssl import jsonable
 from jaxssl.methods import autoencoder
+from jaxssl.models import functional
 from jaxssl.pretext import corruption
 from jaxssl.types import Array, Views
 
@@ -17,6 +21,10 @@ class DenoisingAutoencoder(autoencoder.Autoencoder):
     As copying does not help, the code need not be narrow. The corruption is drawn anew at every
     visit of an image; evaluation encodes clean images.
 
+    The papers' code is a sigmoid of a linear map; here it is BatchNorm and leaky ReLU of one, as in
+    the official context encoder: without, the bottleneck would be one linear map before another,
+    of no effect unless it is narrower than the encoder's features.
+
     Attributes:
         augment: crop and flip; the whole view is reconstructed.
         bottleneck_dim: numbers between encoder and decoder.
@@ -24,6 +32,8 @@ class DenoisingAutoencoder(autoencoder.Autoencoder):
         corruption: "gaussian", "masking" or "salt_and_pepper"; see ``pretext.corruption``.
         level: standard deviation of Gaussian noise in units of [0, 1], or the fraction of values
             that are masked or set to an extreme; 0.1 to 0.5 in the papers.
+        activated: BatchNorm and leaky ReLU after the bottleneck; False leaves it linear, as runs
+            before this field have it.
 
     Source: Vincent et al., Stacked Denoising Autoencoders, JMLR 11, 2010, section 3; first in
         Extracting and Composing Robust Features with Denoising Autoencoders, ICML 2008.
@@ -32,6 +42,7 @@ class DenoisingAutoencoder(autoencoder.Autoencoder):
     bottleneck_dim: int = 1000
     corruption: Literal["gaussian", "masking", "salt_and_pepper"] = "masking"
     level: float = 0.25
+    activated: bool = jsonable.added(True, before=False)
 
     def __post_init__(self):
         if self.corruption not in corruption.CORRUPTIONS:
@@ -48,3 +59,9 @@ class DenoisingAutoencoder(autoencoder.Autoencoder):
     def _views(self, key: Array, image: Array) -> Views:
         corrupt = corruption.CORRUPTIONS[self.corruption]
         return {"image": image, "corrupted": corrupt(key, image, self.level)}
+
+    def _network(
+        self, encoder: nn.Module, views: Views, axis_name: str | None
+    ) -> functional.WithHead:
+        network = super()._network(encoder, views, axis_name)
+        return dataclasses.replace(network, head=network.head.clone(activated=self.activated))

@@ -28,8 +28,10 @@ class DINO:
 
     The momentum of the teacher rises along a cosine from ``teacher_momentum`` to 1, its
     temperature along a line (the official code: in steps of an epoch). Evaluation reads the
-    teacher's encoder. What the optimizer adds in the official runs stands in its own fields: AdamW,
-    clipping at 3, and a weight decay that rises from 0.04 to 0.4 along a cosine.
+    teacher's encoder. What the optimizer adds in the official runs stands in its own fields: for
+    transformers AdamW with a weight decay that rises from 0.04 to 0.4 along a cosine, for ResNet-50
+    SGD at a rate of 0.03 with a weight decay of 1e-4, and for both clipping each layer's gradient
+    at 3.
 
     Metrics: ``teacher_entropy``, of P_t, mean over global crops, and ``teacher_student_kl``; they
     add up to the loss. Entropy 0 or log M with a divergence near 0 are the two ways to collapse.
@@ -49,10 +51,14 @@ class DINO:
         projector_width: features of the projector's two hidden layers.
         projector_dim: features that are compared with the prototypes.
         batch_norm: BatchNorm in the projector's hidden layers; the authors' transformers have none.
+        drop_path: rate of stochastic depth in the student, if it is a ViT: the probability that its
+            last block loses a branch, less before (``models.drop_path``); the authors: 0.1. The
+            teacher has none.
 
     Source: Caron et al., Emerging Properties in Self-Supervised Vision Transformers, 2021,
         arXiv:2104.14294, algorithm 1, section 3 and appendix; the rest from the authors'
-        main_dino.py.
+        main_dino.py. Their transformers: ``initialization="dino"``, and ``position="learned"`` or,
+        fixed, ``position_grid``.
     """
 
     augment: recipes.DINO = recipes.DINO()
@@ -67,8 +73,10 @@ class DINO:
     projector_width: int = 2048
     projector_dim: int = 256
     batch_norm: bool = False
+    drop_path: float = 0.0
 
     def __post_init__(self):
+        multi_crop.check_drop_path("DINO", self.drop_path)
         functional.check_momentum("DINO", "center_momentum", self.center_momentum)
         functional.check_momentum("DINO", "teacher_momentum", self.teacher_momentum)
         for field in ("student_temperature", "teacher_temperature", "warmup_temperature"):
@@ -91,6 +99,7 @@ class DINO:
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
+        depth = multi_crop.depth_to_draw("DINO", self.drop_path, encoder)
         network = self._network(encoder, axis_name)
         layer = prototypes.Prototypes(self.num_prototypes, encoder.config.dtype)
 
@@ -103,9 +112,11 @@ class DINO:
             center = jnp.zeros(self.num_prototypes, jnp.float32)
             return params, state | {"target": target, "center": center}
 
-        def embedded(params: PyTree, state: PyTree, crops: Views) -> tuple[Array, Array, PyTree]:
+        def embedded(
+            params: PyTree, state: PyTree, crops: Views, rate: float = 0.0
+        ) -> tuple[Array, Array, PyTree]:
             """Features and scores of crops, both [B, V, ...], and the new state."""
-            rows, new_state = multi_crop.apply(network, params, state, crops)
+            rows, new_state = multi_crop.apply(network, params, state, crops, rate=rate)
             scores = layer.apply({"params": params["prototypes"]}, rows)
             return rows, scores, state | new_state
 
@@ -115,7 +126,7 @@ class DINO:
 
         def loss(params, state, views, key, clock):
             del key
-            _, student, new_state = embedded(params, state, views)
+            _, student, new_state = embedded(params, state, views, self.drop_path)
             _, teacher, target_state = taught(state, views)
             temperature = schedules.warmup(
                 self.warmup_temperature, self.teacher_temperature, clock.epoch, self.warmup_epochs
@@ -159,7 +170,7 @@ class DINO:
             return Embeddings(rows[:, 0], rows[:, 1], assignments)
 
         return Method(
-            view=multi_crop.view(self.augment),
+            view=multi_crop.view(self.augment, depth=depth),
             init=init,
             loss=loss,
             advance=advance,

@@ -31,7 +31,8 @@ class Jigsaw:
     Different from the paper: batch norm, and one linear layer on the towers (as VISSL).
 
     Attributes:
-        augment: of the whole image, before tiles are cut; the cells take 3 · cell_size of it.
+        augment: of the whole image, before tiles are cut; the cells take 3 · cell_size of it. By
+            default 255 pixels of an image of 256, not mirrored.
         cell_size: side of a cell, pixels.
         tile_size: side of a tile, pixels; at most cell_size - channel_shift.
         num_permutations: size of the set, which is the number of classes.
@@ -44,10 +45,11 @@ class Jigsaw:
 
     Source: Noroozi and Favaro, Unsupervised Learning of Visual Representations by Solving Jigsaw
         Puzzles, 2016, arXiv:1603.09246, section 3 and 4.2; cells of 85 pixels as in its ablations
-        and program, width of the towers as in VISSL.
+        and program, crop and no mirror from train_val_cfn_jps.prototxt and data_transformer.cpp of
+        github.com/MehdiNoroozi/JigsawPuzzleSolver, width of the towers as in VISSL.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip(size=255)
+    augment: recipes.CropFlip = recipes.CropFlip.fixed_scale(255, image_size=256, flip_prob=0.0)
     cell_size: int = 85
     tile_size: int = 64
     num_permutations: int = 100

@@ -20,6 +20,9 @@ class MAE:
     A light decoder reads the encoded patches and predicts the values of the masked ones; the loss
     is their mean squared error, and visible patches are neither predicted nor priced.
 
+    Weight decay touches kernels alone (``OptimizerConfig``); the official code spares biases and
+    normalisation but decays the class token and the mask token too.
+
     Attributes:
         augment: crop and flip; no colour.
         mask_ratio: fraction of patches that are masked.
@@ -27,10 +30,10 @@ class MAE:
         decoder_depth: blocks of the decoder.
         decoder_heads: attention heads of the decoder.
         normalize_target: predict patches normalised by their own mean and variance
-            (norm_pix_loss).
+            (norm_pix_loss; off in the official code unless asked for, on in its recipe).
 
     Source: He et al., Masked Autoencoders Are Scalable Vision Learners, 2021, arXiv:2111.06377,
-        sec. 3.
+        sec. 3; main_pretrain.py and PRETRAIN.md of github.com/facebookresearch/mae.
     """
 
     augment: recipes.MAE = recipes.MAE(size=224)

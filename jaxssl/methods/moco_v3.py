@@ -26,8 +26,8 @@ class MoCoV3:
     normalised by batch statistics of its own, and keys by theirs. As these are synchronised, all
     keys that a query is compared with were normalised alike, and none is given away by it.
 
-    The projector has two layers, three on a ViT; the predictor two; batch norm follows each, after
-    the last without scale and bias.
+    The projector has two layers, three on a ViT; the predictor two. Batch norm follows each, after
+    the last of them without scale and bias; after the predictor's last layer only on a ViT.
 
     Attributes:
         augment: the pair of views; blur and solarisation differ between them. ViT: crops of
@@ -41,8 +41,9 @@ class MoCoV3:
             keeps training stable; no effect on other encoders.
 
     Source: Chen, Xie, He: An Empirical Study of Training Self-Supervised Vision Transformers, 2021,
-        arXiv:2104.02057, algorithm 1 and section 4; defaults for 100 epochs of ResNet-50 from the
-        authors' main_moco.py and CONFIG.md.
+        arXiv:2104.02057, algorithm 1 and section 4; heads from the authors' moco/builder.py
+        (``MoCo_ResNet`` and ``MoCo_ViT``); defaults for 100 epochs of ResNet-50 from their
+        main_moco.py and CONFIG.md.
     """
 
     augment: recipes.MoCoV3 = recipes.MoCoV3(size=224, crop_scale=(0.2, 1.0))
@@ -59,10 +60,14 @@ class MoCoV3:
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
-        network = self._network(encoder, axis_name)
-        online = functional.WithPredictor(
-            network, _head(encoder, (self.predictor_width, self.projector_dim), axis_name)
+        is_vit = isinstance(encoder, models.ViT)
+        predictor = _head(
+            encoder,
+            (self.predictor_width, self.projector_dim),
+            axis_name,
+            batch_norm_last=is_vit,
         )
+        online = functional.WithPredictor(self._network(encoder, axis_name), predictor)
 
         def compare(predictions: Array, targets: Array) -> Array:
             values = [
@@ -74,7 +79,7 @@ class MoCoV3:
         made = two_views.method_of_target(
             self.augment, online, compare, target_momentum=self.target_momentum
         )
-        freezes = self.freeze_patch_embedding and isinstance(encoder, models.ViT)
+        freezes = self.freeze_patch_embedding and is_vit
         return made._replace(frozen=_patch_embedding if freezes else None)
 
     def pictures(
@@ -86,14 +91,22 @@ class MoCoV3:
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         num_hidden = 2 if isinstance(encoder, models.ViT) else 1
         widths = (self.projector_width,) * num_hidden + (self.projector_dim,)
-        return functional.WithHead(encoder, _head(encoder, widths, axis_name), "projector")
+        projector = _head(encoder, widths, axis_name, batch_norm_last=True)
+        return functional.WithHead(encoder, projector, "projector")
 
 
-def _head(encoder: nn.Module, widths: tuple[int, ...], axis_name: str | None) -> heads.MLP:
+def _head(
+    encoder: nn.Module,
+    widths: tuple[int, ...],
+    axis_name: str | None,
+    *,
+    batch_norm_last: bool,
+) -> heads.MLP:
     return heads.MLP(
         widths,
-        batch_norm_last=True,
+        batch_norm_last=batch_norm_last,
         last_affine=False,
+        last_bias=False,
         dtype=encoder.config.dtype,
         axis_name=axis_name,
     )

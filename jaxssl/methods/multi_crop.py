@@ -2,22 +2,66 @@
 
 from collections.abc import Callable, Mapping
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxssl import models
 from jaxssl.augment import recipes
 from jaxssl.methods import two_views
-from jaxssl.models import functional
+from jaxssl.models import drop_path, functional
 from jaxssl.types import Array, Example, PyTree, Views
 
 
-def view(augment: recipes.SwAV | recipes.DINO) -> Callable[[Array, Example], Views]:
-    """``Method.view``: {"global": [U, H, W, C], "local": [L, h, w, C]}, no "local" where L is 0."""
-    return lambda key, example: augment(key, example["image"])
+def view(augment: recipes.MultiCrop, *, depth: int = 0) -> Callable[[Array, Example], Views]:
+    """``Method.view``: {"global": [U, H, W, C], "local": [L, h, w, C]}, no "local" where L is 0.
+
+    Where ``depth`` is above 0 there are also the draws of stochastic depth, "branch" [U + L, depth,
+    2]: they belong to the example, so no number of devices changes them.
+    """
+
+    def make(key: Array, example: Example) -> Views:
+        if not depth:
+            return augment(key, example["image"])
+        crop_key, branch_key = jax.random.split(key)
+        views = augment(crop_key, example["image"])
+        num_views = sum(len(crops) for crops in views.values())
+        return views | {"branch": jax.random.uniform(branch_key, (num_views, depth, 2))}
+
+    return make
+
+
+def depth_to_draw(owner: str, rate: float, encoder: nn.Module) -> int:
+    """Blocks that stochastic depth needs draws for: the encoder's, or 0 where ``rate`` is 0.
+
+    Raises:
+        ValueError: ``rate`` is above 0 and the encoder no ViT.
+    """
+    if not rate:
+        return 0
+    if not isinstance(encoder, models.ViT):
+        raise ValueError(
+            f"{owner}: drop_path must be 0 where the encoder is no ViT; got {rate} and "
+            f"{type(encoder).__name__}."
+        )
+    return encoder.config.dimensions.depth
+
+
+def check_drop_path(owner: str, rate: float) -> None:
+    """Raises a ValueError unless ``rate`` is a rate of stochastic depth, in [0, 1)."""
+    if not 0 <= rate < 1:
+        raise ValueError(
+            f"{owner}: drop_path must be in [0, 1); got {rate}. The published rate is 0.1."
+        )
 
 
 def apply(
-    network: functional.WithHead, params: PyTree, state: PyTree, crops: Mapping[str, Array]
+    network: functional.WithHead,
+    params: PyTree,
+    state: PyTree,
+    crops: Mapping[str, Array],
+    *,
+    rate: float = 0.0,
 ) -> tuple[Array, PyTree]:
     """Applies encoder and head to all crops of a batch, in training mode.
 
@@ -30,18 +74,24 @@ def apply(
         params: of the network.
         state: of the network.
         crops: "global" [B, U, H, W, C], and "local" [B, L, h, w, C] where there are local crops.
+        rate: of stochastic depth in a ViT, by the draws "branch" [B, V, depth, 2] of ``crops``.
 
     Returns:
         ``(outputs [B, V, D], state)``, V = U + L, global crops first.
     """
     encoder_state = state["encoder"]
-    features = []
+    features, num_views = [], 0
     for name in ("global", "local"):
         if name in crops:
+            options = {}
+            if rate:
+                draws = crops["branch"][:, num_views : num_views + crops[name].shape[1]]
+                options["branch_scale"] = drop_path.branch_scale(_rows(draws), rate=rate)
             of_size, encoder_state = functional.apply(
-                network.encoder, params["encoder"], encoder_state, _rows(crops[name])
+                network.encoder, params["encoder"], encoder_state, _rows(crops[name]), **options
             )
             features.append(_like(network.read(of_size), crops[name]))
+            num_views += crops[name].shape[1]
     features = jnp.concatenate(features, axis=1)
     outputs, head_state = functional.apply(
         network.head, params[network.name], state[network.name], _rows(features)

@@ -30,8 +30,8 @@ class SimCLR:
             same numbers with memory linear in the batch.
 
     Source: Chen et al., A Simple Framework for Contrastive Learning of Visual Representations,
-        2020, arXiv:2002.05709, alg. 1; batch norm in every layer of the projector as in the
-        authors' code.
+        2020, arXiv:2002.05709, alg. 1; batch norm in every layer of the projector, in the last
+        with a scale but no bias, as in the authors' model_util.py.
     """
 
     augment: recipes.SimCLR = recipes.SimCLR(size=224)
@@ -80,6 +80,7 @@ class SimCLR:
         projector = heads.MLP(
             (self.projector_width, self.projector_dim),
             batch_norm_last=True,
+            last_center=False,
             dtype=encoder.config.dtype,
             axis_name=axis_name,
         )

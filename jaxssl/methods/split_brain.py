@@ -23,17 +23,20 @@ class SplitBrain:
     equal weights. No half ever sees what it is asked for; together they see the whole image.
 
     Attributes:
-        augment: crop and flip.
+        augment: crop and flip. By default 180 pixels of an image of 256.
         output_stride: pixels of the view a place, along a side; the places on a side must be the
-            cells of the encoder's last map times 1, 2, 4, …
+            cells of the encoder's last map times 1, 2, 4, … By default there are 12 x 12, from the
+            6 x 6 cells of ResNets with the ImageNet stem.
         head_width: channels of each half's head.
 
     Source: Zhang et al., Split-Brain Autoencoders: Unsupervised Learning by Cross-Channel
-        Prediction, 2017, arXiv:1611.09842, eq. 1 to 4.
+        Prediction, 2017, arXiv:1611.09842, eq. 1 to 4. Its training code is not published; the
+        mirror is from colorization/train_alexnet/train_val.prototxt of
+        github.com/richzhang/colorization, the same authors' network with the same crop.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip(size=224, crop_scale=(0.2, 1.0))
-    output_stride: int = 16
+    augment: recipes.CropFlip = recipes.CropFlip.fixed_scale(180, image_size=256)
+    output_stride: int = 15
     head_width: int = 256
 
     def __post_init__(self):

@@ -20,8 +20,8 @@ class VICReg:
     ``losses.vicreg_terms`` for the factors. The three terms are logged.
 
     Attributes:
-        augment: the pair of views, BYOL's by default; the authors' augmentations.py draws both
-            alike, with blur and solarisation at 0.5.
+        augment: the pair of views; those of the authors' augmentations.py are BYOL's, blurred with
+            probabilities 1 and 0.1 and solarised with 0 and 0.2.
         invariance_weight: lambda.
         variance_weight: mu; at 0 the projections collapse.
         covariance_weight: nu.

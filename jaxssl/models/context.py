@@ -5,7 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxssl.models import layers
+from jaxssl.models import convolution, layers, products
 from jaxssl.types import Array
 
 
@@ -58,7 +58,7 @@ class GridContext(nn.Module):
 
     def _conv(self, x: Array, features: int, size: tuple[int, int], name: str) -> Array:
         height, width = size
-        return nn.Conv(
+        return convolution.Conv(
             features,
             size,
             # All of the vertical padding is above: this is the mask.
@@ -130,5 +130,5 @@ class GridPredictor(nn.Module):
         return jnp.stack(predictions), jnp.stack(targets)
 
     def _linear(self, x: Array, features: int, name: str) -> Array:
-        dense = nn.Dense(features, use_bias=False, dtype=jnp.dtype(self.dtype), name=name)
+        dense = products.Dense(features, use_bias=False, dtype=self.dtype, name=name)
         return dense(x).astype(jnp.float32)

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxssl import types
-from jaxssl.models import layers
+from jaxssl.models import activations, convolution, layers, products
 from jaxssl.types import Array
 
 
@@ -135,8 +135,9 @@ class ConvNeXt(nn.Module):
 
         Returns:
             Features in float32: pooled [B, D], the mean of tokens after a LayerNorm; tokens
-            [B, N, D], the cells of the last feature map in raster order, without it; stages, the
-            mean of the feature map after each of the four stages, [B, D_stage].
+            [B, N, D], the cells of the last feature map in raster order, without it; maps, the
+            feature map after each of the four stages, [B, H_stage, W_stage, D_stage]; stages, the
+            mean of each.
 
         Raises:
             ValueError: ``images`` is not of rank 4, or too small.
@@ -151,7 +152,7 @@ class ConvNeXt(nn.Module):
         x = layers.standardise(images, config.mean, config.std, config.color_space)
         x = _patch_conv(x, dims[0], config.stem_patch, dtype=dtype, name="stem_conv")
         x = layers.layer_norm(x, dtype="float32", name="stem_norm")
-        stages = []
+        maps = []
         for stage, (depth, width) in enumerate(zip(depths, dims), start=1):
             if stage > 1:
                 x = layers.layer_norm(x, dtype=dtype, name=f"stage{stage}_downsample_norm")
@@ -160,9 +161,11 @@ class ConvNeXt(nn.Module):
             for block in range(1, depth + 1):
                 name = f"stage{stage}_block{block}"
                 x = ConvNeXtBlock(config.layer_scale_init, dtype, name=name)(x)
-            stages.append(x.mean(axis=(1, 2)))
+            maps.append(x)
+        stages = tuple(each.mean(axis=(1, 2)) for each in maps)
         pooled = layers.layer_norm(stages[-1], dtype="float32", name="norm")
-        return types.Features(pooled, x.reshape(len(x), -1, x.shape[-1]), tuple(stages))
+        tokens = x.reshape(len(x), -1, x.shape[-1])
+        return types.Features(pooled, tokens, stages, tuple(maps))
 
 
 class ConvNeXtBlock(nn.Module):
@@ -185,7 +188,7 @@ class ConvNeXtBlock(nn.Module):
     def __call__(self, x: Array) -> Array:
         """Maps float32 [B, H, W, D] to float32 [B, H, W, D]."""
         width = x.shape[-1]
-        depthwise = nn.Conv(
+        depthwise = convolution.Conv(
             width,
             (7, 7),
             padding=[(3, 3)] * 2,
@@ -196,7 +199,7 @@ class ConvNeXtBlock(nn.Module):
         )
         y = layers.layer_norm(depthwise(x), dtype=self.dtype, name="norm")
         y = _linear(y, 4 * width, dtype=self.dtype, name="mlp_in")
-        y = nn.gelu(y, approximate=False)
+        y = activations.gelu(y)
         y = _linear(y, width, dtype=self.dtype, name="mlp_out")
         init = nn.initializers.constant(self.layer_scale_init)
         scale = self.param("layer_scale", init, (width,))
@@ -204,15 +207,13 @@ class ConvNeXtBlock(nn.Module):
 
 
 def _linear(x: Array, features: int, *, dtype: str, name: str) -> Array:
-    dense = nn.Dense(
-        features, dtype=jnp.dtype(dtype), kernel_init=nn.initializers.normal(0.02), name=name
-    )
-    return dense(x)
+    init = nn.initializers.normal(0.02)
+    return products.Dense(features, dtype=dtype, kernel_init=init, name=name)(x)
 
 
 def _patch_conv(x: Array, features: int, size: int, *, dtype: str, name: str) -> Array:
     """Convolution whose windows do not overlap, a remainder at the border left out."""
-    conv = nn.Conv(
+    conv = convolution.Conv(
         features,
         (size, size),
         strides=(size, size),

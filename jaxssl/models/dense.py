@@ -6,7 +6,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxssl.models import layers
+from jaxssl.models import convolution, layers
 from jaxssl.types import Array
 
 
@@ -54,7 +54,7 @@ class DenseHead(nn.Module):
         for index in range(num_doublings + 1):
             if index > 0:
                 x = layers.doubled(x)
-            x = nn.Conv(
+            x = convolution.Conv(
                 self.width,
                 (3, 3),
                 use_bias=False,

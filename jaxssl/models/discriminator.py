@@ -5,7 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxssl.models import layers
+from jaxssl.models import convolution, layers
 from jaxssl.types import Array
 
 LARGEST_GRID = 4  # cells on a side that the last linear layer reads
@@ -56,7 +56,7 @@ class Discriminator(nn.Module):
         x, layer = images, 0
         while max(x.shape[1:3]) > LARGEST_GRID:
             layer += 1
-            x = nn.Conv(
+            x = convolution.Conv(
                 self.width * min(8, 2 ** (layer - 1)),
                 (4, 4),
                 strides=(2, 2),

@@ -5,7 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxssl.models import layers
+from jaxssl.models import activations, layers, products
 from jaxssl.types import Array
 
 
@@ -13,15 +13,16 @@ class MLP(nn.Module):
     """Linear layers, with BatchNorm and an activation between them.
 
     One width is a linear classifier; two or three are the projectors and predictors of the
-    contrastive and distillation methods: SimCLR ``MLP((2048, 128), batch_norm_last=True)``, BYOL
-    ``MLP((4096, 256), last_bias=False)``, MoCo v3's last layer ``batch_norm_last=True,
-    last_affine=False``.
+    contrastive and distillation methods: SimCLR ``MLP((2048, 128), batch_norm_last=True,
+    last_center=False)``, BYOL ``MLP((4096, 256), last_bias=False)``, MoCo v3's projector
+    ``MLP((4096, 256), batch_norm_last=True, last_affine=False)``.
 
     Attributes:
         widths: output features of each layer; the last is the output's.
         batch_norm: BatchNorm after every layer but the last.
         batch_norm_last: BatchNorm after the last layer.
         last_affine: whether that last BatchNorm learns scale and bias.
+        last_center: whether it learns the bias, where it learns the scale.
         hidden_bias: bias in every layer but the last; None: where no BatchNorm follows, which would
             take it out again.
         last_bias: bias in the last layer; None: where no BatchNorm follows.
@@ -38,6 +39,7 @@ class MLP(nn.Module):
     batch_norm: bool = True
     batch_norm_last: bool = False
     last_affine: bool = True
+    last_center: bool = True
     hidden_bias: bool | None = None
     last_bias: bool | None = None
     activation: Literal["relu", "gelu"] = "relu"
@@ -67,11 +69,11 @@ class MLP(nn.Module):
             is_last = index == len(self.widths)
             normalise = self.batch_norm_last if is_last else self.batch_norm
             bias = self.last_bias if is_last else self.hidden_bias
-            x = nn.Dense(
+            x = products.Dense(
                 width,
                 use_bias=not normalise if bias is None else bias,
                 kernel_init=self.kernel_init,
-                dtype=jnp.dtype(self.dtype),
+                dtype=self.dtype,
                 name=f"layer{index}",
             )(x)
             if normalise:
@@ -82,7 +84,8 @@ class MLP(nn.Module):
                     dtype=self.dtype,
                     name=f"norm{index}",
                     affine=self.last_affine or not is_last,
+                    center=self.last_center or not is_last,
                 )
             if not is_last:
-                x = nn.relu(x) if self.activation == "relu" else nn.gelu(x, approximate=False)
+                x = nn.relu(x) if self.activation == "relu" else activations.gelu(x)
         return x.astype(jnp.float32)

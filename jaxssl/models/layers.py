@@ -15,10 +15,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import colorspace
+from jaxssl.models import activations, initialization, products
 from jaxssl.types import Array, PyTree
 
 DTYPES = ("float32", "bfloat16")
 COLOR_SPACES = ("rgb", "lightness", "ab", "lab")
+LAYER_NORM_EPSILON = 1e-6  # MAE's
 
 
 def check_choice(owner: str, field: str, value: object, choices: Sequence[object]) -> None:
@@ -96,7 +98,7 @@ def layer_norm(x: Array, *, dtype: str, name: str) -> Array:
 
     Source: Ba et al., Layer Normalization, 2016, arXiv:1607.06450; epsilon as in MAE.
     """
-    norm = nn.LayerNorm(epsilon=1e-6, name=name)
+    norm = nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, name=name)
     return norm(x.astype(jnp.float32)).astype(dtype)
 
 
@@ -108,6 +110,7 @@ def batch_norm(
     dtype: str,
     name: str,
     affine: bool = True,
+    center: bool = True,
     scale_init: nn.initializers.Initializer = nn.initializers.ones,
 ) -> Array:
     """BatchNorm over all axes but the last, over the global batch, computed in float32.
@@ -123,6 +126,7 @@ def batch_norm(
         dtype: dtype of the result.
         name: name of the submodule.
         affine: whether to learn scale and bias.
+        center: whether to learn the bias, where ``affine``.
         scale_init: initial scale.
 
     Returns:
@@ -135,7 +139,7 @@ def batch_norm(
         momentum=0.9,
         epsilon=1e-5,
         use_scale=affine,
-        use_bias=affine,
+        use_bias=affine and center,
         scale_init=scale_init,
         axis_name=axis_name,
         name=name,
@@ -153,13 +157,18 @@ def doubled(x: Array) -> Array:
     return x.reshape(batch, 2 * rows, 2 * columns, features)
 
 
-def linear(x: Array, features: int, *, dtype: str, name: str) -> Array:
-    """Linear map with Xavier-uniform kernel and zero bias, the initialisation of MAE's linears."""
-    dense = nn.Dense(
-        features,
-        dtype=jnp.dtype(dtype),
-        kernel_init=nn.initializers.xavier_uniform(),
-        name=name,
+def linear(
+    x: Array,
+    features: int,
+    *,
+    dtype: str,
+    name: str,
+    kernel_init: nn.initializers.Initializer = initialization.XAVIER,
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros,
+) -> Array:
+    """Linear map, by default with Xavier-uniform kernel and zero bias as MAE's linears."""
+    dense = products.Dense(
+        features, dtype=dtype, kernel_init=kernel_init, bias_init=bias_init, name=name
     )
     return dense(x)
 
@@ -170,25 +179,35 @@ class Attention(nn.Module):
     Attributes:
         num_heads: heads; must divide the width.
         dtype: compute dtype; the softmax is float32 whatever it is.
+        kernels: how the kernels begin.
 
     Source: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, eq. 1.
     """
 
     num_heads: int
     dtype: str = "float32"
+    kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Maps [B, N, D] to [B, N, D]; every token sees every other."""
         width = x.shape[-1]
-        qkv = linear(x, 3 * width, dtype=self.dtype, name="qkv")
-        q, k, v = einops.rearrange(
-            qkv, "b n (three h d) -> three b n h d", three=3, h=self.num_heads
+        qkv = linear(x, 3 * width, dtype=self.dtype, name="qkv", kernel_init=self.kernels.qkv)
+        # Split before the heads are: the gradient is then one concatenation, not three padded sums.
+        q, k, v = (
+            einops.rearrange(each, "b n (h d) -> b n h d", h=self.num_heads)
+            for each in jnp.split(qkv, 3, axis=-1)
         )
         scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
         weights = nn.softmax(scores * (width // self.num_heads) ** -0.5).astype(self.dtype)
         mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, v)
-        return linear(mixed.reshape(x.shape), width, dtype=self.dtype, name="proj")
+        return linear(
+            mixed.reshape(x.shape),
+            width,
+            dtype=self.dtype,
+            name="proj",
+            kernel_init=self.kernels.linear,
+        )
 
 
 class Block(nn.Module):
@@ -199,24 +218,35 @@ class Block(nn.Module):
     Attributes:
         num_heads: heads; must divide the width.
         dtype: compute dtype of the matrix products.
+        kernels: how the kernels begin.
 
     Source: Dosovitskiy et al., An Image Is Worth 16x16 Words, 2020, arXiv:2010.11929, eq. 2 and 3.
     """
 
     num_heads: int
     dtype: str = "float32"
+    kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Maps float32 [B, N, D] to float32 [B, N, D]."""
+    def __call__(self, x: Array, scale: Array | None = None) -> Array:
+        """Maps float32 [B, N, D] to float32 [B, N, D]; ``scale`` [2, B] multiplies the branches."""
+
+        def scaled(branch: Array, index: int) -> Array:
+            branch = branch.astype(jnp.float32)
+            return branch if scale is None else branch * scale[index][:, None, None]
+
+        def mlp_linear(y: Array, features: int, name: str) -> Array:
+            kernel_init = self.kernels.linear
+            return linear(y, features, dtype=self.dtype, name=name, kernel_init=kernel_init)
+
         y = layer_norm(x, dtype=self.dtype, name="norm1")
-        y = Attention(self.num_heads, self.dtype, name="attention")(y)
-        x = x + y.astype(jnp.float32)
+        y = Attention(self.num_heads, self.dtype, self.kernels, name="attention")(y)
+        x = x + scaled(y, 0)
         y = layer_norm(x, dtype=self.dtype, name="norm2")
-        y = linear(y, 4 * x.shape[-1], dtype=self.dtype, name="mlp_in")
-        y = nn.gelu(y, approximate=False)
-        y = linear(y, x.shape[-1], dtype=self.dtype, name="mlp_out")
-        return x + y.astype(jnp.float32)
+        y = mlp_linear(y, 4 * x.shape[-1], "mlp_in")
+        y = activations.gelu(y)
+        y = mlp_linear(y, x.shape[-1], "mlp_out")
+        return x + scaled(y, 1)
 
 
 def apply_blocks(
@@ -227,8 +257,10 @@ def apply_blocks(
     dtype: str,
     scan_layers: bool,
     remat: bool,
-    summary: Callable[[Array], Array] | None = None,
-) -> tuple[Array, tuple[Array, ...]]:
+    summary: Callable[[Array], PyTree] | None = None,
+    kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS,
+    branch_scale: Array | None = None,
+) -> tuple[Array, tuple[PyTree, ...]]:
     """Runs ``depth`` blocks as submodules of the calling linen module.
 
     Args:
@@ -239,7 +271,10 @@ def apply_blocks(
         scan_layers: one block in a scan, parameters under "blocks" with a leading layer axis,
             instead of "block_0", "block_1" …
         remat: recompute each block's activations in the backward pass.
-        summary: what to keep of the tokens after each block, [B, N, D] -> [B, D]; None: nothing.
+        summary: what to keep of the tokens [B, N, D] after each block; None: nothing.
+        kernels: how the kernels of each block begin.
+        branch_scale: float32 [depth, 2, B], what the two branches of each block are multiplied by,
+            as ``drop_path.branch_scale`` makes it; None: nothing.
 
     Returns:
         float32 [B, N, D] after the last block, and the summary after each block.
@@ -249,18 +284,21 @@ def apply_blocks(
     if not scan_layers:
         stages = []
         for index in range(depth):
-            x = block_class(num_heads, dtype, name=f"block_{index}")(x)
+            block = block_class(num_heads, dtype, kernels, name=f"block_{index}")
+            x = block(x, None if branch_scale is None else branch_scale[index])
             if summary is not None:
                 stages.append(summary(x))
         return x, tuple(stages)
 
-    def body(block: nn.Module, x: Array, _: None) -> tuple[Array, Array | None]:
-        x = block(x)
+    def body(block: nn.Module, x: Array, scale: Array | None) -> tuple[Array, PyTree]:
+        x = block(x, scale)
         return x, None if summary is None else summary(x)
 
     scan = nn.scan(body, variable_axes={"params": 0}, split_rngs={"params": True}, length=depth)
-    x, stages = scan(block_class(num_heads, dtype, name="blocks"), x, None)
-    return x, () if stages is None else tuple(stages[index] for index in range(depth))
+    x, stages = scan(block_class(num_heads, dtype, kernels, name="blocks"), x, branch_scale)
+    if summary is None:
+        return x, ()
+    return x, tuple(jax.tree.map(lambda leaf, i=index: leaf[i], stages) for index in range(depth))
 
 
 def stack_layers(params: Mapping[str, PyTree]) -> dict[str, PyTree]:

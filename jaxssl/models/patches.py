@@ -108,17 +108,24 @@ def gather_rows(rows: Array, indices: Array) -> Array:
     return jnp.take_along_axis(rows, indices[:, :, None], axis=1)
 
 
-def sincos_positions(rows: int, columns: int, width: int) -> np.ndarray:
+def sincos_positions(
+    rows: int, columns: int, width: int, *, reference: int | None = None
+) -> np.ndarray:
     """Fixed 2-D sine-cosine position table.
 
     Patch (y, x) gets [sin(x·w), cos(x·w), sin(y·w), cos(y·w)] with w_i = 10000^(−i / (width/4)),
     i = 0 … width/4 − 1. The column comes first, as in MAE's published code, so that its weights
     can be used. Computed in float64.
 
+    With ``reference`` R, x is (x + 1/2) · R / columns − 1/2 and y likewise: any grid spans the
+    range of R x R patches, cell borders on cell borders, as when a learned table is resized.
+
     Args:
         rows: rows of patches.
         columns: columns of patches.
         width: features D, a multiple of 4.
+        reference: side of the square grid in whose coordinates patches are placed, at least 1;
+            None: their own.
 
     Returns:
         float32 [N, D] in raster order, values in [−1, 1].
@@ -136,6 +143,8 @@ def sincos_positions(rows: int, columns: int, width: int) -> np.ndarray:
         )
     frequencies = 10000.0 ** (-np.arange(width // 4, dtype=np.float64) / (width // 4))
     y, x = np.divmod(np.arange(rows * columns), columns)
+    if reference is not None:
+        y, x = (y + 0.5) * reference / rows - 0.5, (x + 0.5) * reference / columns - 0.5
     angle_x, angle_y = np.outer(x, frequencies), np.outer(y, frequencies)
     table = [np.sin(angle_x), np.cos(angle_x), np.sin(angle_y), np.cos(angle_y)]
     return np.concatenate(table, axis=1).astype(np.float32)

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxssl import types
-from jaxssl.models import layers
+from jaxssl.models import convolution, layers
 from jaxssl.types import Array
 
 # Blocks in each of the four stages, and whether they are bottlenecks.
@@ -20,6 +20,9 @@ DEPTHS = {
     152: ((3, 8, 36, 3), True),
 }
 
+# Side, stride and padding of the stem's convolution.
+STEMS = {"imagenet": (7, 2, 3), "small": (3, 1, 1), "patch": (4, 4, 0)}
+
 
 @dataclasses.dataclass(frozen=True)
 class ResNetConfig:
@@ -30,8 +33,11 @@ class ResNetConfig:
             stride is in the 3x3 convolution).
         width_multiplier: factor on the channels of every layer, as in SimCLR; 0.25 gives stages of
             16, 32, 64, 128 (times 4 after a bottleneck).
-        stem: "imagenet", 7x7 stride 2 and a 3x3 max-pool of stride 2, or "small", one 3x3 of stride
-            1, as SimCLR for CIFAR.
+        stem: "imagenet", 7x7 stride 2 and a 3x3 max-pool of stride 2; "small", one 3x3 of stride 1,
+            as SimCLR for CIFAR; or "patch", one 4x4 of stride 4 without padding, as ConvNeXt: as
+            small a map as the ImageNet stem's, by one matrix product.
+        num_stages: stages kept, 1 to 4, the first of them; small images need fewer, since each
+            halves the map. CIFAR's ResNets have 3.
         zero_init_residual: start the last BatchNorm scale of every block at 0, so that each block
             starts as its shortcut.
         dtype: compute dtype; parameters and statistics stay float32.
@@ -45,7 +51,8 @@ class ResNetConfig:
 
     depth: Literal[10, 18, 34, 50, 101, 152] = 50
     width_multiplier: float = 1.0
-    stem: Literal["imagenet", "small"] = "imagenet"
+    stem: Literal["imagenet", "small", "patch"] = "imagenet"
+    num_stages: int = 4
     zero_init_residual: bool = True
     dtype: Literal["float32", "bfloat16"] = "float32"
     color_space: Literal["rgb", "lightness", "ab", "lab"] = "rgb"
@@ -54,7 +61,8 @@ class ResNetConfig:
 
     def __post_init__(self):
         layers.check_choice("ResNetConfig", "depth", self.depth, tuple(DEPTHS))
-        layers.check_choice("ResNetConfig", "stem", self.stem, ("imagenet", "small"))
+        layers.check_choice("ResNetConfig", "stem", self.stem, tuple(STEMS))
+        layers.check_choice("ResNetConfig", "num_stages", self.num_stages, (1, 2, 3, 4))
         layers.check_choice("ResNetConfig", "dtype", self.dtype, layers.DTYPES)
         layers.check_choice("ResNetConfig", "color_space", self.color_space, layers.COLOR_SPACES)
         if round(64 * self.width_multiplier) < 1:
@@ -88,7 +96,8 @@ class ResNet(nn.Module):
 
     Source: He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385, table
         1; zero scale: Goyal et al., Accurate, Large Minibatch SGD, 2017, arXiv:1706.02677, sec.
-        5.1; small stem and width: Chen et al., SimCLR, 2020, arXiv:2002.05709, appendix B.9; depth
+        5.1; small stem and width: Chen et al., SimCLR, 2020, arXiv:2002.05709, appendix B.9; patch
+        stem: Liu et al., A ConvNet for the 2020s, 2022, arXiv:2201.03545, sec. 2.2; depth
         10: Chen et al., A Closer Look at Few-shot Classification, 2019, arXiv:1904.04232.
     """
 
@@ -105,11 +114,11 @@ class ResNet(nn.Module):
 
         Returns:
             Features in float32: pooled [B, D], the mean of tokens; tokens [B, N, D], the cells of
-            the last feature map in raster order; stages, the mean of the feature map after each of
-            the four stages, [B, D_stage].
+            the last feature map in raster order; maps, the feature map after each stage,
+            [B, H_stage, W_stage, D_stage]; stages, the mean of each.
 
         Raises:
-            ValueError: ``images`` is not of rank 4.
+            ValueError: ``images`` is not of rank 4, or not to be cut into patches.
             TypeError: ``images`` is neither uint8 nor floating.
         """
         config = self.config
@@ -121,8 +130,12 @@ class ResNet(nn.Module):
         channels = [round(64 * 2**stage * config.width_multiplier) for stage in range(4)]
 
         x = layers.standardise(images, config.mean, config.std, config.color_space)
-        size, stride = (7, 2) if config.stem == "imagenet" else (3, 1)
-        x = _conv(x, channels[0], size, stride, dtype=config.dtype, name="stem_conv")
+        if config.stem == "patch":
+            _check_tiles(images)
+        size, stride, padding = STEMS[config.stem]
+        x = _conv(
+            x, channels[0], size, stride, padding=padding, dtype=config.dtype, name="stem_conv"
+        )
         x = layers.batch_norm(
             x, train=train, axis_name=self.axis_name, dtype=config.dtype, name="stem_norm"
         )
@@ -130,8 +143,8 @@ class ResNet(nn.Module):
         if config.stem == "imagenet":
             x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
 
-        stages = []
-        for stage in range(4):
+        maps = []
+        for stage in range(config.num_stages):
             for block in range(num_blocks[stage]):
                 x = ResidualBlock(
                     channels[stage],
@@ -142,9 +155,10 @@ class ResNet(nn.Module):
                     axis_name=self.axis_name,
                     name=f"stage{stage + 1}_block{block + 1}",
                 )(x, train)
-            stages.append(x.astype(jnp.float32).mean(axis=(1, 2)))
-        tokens = x.astype(jnp.float32).reshape(len(x), -1, x.shape[-1])
-        return types.Features(stages[-1], tokens, tuple(stages))
+            maps.append(x.astype(jnp.float32))
+        stages = tuple(each.mean(axis=(1, 2)) for each in maps)
+        tokens = maps[-1].reshape(len(x), -1, x.shape[-1])
+        return types.Features(stages[-1], tokens, stages, tuple(maps))
 
 
 class ResidualBlock(nn.Module):
@@ -207,12 +221,32 @@ class ResidualBlock(nn.Module):
         )
 
 
-def _conv(x: Array, features: int, size: int, stride: int, *, dtype: str, name: str) -> Array:
-    conv = nn.Conv(
+def _check_tiles(images: Array) -> None:
+    """Raises a ValueError unless patches of the patch stem tile the images."""
+    side = STEMS["patch"][0]
+    if images.shape[1] % side or images.shape[2] % side:
+        raise ValueError(
+            f"ResNet: images must be multiples of {side} pixels high and wide with stem 'patch'; "
+            f"got {images.shape[1]}x{images.shape[2]}. Resize them, or use another stem."
+        )
+
+
+def _conv(
+    x: Array,
+    features: int,
+    size: int,
+    stride: int,
+    *,
+    dtype: str,
+    name: str,
+    padding: int | None = None,
+) -> Array:
+    padding = size // 2 if padding is None else padding
+    conv = convolution.Conv(
         features,
         (size, size),
         strides=(stride, stride),
-        padding=[(size // 2, size // 2)] * 2,
+        padding=[(padding, padding)] * 2,
         use_bias=False,
         dtype=jnp.dtype(dtype),
         kernel_init=nn.initializers.variance_scaling(2.0, "fan_out", "normal"),

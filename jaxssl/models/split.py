@@ -103,6 +103,7 @@ class Split(nn.Module):
             _join(lightness.pooled, ab.pooled),
             _join(lightness.tokens, ab.tokens),
             tuple(map(_join, lightness.stages, ab.stages)),
+            tuple(map(_join, lightness.maps, ab.maps)),
         )
 
 

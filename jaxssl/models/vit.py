@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import types
-from jaxssl.models import layers, patches
+from jaxssl.models import initialization, layers, patches
 from jaxssl.types import Array
 
 
@@ -34,8 +34,8 @@ SIZES = {
 class ViTConfig:
     """Hyper-parameters of a ViT; plain fields that survive JSON.
 
-    There is no stochastic depth: its masks would have to follow the global position of an example
-    to stay the same on any number of devices.
+    Stochastic depth is not among them: its masks follow the examples, so the methods that use it
+    draw them (``DINO.drop_path``).
 
     Attributes:
         size: "Ti", "S", "B", "L" or "H" as published (width 192, 384, 768, 1024, 1280), or "Nano",
@@ -48,6 +48,14 @@ class ViTConfig:
             along, or "mean" of the patch tokens; with "mean" there is no class token at all.
         position: "sincos", the fixed table of MAE (width must be a multiple of 4), or "learned", a
             grid made for the image size of ``init`` and resized bilinearly for any other.
+        position_grid: rows and columns of patches of a square image in whose coordinates "sincos"
+            places those of any other size, so that a small crop spans the whole range, as DINO's
+            resized table does: image size over patch size of the global crops. None: each size has
+            coordinates of its own, from 0 in steps of 1.
+        initialization: "mae", Xavier-uniform kernels, queries, keys and values as one; "moco_v3",
+            each of them with a bound of its own, and a class token with standard deviation 1e-6;
+            "dino", normal kernels with standard deviation 0.02, and a patch embedding as PyTorch's
+            convolutions begin. MoCo v3's ViT-S has ``num_heads=12``.
         num_registers: learned tokens without position that go along and are dropped at the end.
         scan_layers: run the blocks as one scan, parameters with a leading layer axis: shorter
             tracing and few leaves; ``stack_layers`` and ``unstack_layers`` convert.
@@ -68,6 +76,8 @@ class ViTConfig:
     patch_size: int = 16
     pool: Literal["class", "mean"] = "class"
     position: Literal["sincos", "learned"] = "sincos"
+    position_grid: int | None = None
+    initialization: Literal["mae", "moco_v3", "dino"] = "mae"
     num_registers: int = 0
     scan_layers: bool = False
     remat: bool = False
@@ -80,6 +90,8 @@ class ViTConfig:
         layers.check_choice("ViTConfig", "size", self.size, tuple(SIZES))
         layers.check_choice("ViTConfig", "pool", self.pool, ("class", "mean"))
         layers.check_choice("ViTConfig", "position", self.position, ("sincos", "learned"))
+        choices = tuple(initialization.INITIALIZATIONS)
+        layers.check_choice("ViTConfig", "initialization", self.initialization, choices)
         layers.check_choice("ViTConfig", "dtype", self.dtype, layers.DTYPES)
         layers.check_choice("ViTConfig", "color_space", self.color_space, layers.COLOR_SPACES)
         width, depth, num_heads = self.dimensions
@@ -92,6 +104,13 @@ class ViTConfig:
             patch_size=self.patch_size,
         )
         layers.check_at_least("ViTConfig", 0, num_registers=self.num_registers)
+        if self.position_grid is not None:
+            layers.check_at_least("ViTConfig", 1, position_grid=self.position_grid)
+            if self.position != "sincos":
+                raise ValueError(
+                    "ViTConfig: position_grid must be None with position 'learned', whose table is "
+                    f"resized anyway; got {self.position_grid}."
+                )
         if width % num_heads:
             raise ValueError(
                 f"ViTConfig: width must be a multiple of num_heads; got width {width}, "
@@ -118,8 +137,9 @@ class ViT(nn.Module):
     """Vision Transformer encoder: images to Features.
 
     Patches are cut by a reshape and embedded by one matrix product, which with ``keep`` covers only
-    the kept ones. Deviations from the original: MAE's initialisation (Xavier-uniform linears,
-    zero biases, tokens with standard deviation 0.02), LayerNorm epsilon 1e-6, exact GELU.
+    the kept ones. Deviations from the original: the initialisation, by default MAE's
+    (Xavier-uniform linears, zero biases, tokens with standard deviation 0.02), LayerNorm epsilon
+    1e-6, exact GELU.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -143,7 +163,11 @@ class ViT(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Array, train: bool = False, keep: Array | None = None
+        self,
+        images: Array,
+        train: bool = False,
+        keep: Array | None = None,
+        branch_scale: Array | None = None,
     ) -> types.Features:
         """Encodes images, or only some of their patches.
 
@@ -151,10 +175,14 @@ class ViT(nn.Module):
             images: [B, H, W, C], uint8 or floating in [0, 1], any number of channels.
             train: no effect; every module takes it.
             keep: int32 [B, K], raster indices in [0, N) of the patches to encode, or None for all.
+            branch_scale: float32 [depth, 2, B], what ``drop_path.branch_scale`` makes, or None.
 
         Returns:
             Features in float32: pooled [B, D]; tokens [B, N, D], or [B, K, D] in the order of
-            ``keep``; stages, pooled in the same way before the final norm, [B, D] after each block.
+            ``keep``; stages, pooled in the same way before the final norm, [B, D] after each block;
+            maps, the patch tokens they are pooled from, [B, h, w, D], or [B, K, D] with ``keep``;
+            class_tokens, with pool "class", [B, D] after each block, after the final norm (DINO's
+            get_intermediate_layers).
 
         Raises:
             ValueError: shapes that do not fit the patch size or each other.
@@ -164,6 +192,7 @@ class ViT(nn.Module):
         config = self.config
         width, depth, num_heads = config.dimensions
         grid = _check_inputs(images, keep, config.patch_size)
+        begin = initialization.INITIALIZATIONS[config.initialization]
 
         rows = patches.patchify(images, config.patch_size)  # [B, N, P], raw
         positions = self._positions(grid)  # [N, D]
@@ -175,7 +204,14 @@ class ViT(nn.Module):
         by_channel = rows.reshape(*rows.shape[:2], -1, images.shape[-1])
         pixels = layers.standardise(by_channel, config.mean, config.std, config.color_space)
         rows = pixels.reshape(*rows.shape[:2], -1)
-        x = layers.linear(rows, width, dtype=config.dtype, name="patch_embedding")
+        x = layers.linear(
+            rows,
+            width,
+            dtype=config.dtype,
+            name="patch_embedding",
+            kernel_init=begin.patch_kernel,
+            bias_init=begin.patch_bias(rows.shape[-1]),
+        )
         x = x.astype(jnp.float32) + positions
 
         extra = self._extra_tokens()
@@ -185,23 +221,33 @@ class ViT(nn.Module):
         def pool(tokens: Array) -> Array:
             return tokens[:, 0] if config.pool == "class" else tokens[:, num_extra:].mean(axis=1)
 
-        x, stages = layers.apply_blocks(
+        def summary(tokens: Array) -> tuple[Array, Array]:
+            map_ = tokens[:, num_extra:]
+            return pool(tokens), map_ if keep is not None else map_.reshape(-1, *grid, width)
+
+        x, kept = layers.apply_blocks(
             x,
             depth=depth,
             num_heads=num_heads,
             dtype=config.dtype,
             scan_layers=config.scan_layers,
             remat=config.remat,
-            summary=pool,
+            summary=summary,
+            kernels=begin.blocks,
+            branch_scale=branch_scale,
         )
-        x = layers.layer_norm(x, dtype="float32", name="norm")
-        return types.Features(pool(x), x[:, num_extra:], stages)
+        norm = nn.LayerNorm(epsilon=layers.LAYER_NORM_EPSILON, name="norm")
+        x = norm(x)
+        stages, maps = zip(*kept, strict=True)
+        class_tokens = tuple(map(norm, stages)) if config.pool == "class" else ()
+        return types.Features(pool(x), x[:, num_extra:], stages, maps, class_tokens)
 
     def _positions(self, grid: tuple[int, int]) -> Array:
         """Position of every patch, float32 [N, D]."""
         width = self.config.dimensions.width
         if self.config.position == "sincos":
-            return jnp.asarray(patches.sincos_positions(*grid, width))
+            reference = self.config.position_grid
+            return jnp.asarray(patches.sincos_positions(*grid, width, reference=reference))
         # The stored grid wins over the image's, so that other image sizes can be read.
         stored = self.get_variable("params", "position")
         shape = (*grid, width) if stored is None else stored.shape
@@ -216,7 +262,9 @@ class ViT(nn.Module):
         init = nn.initializers.normal(0.02)
         tokens = [jnp.zeros((1, 0, width), jnp.float32)]
         if self.config.pool == "class":
-            class_token = self.param("class_token", init, (1, 1, width))
+            begin = initialization.INITIALIZATIONS[self.config.initialization]
+            class_init = nn.initializers.normal(begin.class_token_std)
+            class_token = self.param("class_token", class_init, (1, 1, width))
             if self.config.position == "learned":
                 class_token = class_token + self.param("class_position", init, (1, 1, width))
             tokens.append(class_token)

@@ -62,7 +62,7 @@ def soft_ab(ab: Array, *, num_neighbours: int = 10, sigma: float = 5.0) -> Array
     if not 1 <= num_neighbours <= gamut.NUM_AB_BINS or sigma <= 0:
         raise ValueError(
             f"soft_ab: num_neighbours must be in 1 ... {gamut.NUM_AB_BINS} and sigma above 0; got "
-            f"{num_neighbours} and {sigma}. The paper's are 10 and 5."
+            f"{num_neighbours} and {sigma}. The official code's are 10 and 5."
         )
     distances = _squared_distances(ab)
     farthest = _smallest(distances, num_neighbours)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxssl import schedules
+from jaxssl.training import freezing, layerwise
 from jaxssl.types import PyTree
 
 
@@ -30,6 +31,8 @@ class OptimizerConfig:
         beta2: of adamw.
         trust_coefficient: of lars (eta).
         clip_norm: largest global norm of the gradient; 0 turns clipping off.
+        clip_each: largest norm of each layer's gradient, clipped on its own and before the global
+            norm is; 0 turns it off. DINO: 3.
         final_weight_decay: weight decay at the end of the run, reached from ``weight_decay`` along
             half a cosine; None keeps it as it is. DINO: 0.04 to 0.4.
         constant_rate: groups of parameters (top-level names such as "predictor") whose learning
@@ -48,6 +51,7 @@ class OptimizerConfig:
     beta2: float = 0.999
     trust_coefficient: float = 0.001
     clip_norm: float = 0.0
+    clip_each: float = 0.0
     final_weight_decay: float | None = None
     constant_rate: tuple[str, ...] = ()
     other_rate: float = 1.0
@@ -58,7 +62,8 @@ class OptimizerConfig:
                 raise ValueError(
                     f"optimizer.{field}: must be greater than 0; got {getattr(self, field)}."
                 )
-        for field in ("weight_decay", "warmup_epochs", "clip_norm", "final_weight_decay"):
+        not_negative = "weight_decay", "warmup_epochs", "clip_norm", "clip_each"
+        for field in (*not_negative, "final_weight_decay"):
             if (getattr(self, field) or 0) < 0:
                 raise ValueError(
                     f"optimizer.{field}: must not be negative; got {getattr(self, field)}."
@@ -119,9 +124,19 @@ def schedule(
 
 
 def build(
-    config: OptimizerConfig, *, batch_size: int, steps_per_epoch: int, total_steps: int
+    config: OptimizerConfig,
+    *,
+    batch_size: int,
+    steps_per_epoch: int,
+    total_steps: int,
+    freezes: bool = False,
 ) -> optax.GradientTransformation:
-    """The optax transformation for a run; arguments as in ``schedule``.
+    """The optax transformation for a run; further arguments as in ``schedule``.
+
+    Args:
+        freezes: whether the method freezes parameters (``method.frozen is not None``). Adam then
+            counts the steps of each parameter on its own, which shows in the tree of its state;
+            see ``training.freezing``.
 
     Raises:
         ValueError: as ``schedule``; and when its state is made, a name in ``constant_rate`` that is
@@ -136,16 +151,19 @@ def build(
     scale = _scale_by_rates(config, rate, schedule(_without_decay(config), **plan))
     decay = optax.add_decayed_weights(_weight_decay(config, total_steps), mask=kernel_mask)
     if config.name == "adamw":
-        core = optax.chain(optax.scale_by_adam(config.beta1, config.beta2), decay, scale)
+        scale_by_adam = freezing.scale_by_adam if freezes else optax.scale_by_adam
+        core = optax.chain(scale_by_adam(config.beta1, config.beta2), decay, scale)
     elif config.name == "sgd":
         core = optax.chain(decay, optax.chain(optax.trace(config.momentum), scale))
     else:
-        trust = optax.scale_by_trust_ratio(trust_coefficient=config.trust_coefficient)
+        trust = layerwise.scale_by_trust_ratio(config.trust_coefficient)
         core = optax.chain(
             decay, optax.masked(trust, kernel_mask), scale, optax.trace(config.momentum)
         )
     if config.clip_norm:
-        return optax.chain(optax.clip_by_global_norm(config.clip_norm), core)
+        core = optax.chain(optax.clip_by_global_norm(config.clip_norm), core)
+    if config.clip_each:
+        core = optax.chain(layerwise.clip_each(config.clip_each), core)
     return core
 
 
@@ -206,8 +224,9 @@ def _scale_by_rates(
 def kernel_mask(params: PyTree) -> PyTree:
     """True for the leaves called ``kernel``: the ones that weight decay and LARS scaling touch.
 
-    Biases, normalisation scales, tokens and position tables are left alone, as in the SimCLR and
-    MAE code. The name decides, not the rank: under scan-over-layers a bias has two axes.
+    Biases, normalisation scales, tokens and position tables are left alone. The SimCLR and MAE code
+    spare the first two; MAE's, by timm's rule of one axis, decays its class and mask tokens. The
+    name decides here, not the rank: under scan-over-layers a bias has two axes.
     """
     return jax.tree_util.tree_map_with_path(
         lambda path, _: getattr(path[-1], "key", None) == "kernel", params

@@ -11,7 +11,8 @@ import optax
 
 from jaxssl import collectives
 from jaxssl.parallel import Step
-from jaxssl.types import Array, Batch, Clock, Example, Method, Metrics, PyTree, TrainState, Views
+from jaxssl.training import freezing
+from jaxssl.types import Array, Batch, Clock, Example, Method, Metrics, TrainState, Views
 
 
 def example_keys(seed: int, step: Array, num_examples: int, axis_name: str | None) -> Array:
@@ -83,7 +84,12 @@ def make_step(
     Returns:
         ``(TrainState, Batch) -> (TrainState, Metrics)``, pure. Metrics are float32 scalars equal on
         all devices: the method's own, ``loss`` (mean over the global batch), ``grad_norm`` (before
-        clipping) and ``update_norm`` (global L2 norms).
+        clipping) and ``update_norm`` (global L2 norms). Frozen parameters count in neither norm,
+        and their optimizer state stays as it was.
+
+    Raises:
+        ValueError: when the step is traced, if the method freezes parameters and the optimizer is
+            an Adam with one count for all; see ``freezing.check_state``.
     """
 
     def step(train: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -99,11 +105,14 @@ def make_step(
 
         (loss, (state, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(train.params)
         grads = collectives.pmean(grads, axis_name)
-        # Gradients too, so that the optimizer gathers no momentum of what it must leave alone.
         frozen = None if method.frozen is None else method.frozen(train.params, clock)
-        grads = _without_frozen(grads, frozen)
+        if frozen is not None:
+            freezing.check_state(train.opt_state)
+            grads = freezing.zero(grads, frozen)  # so that they count in no norm
         updates, opt_state = optimizer.update(grads, train.opt_state, train.params)
-        updates = _without_frozen(updates, frozen)
+        if frozen is not None:
+            updates = freezing.zero(updates, frozen)
+            opt_state = freezing.keep_state(opt_state, train.opt_state, frozen)
         params = optax.apply_updates(train.params, updates)
         metrics = collectives.pmean(metrics, axis_name) | {
             "loss": loss,
@@ -126,17 +135,6 @@ def clock_at(step: Array | int, *, steps_per_epoch: int, total_steps: int) -> Cl
     step = jnp.asarray(step, jnp.int32)
     done = step.astype(jnp.float32)
     return Clock(step, done / steps_per_epoch, done / total_steps)
-
-
-def _without_frozen(updates: PyTree, frozen: PyTree | None) -> PyTree:
-    """Zeros where ``frozen`` is true."""
-    if frozen is None:
-        return updates
-    return jax.tree.map(
-        lambda update, is_frozen: jnp.where(is_frozen, jnp.zeros_like(update), update),
-        updates,
-        frozen,
-    )
 
 
 def _step_key(seed: int, step: Array) -> Array:

@@ -133,28 +133,42 @@ def test_a_run_is_measured_in_all_three_ways(run, capsys):
 
 
 def test_recorded_accuracies_are_used_if_they_belong_together(run):
-    folder = run / "evaluation"
-    folder.mkdir()
-    step = audit.checkpoints.restore_encoder(run).meta["step"]
-    for kind, right in (("trained", 0.8), ("random", 0.5), ("pixels", 0.79)):
-        record = {
-            "stamp": "one",
-            "protocol": {"test_size": 1000},
-            "subject": {"step": step},
-            "results": {"test_accuracy": right},
-        }
-        (folder / f"linear-{kind}.json").write_text(json.dumps(record))
-    found = audit.usefulness.recorded(run, step)
+    meta = audit.checkpoints.restore_encoder(run).meta
+    step, opened = meta["step"], audit.splits.open_splits(meta)
+    described = {
+        "evaluator": "linear",
+        "dataset": opened.train.name,
+        "train_split": "train",
+        "test_split": "test",
+        "train_fingerprint": opened.train.fingerprint,
+        "test_fingerprint": opened.test.fingerprint,
+        "layer": "pooled",
+        "seed": 0,
+        "test_size": 1000,
+    }
+
+    def write(kind, right, **more):
+        own = described | more
+        who = {"encoder": kind, "step": step}
+        place = audit.protocol.path(run, own, who)
+        results = {"test_accuracy": right}
+        audit.protocol.write(place, protocol=own, subject=who, results=results)
+
+    write("trained", 0.8)
+    write("random", 0.5)
+    write("pixels", 0.79, averaged_over="7 x 7 pixels")
+    found = audit.usefulness.recorded(run, step, opened)
     gains = [
         audit.usefulness.gain(found.accuracies["trained"], found.accuracies[kind])
         for kind in ("random", "pixels")
     ]
     assert gains[0].value == pytest.approx(0.3) and gains[0].low > 0.25
     assert gains[1].low < 0 < gains[1].high
-    assert audit.usefulness.recorded(run, step + 1) is None
-    record["stamp"] = "another"
-    (folder / "linear-pixels.json").write_text(json.dumps(record))
-    assert audit.usefulness.recorded(run, step) is None
+    assert audit.usefulness.recorded(run, step + 1, opened) is None
+    swapped = opened._replace(test=opened.train)
+    assert audit.usefulness.recorded(run, step, swapped) is None
+    write("pixels", 0.79, test_size=999)
+    assert audit.usefulness.recorded(run, step, opened) is None
 
 
 def test_a_run_without_a_question_or_labels_has_losses(tmp_path):

@@ -189,6 +189,17 @@ def test_published_defaults_of_multicrop():
     assert probs(swav, "blur") == (0.5, 0.5, 0.5) and probs(swav, "solarize") == (0, 0, 0)
     assert probs(dino, "blur") == (1.0, 0.1, 0.5) and probs(dino, "solarize") == (0, 0.2, 0)
 
+    # The table "Data augmentation and views" of the README of rbalestr-lab/lejepa.
+    lejepa = recipes.LeJEPA()
+    assert (lejepa.size, lejepa.local_size, lejepa.num_local) == (224, 98, 6)
+    assert (lejepa.crop_scale, lejepa.local_crop_scale) == ((0.3, 1.0), (0.05, 0.3))
+    assert lejepa.jitter == (0.4, 0.4, 0.2, 0.1) and lejepa.jitter_strength == 1.0
+    assert (lejepa.jitter_prob, lejepa.grayscale_prob, lejepa.flip_prob) == (0.8, 0.2, 0.5)
+    assert probs(lejepa, "blur") == (0.5, 0.5, 0.5)
+    assert probs(lejepa, "solarize") == (0.2, 0.2, 0.2)
+    assert (lejepa.interpolation, lejepa.blur_sigma) == ("linear", (0.1, 2.0))
+    assert lejepa.solarize_threshold == 0.5
+
 
 @pytest.mark.parametrize(
     "recipe, fields, message",

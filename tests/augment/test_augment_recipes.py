@@ -248,6 +248,44 @@ def test_crop_and_flip_are_the_box_of_the_key():
     assert 0 < flips < 12
 
 
+def test_crops_at_fixed_scale_are_cut_anywhere_and_not_resized():
+    image = random_image(6, 6, 1)
+    made = views(recipes.CropFlip.fixed_scale(4, image_size=6, flip_prob=0.25), image)
+    places = {
+        (y, x, flip): (reference.flip(cut) if flip else cut).tobytes()
+        for flip in (False, True)
+        for y in range(3)
+        for x in range(3)
+        for cut in [np.asarray(image)[y : y + 4, x : x + 4]]
+    }
+    counts = np.array([sum(view.tobytes() == place for view in made) for place in places.values()])
+    assert counts.sum() == COUNT
+    expected = COUNT / 9 * np.repeat([0.75, 0.25], 9)
+    assert stats.chisquare(counts, expected).pvalue > 0.01
+
+
+def test_fixed_scale_keeps_its_part_of_images_of_other_sizes():
+    image = random_image(12, 12)
+    recipe = recipes.CropFlip.fixed_scale(4, image_size=6, flip_prob=0.0)
+    for key, view in zip(jax.random.split(jax.random.key(0), 4), views(recipe, image, count=4)):
+        drawn = geometry.sample_crop(key, 12, 12, scale=recipe.crop_scale, ratio=(1.0, 1.0))
+        top, left, height, width = (int(number) for number in drawn)
+        assert (height, width) == (8, 8)
+        expected = reference.crop_resize(image, top, left, 8, 8, 4)
+        np.testing.assert_allclose(view, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size, image_size", [(257, 256), (0, 256)])
+def test_crops_that_do_not_fit_are_refused(size, image_size):
+    message = (
+        f"CropFlip.fixed_scale: size must be 1 to image_size pixels; got {size} of {image_size}. "
+        "Resize the images larger, or cut smaller crops."
+    )
+    with pytest.raises(ValueError) as error:
+        recipes.CropFlip.fixed_scale(size, image_size=image_size)
+    assert str(error.value) == message
+
+
 def test_recipes_with_the_same_key_share_their_crop_and_flip(key):
     """More named quantities leave the numbers of the earlier ones as they are."""
     crop = {"crop_scale": (0.3, 0.6), "flip_prob": 0.5}

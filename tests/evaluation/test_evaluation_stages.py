@@ -1,11 +1,13 @@
 """Which features an evaluator measures: the pooled ones, every stage beside them, or one stage."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from jaxssl.evaluation import evaluate, features, knn, linear
+from jaxssl.evaluation import evaluate, features, knn, linear, preparation, protocol
+from jaxssl.evaluation.subject import Subject
 
 LABELS = np.arange(60) % 3
 PROBE = linear.LinearConfig(l2_grid=(0.1,), extend=False)
@@ -17,13 +19,20 @@ def feature_set(seed):
     random = np.random.default_rng(seed)
     stages = [random.normal(size=(60, width)).astype(np.float32) for width in (4, 6, 5)]
     stages[1][np.arange(60), LABELS] += 20
-    return features.FeatureSet(stages[2], tuple(stages), LABELS)
+    layers = {f"stage {number}": stage for number, stage in enumerate(stages)}
+    return features.FeatureSet({"pooled": stages[2]} | layers, LABELS)
 
 
 @pytest.fixture
 def prepared():
-    return evaluate.Prepared(
-        train=feature_set(0), test=feature_set(1), protocol={"layer": "pooled"}, subject={}
+    return preparation.Prepared(
+        train=feature_set(0),
+        test=feature_set(1),
+        main="pooled",
+        stages=("stage 0", "stage 1", "stage 2"),
+        protocol={"layer": "pooled", "dataset": "clothes", "seed": 0}
+        | {"train_split": "train", "test_split": "test"},
+        subject={"encoder": "trained", "step": 7},
     )
 
 
@@ -58,39 +67,51 @@ EVALUATORS = pytest.mark.parametrize(
 def test_every_stage_is_measured_and_the_pooled_one_once(
     tmp_path, prepared, fits, measure, options, read
 ):
-    results = measure(tmp_path, evaluate.Subject(), options, prepared)["results"]
+    results = measure(tmp_path, Subject(), options, prepared)["results"]
     assert fits == [5, 4, 6]  # pooled, then the stages; the last is the pooled one
     first, second, last = results["stages"]
     assert read(second) == 1.0 and max(read(first), read(last)) < 0.7
-    assert last == {name: value for name, value in results.items() if name != "stages"}
-    assert first.keys() == last.keys()
-    (path,) = (tmp_path / "evaluation").iterdir()
-    assert json.loads(path.read_text())["results"]["stages"][1] == json.loads(json.dumps(second))
+    assert [each["layer"] for each in (results, *results["stages"])] == list(prepared.train.layers)
+    assert [each["num_features"] for each in results["stages"]] == [4, 6, 5]
+    own = {name: value for name, value in results.items() if name not in ("stages", "best")}
+    assert last == own | {"layer": "stage 2"} and first.keys() == last.keys()
+    (record,) = protocol.read(tmp_path, 7)
+    assert record["results"]["stages"][1] == json.loads(json.dumps(second))
 
 
 @EVALUATORS
-def test_one_stage_or_none_beside_the_pooled(tmp_path, prepared, fits, measure, options, read):
-    whole = measure(tmp_path, evaluate.Subject(), options, prepared)["results"]
-    for subject, expected, width in [
-        (evaluate.Subject(stage=1), whole["stages"][1], 6),
-        (evaluate.Subject(stages=False), whole["stages"][2], 5),
-    ]:
-        fits.clear()
-        results = measure(tmp_path, subject, options, prepared)["results"]
-        assert fits == [width] and "stages" not in results
-        assert read(results) == read(expected)
+def test_one_layer_alone(tmp_path, prepared, fits, measure, options, read):
+    whole = measure(tmp_path, Subject(), options, prepared)["results"]
+    fits.clear()
+    alone = dataclasses.replace(prepared, main="stage 1", stages=())
+    results = measure(tmp_path, Subject(stage=1), options, alone)["results"]
+    assert fits == [6] and not {"stages", "best"} & results.keys()
+    assert read(results) == read(whole["stages"][1])
 
 
-def test_encoders_without_stages_have_none(tmp_path, prepared, fits):
-    bare = [each._replace(stages=()) for each in (prepared.train, prepared.test)]
-    prepared = evaluate.Prepared(*bare, prepared.protocol, prepared.subject)
-    subject = evaluate.Subject("pixels")
-    assert "stages" not in evaluate.knn_eval(tmp_path, subject, VOTE, prepared)["results"]
+def test_the_held_out_part_chooses_the_best_layer(tmp_path, prepared):
+    results = evaluate.linear_eval(tmp_path, Subject(), PROBE, prepared)["results"]
+    best = results["best"]
+    assert best["layer"] == "stage 1" and best["chosen_from"] == 4
+    assert best["test_accuracy"] == 1.0 and best["holdout_accuracy"] == 1.0
+
+    def layer(name, held_out, test):
+        candidates = [{"holdout_accuracy": 0.1}, {"holdout_accuracy": held_out}]
+        return {"layer": name, "test_accuracy": test, "half_width": 0.1, "candidates": candidates}
+
+    # By the test split it would be stage 1.
+    stages = [layer("stage 0", 0.8, 0.5), layer("stage 1", 0.7, 0.9)]
+    best = evaluate.best_held_out(layer("pooled", 0.6, 0.6) | {"stages": stages})
+    assert (best["layer"], best["test_accuracy"], best["holdout_accuracy"]) == ("stage 0", 0.5, 0.8)
+
+
+def test_a_layer_is_described_by_its_size(prepared):
+    assert prepared.described("stage 1") == "stage 1, 6 features"
 
 
 def test_stages_do_not_change_the_stamp(tmp_path, prepared):
-    with_stages, without = (
-        evaluate.knn_eval(tmp_path, evaluate.Subject(stages=stages), VOTE, prepared)["stamp"]
-        for stages in (True, False)
-    )
-    assert with_stages == without
+    stamps = [
+        evaluate.knn_eval(tmp_path, Subject(), VOTE, each)["stamp"]
+        for each in (prepared, dataclasses.replace(prepared, stages=()))
+    ]
+    assert stamps[0] == stamps[1]

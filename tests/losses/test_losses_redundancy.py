@@ -106,6 +106,20 @@ def test_half_precision_views_are_priced_in_float32(loss):
     np.testing.assert_array_equal(loss(a, b), loss(a.astype(jnp.float32), b.astype(jnp.float32)))
 
 
+def test_standardised_features_have_mean_0_and_variance_1_and_constant_ones_vanish():
+    rows = (3 * _rows(0, 6, 4) + 2).at[:, 1].set(5.0)
+    got = np.asarray(losses.standardise(rows), np.float64)
+    np.testing.assert_allclose(got.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(got.var(0), [1, 0, 1, 1], rtol=1e-4, atol=1e-6)
+    assert losses.standardise(rows.astype(jnp.bfloat16)).dtype == jnp.float32
+    with pytest.raises(ValueError, match=r"standardise: rows must be \[B, D\]; got shape \(3,\)\."):
+        losses.standardise(jnp.ones(3))
+    with pytest.raises(TypeError, match=r"standardise: rows must be floating; got int32\."):
+        losses.standardise(jnp.ones((2, 3), int))
+    with pytest.raises(ValueError, match=r"standardise: epsilon must be finite and above 0; got 0"):
+        losses.standardise(rows, epsilon=0)
+
+
 @pytest.mark.parametrize("loss", (losses.barlow_twins, losses.vicreg))
 def test_static_mistakes_of_redundancy_losses_are_named(loss):
     name = loss.__name__

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny
 
+from jaxssl import jsonable
 from jaxssl.methods import denoising_autoencoder
 from jaxssl.training import step as training_step
 
@@ -80,6 +81,18 @@ def test_the_plain_one_sees_the_view_it_reconstructs():
     prediction = network.predict(params, state, views["image"])
     np.testing.assert_array_equal(shown[-1][1], jnp.clip(prediction, 0, 1))
     assert params["decoder"]["bottleneck"]["kernel"].shape[-1] == config.bottleneck_dim
+    assert "bottleneck_norm" not in params["decoder"]  # linear, as in the paper
+
+
+def test_the_denoising_code_is_activated_unless_the_run_is_older(case):
+    config, module, _, views, params, _ = case
+    assert "bottleneck_norm" in params["decoder"]
+    record = jsonable.to_json(config)
+    del record["activated"]
+    older = jsonable.from_json(type(config), record)
+    assert older == dataclasses.replace(config, activated=False)
+    decoder = older._network(module, views, None).head
+    assert not decoder.activated and decoder.bottleneck_dim == config.bottleneck_dim
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import tiny
 from jaxssl import losses, methods
 from jaxssl.methods import simsiam
 from jaxssl.models import functional
-from jaxssl.training import guard, watch
+from jaxssl.training import freezing, guard, watch
 from jaxssl.training import step as training_step
 
 NUM_STEPS, STEPS_PER_ROW = 101, 10
@@ -133,7 +133,8 @@ def test_vicreg_without_variance():
 def test_dino_without_centring(monkeypatch):
     """The prototype that is ahead takes everything, while the features still differ."""
     fields = {"batch_norm": True, "teacher_temperature": 0.04, "teacher_momentum": 0.98}
-    rows = trainer("DINO", optax.adam(4e-3), noise=0.5, **fields)
+    optimizer = optax.chain(freezing.scale_by_adam(), optax.scale_by_learning_rate(4e-3))
+    rows = trainer("DINO", optimizer, noise=0.5, **fields)
     healthy = rows()
     assert judged(healthy).collapse is None
     assert of(healthy, "prototypes_used")[-1] > 16  # of 32

@@ -104,6 +104,6 @@ def test_mistakes_are_named(config):
     message = r"Colorization: prior must be that of a data set; got none\. Call fitted\(images\)\."
     with pytest.raises(ValueError, match=message):
         unfitted.build(models.ViTConfig(color_space="lightness").build(), axis_name=None)
-    message = r"Colorization: output_stride must divide the image size 224; got 5\. The paper's is"
+    message = r"Colorization: output_stride must divide the image size 176; got 5\. The paper's is"
     with pytest.raises(ValueError, match=message):
         colorization.Colorization(output_stride=5)

@@ -9,6 +9,7 @@ import parity
 import pytest
 import tiny
 
+from jaxssl import jsonable
 from jaxssl.methods import context_encoder
 from jaxssl.models import functional
 from jaxssl.training import step as training_step
@@ -107,6 +108,18 @@ def test_the_centre_alone_is_predicted_and_its_rim_weighs_ten(cases):
     hidden = np.zeros((16, 16), bool)
     hidden[5:11, 5:11] = True
     np.testing.assert_array_equal(views["hidden"], np.broadcast_to(hidden, (NUM_IMAGES, 16, 16)))
+
+
+@pytest.mark.parametrize("name", ["region", "central"])
+def test_the_decoder_is_the_official_one_unless_the_run_is_older(cases, name):
+    config, module, _, views, params, _ = cases[name]
+    network = config._network(module, views, None)
+    assert network.head.activated and network.head.bounded
+    assert "bottleneck_norm" in params["decoder"]
+    record = jsonable.to_json(config)
+    del record["activated"]
+    older = jsonable.from_json(type(config), record)._network(module, views, None).head
+    assert not older.activated and not older.bounded
 
 
 def test_each_side_learns_from_its_own_loss(cases):

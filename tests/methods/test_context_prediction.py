@@ -81,8 +81,33 @@ def test_some_patches_are_coarse(plain):
     images = tiny.images(NUM_EXAMPLES)
     often = views_of(images, color="none", resample_prob=0.5, resample_side=1)["patches"]
     same = np.all(often == plain["patches"], axis=(2, 3, 4))
-    assert 0.3 < same.mean() < 0.9  # a half, and a quarter of the rest is "resized" to 4 pixels
+    assert 0.25 < same.mean() < 0.75  # of 32; sides are 1 and 2, never the patch's 4
     assert np.any(same[:, 0] != same[:, 1])
+
+
+def test_colours_are_dropped_after_the_patch_was_made_coarse():
+    """The kept channel has the ranks of a coarse patch without its mean; the noise has all."""
+    coarse = {"patch_size": 5, "gap": 0, "jitter": 0, "resample_prob": 1.0, "resample_side": 2}
+    dropped = views_of(tiny.images(8), color="dropping", noise="code", **coarse)["patches"]
+    whole = views_of(tiny.images(8), color="none", **coarse)["patches"].astype(np.float64)
+    centred = 0.5 + whole - whole.mean(axis=(2, 3), keepdims=True)
+    kept = np.abs(dropped - centred).max(axis=(2, 3)) < 1e-5  # [B, 2, C]
+    np.testing.assert_array_equal(kept.sum(axis=-1), 1)
+    planes = np.moveaxis(dropped - 0.5, -1, 2)  # [B, 2, C, P, P]
+    assert np.linalg.matrix_rank(np.moveaxis(whole, -1, 2), tol=1e-5).max() <= 3
+    assert np.all(np.linalg.matrix_rank(planes[~kept], tol=1e-7) == 5)
+    assert np.abs(planes[~kept]).max() <= 0.5 / 255 + 1e-6
+
+
+def test_the_number_of_pixels_of_a_coarse_patch_is_uniform():
+    """int(sqrt(u · (95² - 10²) + 10²)) of the official code, drawn by NumPy."""
+    keys = jax.random.split(jax.random.key(3), 20_000)
+    config = context_prediction.ContextPrediction()
+    sides = np.asarray(jax.jit(jax.vmap(config._coarse_side))(keys))
+    draws = np.random.default_rng(0).random(20_000)
+    official = np.array([int(np.sqrt(u * (95 * 95 - 10 * 10) + 10 * 10)) for u in draws])
+    assert (sides.min(), sides.max()) == (10, 94) and np.all(sides == np.floor(sides))
+    assert stats.ks_2samp(sides, official).pvalue > 0.01
 
 
 def test_coarsening_keeps_as_many_numbers_as_the_small_side():

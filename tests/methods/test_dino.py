@@ -7,6 +7,7 @@ import embedding_oracles
 import jax
 import jax.numpy as jnp
 import numpy as np
+import parity
 import pytest
 import small_encoder
 import tiny
@@ -192,7 +193,7 @@ def test_local_crops_share_no_statistics_with_global_ones(initial):
 
 
 def test_a_vit_sees_crops_of_any_multiple_of_its_patch():
-    encoder = vit.ViTConfig(width=16, depth=1, num_heads=2, patch_size=4).build()
+    encoder = dataclasses.replace(VIT, depth=1).build()
 
     def values_of(local_size):
         augment = dataclasses.replace(CONFIG.augment, local_size=local_size)
@@ -210,6 +211,85 @@ def test_a_vit_sees_crops_of_any_multiple_of_its_patch():
         values_of(6)
 
 
+VIT = vit.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4)
+DROPPING = dataclasses.replace(CONFIG, drop_path=0.7)
+
+
+@pytest.fixture(scope="module")
+def dropped():
+    """Method, views with draws, and parameters of a student that has left its teacher."""
+    method = DROPPING.build(VIT.build(), axis_name=None)
+    keys = training_step.example_keys(0, jnp.int32(3), BATCH, None)
+    batch = {"image": tiny.images(BATCH)}
+    views = jax.jit(lambda: training_step.make_views(method, batch, keys))()
+    params, state = jax.jit(method.init)(KEY, views)
+    return method, views, moved(params, 1), state
+
+
+def test_the_student_loses_branches_by_the_draws_of_its_example_and_the_teacher_none(dropped):
+    method, views, params, state = dropped
+    encoder, network = VIT.build(), DROPPING._network(VIT.build(), None)
+
+    @jax.jit
+    def row(params, image, scale):
+        features = encoder.apply({"params": params["encoder"]}, image[None], branch_scale=scale)
+        return network.head.apply({"params": params["projector"]}, features.pooled)[0]
+
+    student = np.zeros((BATCH, 4, CONFIG.projector_dim))
+    teacher = np.zeros((BATCH, 2, CONFIG.projector_dim))
+    for b in range(BATCH):
+        crops = [*views["global"][b], *views["local"][b]]
+        for v, crop in enumerate(crops):
+            scale = np.ones((2, 2, 1), np.float32)  # the first block keeps its branches
+            for branch in range(2):
+                is_kept = float(views["branch"][b, v, 1, branch]) >= 0.7
+                scale[1, branch] = is_kept / np.float32(0.3)
+            student[b, v] = row(params, crop, scale)
+            if v < 2:
+                target = state["target"]["params"]
+                teacher[b, v] = row(target, crop, np.ones((2, 2, 1), np.float32))
+    sharp = embedding_oracles.softmax(cosines(teacher, state["target"]["params"]) / 0.1)
+    expected = embedding_oracles.swapped(cosines(student, params) / 0.2, sharp)
+    values, _ = jax.jit(method.loss)(params, state, views, KEY, clock_at(0))
+    np.testing.assert_allclose(values, expected, rtol=1e-3)
+    embedded = jax.jit(method.embed)(params, state, views)
+    np.testing.assert_allclose(embedded.first, teacher[:, 0], rtol=1e-3, atol=1e-5)
+
+
+def test_draws_of_dropped_branches_follow_the_example_over_devices(dropped):
+    method, views, _, _ = dropped
+
+    def draws(images):
+        keys = training_step.example_keys(0, jnp.int32(3), len(images), "data")
+        return training_step.make_views(method, {"image": images}, keys)["branch"]
+
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("data",))
+    sharded = {"mesh": mesh, "in_specs": jax.P("data"), "out_specs": jax.P("data")}
+    got = jax.jit(jax.shard_map(draws, **sharded))(tiny.images(BATCH))
+    np.testing.assert_array_equal(got, views["branch"])
+    assert len(np.unique(got)) == got.size == BATCH * 4 * 2 * 2
+
+
+@pytest.mark.slow
+def test_loss_with_dropped_branches_of_two_devices_is_that_of_one(dropped):
+    _, views, params, state = dropped
+
+    def values(params, views, axis_name):
+        method = DROPPING.build(VIT.build(axis_name=axis_name), axis_name=axis_name)
+        return method.loss(params, state, views, KEY, clock_at(0))[0]
+
+    outcome = parity.value_and_grad(values, params, views, devices=2, backend="shard_map")
+    parity.assert_close(outcome, parity.unmapped(values, params, views), tolerance=1e-4)
+
+
+def test_only_a_vit_can_lose_branches():
+    message = r"DINO: drop_path must be 0 where the encoder is no ViT; got 0\.7 and Small\."
+    with pytest.raises(ValueError, match=message):
+        DROPPING.build(ENCODER, axis_name=None)
+    views = jax.eval_shape(METHOD.view, KEY, {"image": tiny.images(1)[0]})
+    assert views.keys() == {"global", "local"}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -220,6 +300,7 @@ def test_a_vit_sees_crops_of_any_multiple_of_its_patch():
         ({"warmup_temperature": 0.0}, r"DINO: warmup_temperature must be above 0; got 0\.0\."),
         ({"warmup_epochs": -1}, r"DINO: warmup_epochs must be at least 0; got -1\. Use 0"),
         ({"freeze_epochs": -2.0}, r"DINO: freeze_epochs must be at least 0; got -2\.0\. Use 0"),
+        ({"drop_path": 1.0}, r"DINO: drop_path must be in \[0, 1\); got 1\.0\. The published"),
         ({"num_prototypes": 1}, r"DINO: num_prototypes must be at least 2; got 1\. The paper"),
     ],
 )

@@ -10,6 +10,7 @@ import small_encoder
 import tiny
 
 from jaxssl.methods import lejepa, multi_crop
+from jaxssl.models import vit
 from jaxssl.training import step as training_step
 
 KEY = jax.random.key(0)
@@ -79,6 +80,36 @@ def test_two_global_views_are_enough():
         return method.loss(params, state, views, KEY, CLOCK)[0]
 
     assert jax.eval_shape(values, tiny.images(4)).shape == (4,)
+
+
+def test_a_vit_loses_branches_by_the_draws_of_its_example():
+    encoder = vit.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4).build()
+    config = dataclasses.replace(CONFIG, drop_path=0.5)
+    method = config.build(encoder, axis_name=None)
+
+    views = jax.jit(
+        lambda: training_step.make_views(
+            method, {"image": tiny.images(4)}, jax.random.split(KEY, 4)
+        )
+    )()
+    assert views["branch"].shape == (4, 4, 2, 2)
+
+    @jax.jit
+    def values(views):
+        params, state = method.init(KEY, views)
+        return method.loss(params, state, views, KEY, CLOCK)[0]
+
+    none_lost = values(views | {"branch": np.full_like(views["branch"], 0.5)})
+    assert np.all(np.isfinite(none_lost)) and np.all(values(views) != none_lost)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0])
+def test_a_rate_of_stochastic_depth_outside_its_interval_is_named(rate):
+    message = rf"LeJEPA: drop_path must be in \[0, 1\); got {rate}\. The published rate is 0\.1\."
+    with pytest.raises(ValueError, match=message):
+        lejepa.LeJEPA(drop_path=rate)
+    with pytest.raises(ValueError, match=r"LeJEPA: drop_path must be 0 where .* 0\.2 and Small\."):
+        dataclasses.replace(CONFIG, drop_path=0.2).build(ENCODER, axis_name=None)
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.5])

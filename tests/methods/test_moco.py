@@ -12,6 +12,7 @@ import tiny
 
 from jaxssl import methods, types
 from jaxssl.models import layers
+from jaxssl.training import freezing
 from jaxssl.training import step as training_step
 
 BATCH_SIZE = 4
@@ -56,6 +57,13 @@ def moved(params, seed):
     return jax.tree.map(
         lambda leaf: leaf + 0.3 * random.normal(size=leaf.shape).astype(np.float32), params
     )
+
+
+# What the builder's heads of two and three layers learn.
+LAYERS = {
+    2: {"layer1", "norm1", "layer2"},
+    3: {"layer1", "norm1", "layer2", "norm2", "layer3"},
+}
 
 
 def two_steps(config):
@@ -110,14 +118,18 @@ def projected(x, params):
     return x
 
 
-def headed(x, params, state):
-    """Projector and predictor of v3: batch norm after every layer, after the last without scale."""
-    for index in range(1, len(state) + 1):
-        x = x @ params[f"layer{index}"]["kernel"]
-        name = f"norm{index}"
-        x, _ = normalised(x, state[name], params.get(name), running=False)
-        if index < len(state):
-            x = np.maximum(x, 0)
+def headed(x, params, *, num_layers, last_bn):
+    """``_build_mlp`` of the authors' moco/builder.py in training mode: linear maps without bias."""
+    assert params.keys() == LAYERS[num_layers]
+    for index in range(1, num_layers + 1):
+        layer, norm = params[f"layer{index}"], params.get(f"norm{index}")
+        assert layer.keys() == {"kernel"}
+        x = x @ layer["kernel"]
+        if index < num_layers:
+            x = (x - x.mean(0)) / np.sqrt(((x - x.mean(0)) ** 2).mean(0) + 1e-5)
+            x = np.maximum(x * norm["scale"] + norm["bias"], 0)
+        elif last_bn:  # affine=False
+            x = (x - x.mean(0)) / np.sqrt(((x - x.mean(0)) ** 2).mean(0) + 1e-5)
     return x
 
 
@@ -181,19 +193,22 @@ def test_two_steps_with_a_queue_are_those_of_a_loop(name, key_statistics, queue_
 
 
 def test_two_steps_of_v3_are_those_of_a_loop():
-    """Symmetric, scaled by 2 T, against the other keys of the batch; momentum along a cosine."""
+    """Symmetric, scaled by 2 T, against the other keys of the batch; momentum along a cosine.
+
+    The heads are those of the builder's MoCo_ResNet: the predictor ends without batch norm.
+    """
     config = config_of("MoCoV3", target_momentum=0.6, temperature=0.4)
     momentum = 1 - 0.4 * (1 + np.cos(np.pi * 2 / 8)) / 2
     for params, state, views, values, new_params, new_state in two_steps(config):
         target, queries, keys = state["target"], {}, {}
         for view, images in views.items():
             features, _ = encoded(images, params, state)
-            projection = headed(features, params["projector"], heads_of(state, "projector"))
-            prediction = headed(projection, params["predictor"], heads_of(state, "predictor"))
+            projection = headed(features, params["projector"], num_layers=2, last_bn=True)
+            prediction = headed(projection, params["predictor"], num_layers=2, last_bn=False)
             queries[view] = unit(prediction)
             features, _ = encoded(images, target["params"], target["state"])
-            target_heads = heads_of(target["state"], "projector")
-            keys[view] = unit(headed(features, target["params"]["projector"], target_heads))
+            projector = target["params"]["projector"]
+            keys[view] = unit(headed(features, projector, num_layers=2, last_bn=True))
         for i in range(BATCH_SIZE):
             expected = 0.0
             for own, other in (("a", "b"), ("b", "a")):
@@ -207,10 +222,6 @@ def test_two_steps_of_v3_are_those_of_a_loop():
                 lambda old, new: momentum * old + (1 - momentum) * new, target["params"], kept
             ),
         )
-
-
-def heads_of(state, name):
-    return state[name]["batch_stats"]
 
 
 @pytest.mark.parametrize("name", ["MoCoV1", "MoCoV3"])
@@ -231,7 +242,9 @@ def test_the_patch_embedding_of_a_vit_stays_as_it_was():
     """In spite of weight decay, and so does the momentum encoder's; everything else moves."""
     encoder = dataclasses.replace(tiny.ENCODERS["ViT"], depth=1).build()
     method = config_of("MoCoV3").build(encoder, axis_name=None)
-    optimizer = optax.adamw(0.01, weight_decay=0.1)
+    optimizer = optax.chain(
+        freezing.scale_by_adam(), optax.add_decayed_weights(0.1), optax.scale_by_learning_rate(0.01)
+    )
     batch = {"image": tiny.images(2), "index": np.arange(2)}
 
     def both():
@@ -256,15 +269,23 @@ def test_nothing_else_is_frozen():
     assert config.build(vit, axis_name=None).frozen is None
 
 
-def test_the_projector_of_v3_has_a_layer_more_on_a_vit():
-    init = config_of("MoCoV3").build(tiny.ENCODERS["ViT"].build(), axis_name=None).init
+@pytest.mark.parametrize(
+    ("encoder", "num_layers", "predictor_norms"),
+    [(tiny.ENCODERS["ViT"].build(), 3, {"norm1", "norm2"}), (Flat(), 2, {"norm1"})],
+    ids=["MoCo_ViT", "MoCo_ResNet"],
+)
+def test_the_heads_of_v3_are_those_of_the_authors_builder(encoder, num_layers, predictor_norms):
+    """On a ViT the projector has a layer more, and the predictor's last layer a batch norm."""
+    init = config_of("MoCoV3").build(encoder, axis_name=None).init
     views = jax.tree.map(lambda x: jnp.zeros((2, 16, 16, 3)), {"a": 0, "b": 0})
-    params, _ = jax.eval_shape(init, KEY, views)
-    assert params["projector"].keys() == {"layer1", "norm1", "layer2", "norm2", "layer3"}
-    assert params["predictor"].keys() == {"layer1", "norm1", "layer2"}
-    init = config_of("MoCoV3").build(Flat(), axis_name=None).init
-    params, _ = jax.eval_shape(init, KEY, views)
-    assert params["projector"].keys() == {"layer1", "norm1", "layer2"}
+    params, state = jax.eval_shape(init, KEY, views)
+    assert params["projector"].keys() == LAYERS[num_layers]
+    assert params["predictor"].keys() == LAYERS[2]
+    norms = {f"norm{index}" for index in range(1, num_layers + 1)}
+    assert state["projector"]["batch_stats"].keys() == norms
+    assert state["predictor"]["batch_stats"].keys() == predictor_norms
+    for head in (params["projector"], params["predictor"]):
+        assert all(head[name].keys() == {"kernel"} for name in head if name.startswith("layer"))
 
 
 @pytest.mark.parametrize(

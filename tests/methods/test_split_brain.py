@@ -82,6 +82,6 @@ def test_mistakes_are_named():
     message = r"SplitBrain: the encoder must be a Split, .*; got ResNet\. Use models\.SplitConfig"
     with pytest.raises(ValueError, match=message):
         config.build(tiny.ENCODERS["ResNet"].build(), axis_name=None)
-    message = r"SplitBrain: output_stride must divide the image size 224; got 5\. The paper's"
+    message = r"SplitBrain: output_stride must divide the image size 180; got 7\. The paper's"
     with pytest.raises(ValueError, match=message):
-        split_brain.SplitBrain(output_stride=5)
+        split_brain.SplitBrain(output_stride=7)

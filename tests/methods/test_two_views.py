@@ -61,6 +61,20 @@ def mlp(params, rows, *, batch_norm_last=False):
     return rows
 
 
+@functools.cache
+def features(name, **changes):
+    """Pooled features of both views, each normalised by batch statistics of its own, float64."""
+    _, params, state, views = built(name, **changes)
+    variables = {"params": params["encoder"], **state["encoder"]}
+    encoder = small_encoder.SmallConfig().build()
+
+    @jax.jit
+    def encode(images):
+        return encoder.apply(variables, images, train=True, mutable=["batch_stats"])[0].pooled
+
+    return [np.asarray(encode(views[view]), np.float64) for view in ("a", "b")]
+
+
 def predictions(name):
     """The predictor of a method on its own projections, in float64."""
     _, params, _, _ = built(name)
@@ -146,6 +160,19 @@ def test_nnclr_contrasts_the_nearest_rows_of_the_old_queue():
     np.testing.assert_array_equal(new_state["queue"][NUM_IMAGES:], state["queue"][:4])
 
 
+@pytest.mark.parametrize("name", ["SimCLR", "DCL", "DCLW"])
+def test_the_projector_ends_in_a_batch_norm_with_a_scale_alone(name):
+    """As ``linear_layer`` of the authors' model_util.py: no layer has a bias, nor the last norm."""
+    projector = built(name)[1]["projector"]
+    learned = {layer: set(leaves) for layer, leaves in projector.items()}
+    assert learned == {
+        "layer1": {"kernel"},
+        "norm1": {"scale", "bias"},
+        "layer2": {"kernel"},
+        "norm2": {"scale"},
+    }
+
+
 def test_dcl_and_dclw_leave_the_pair_out():
     (a, b), values, _, _ = answer("DCL")
     expected = embedding_oracles.dcl(a, b, temperature=0.1)
@@ -156,10 +183,21 @@ def test_dcl_and_dclw_leave_the_pair_out():
     np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_barlow_twins_weighs_the_off_diagonal():
-    (a, b), value, _, _ = answer("BarlowTwins", redundancy_weight=0.3)
-    expected = embedding_oracles.barlow_twins(a, b, redundancy_weight=0.3, epsilon=1e-5)
+def test_barlow_twins_weighs_the_off_diagonal_and_embeds_what_it_correlates():
+    """As in the authors' main.py: ``c = self.bn(z1).T @ self.bn(z2)``, bn without affine part."""
+    _, params, _, _ = built("BarlowTwins", redundancy_weight=0.3)
+    embedded, value, _, _ = answer("BarlowTwins", redundancy_weight=0.3)
+    projections = [
+        mlp(params["projector"], rows) for rows in features("BarlowTwins", redundancy_weight=0.3)
+    ]
+    expected = embedding_oracles.barlow_twins(*projections, redundancy_weight=0.3, epsilon=1e-5)
     np.testing.assert_allclose(value, expected, rtol=1e-4)
+    for got, rows in zip(embedded, projections, strict=True):
+        for d in range(rows.shape[1]):
+            deviations = rows[:, d] - sum(rows[:, d]) / NUM_IMAGES
+            variance = sum(deviations**2) / NUM_IMAGES
+            standardised = deviations / np.sqrt(variance + 1e-5)
+            np.testing.assert_allclose(got[:, d], standardised, rtol=1e-3, atol=1e-4)
 
 
 def test_vicreg_weighs_its_three_terms_and_logs_them():
@@ -172,10 +210,13 @@ def test_vicreg_weighs_its_three_terms_and_logs_them():
     np.testing.assert_allclose(value, np.dot((2, 3, 5), terms), rtol=1e-4)
 
 
-def test_wmse_whitens_within_parts_that_the_views_draw():
+def test_wmse_whitens_within_parts_that_the_views_draw_and_embeds_the_first_division():
+    """As in the authors' methods/w_mse.py: the encoder sees view by view, the head both at once."""
     changes = {"whitening_size": 4, "projector_dim": 2, "num_divisions": 2, "epsilon": 1e-3}
-    _, _, _, views = built("WMSE", **changes)
-    (a, b), values, _, _ = answer("WMSE", **changes)
+    _, params, state, views = built("WMSE", **changes)
+    embedded, values, new_state, _ = answer("WMSE", **changes)
+    both = np.concatenate(features("WMSE", **changes))
+    projections = np.split(mlp(params["projector"], both), 2)
     expected = np.zeros(NUM_IMAGES)
     for division in range(2):
         rank = np.argsort(np.argsort(views["part"][:, division]))
@@ -183,13 +224,53 @@ def test_wmse_whitens_within_parts_that_the_views_draw():
             rows = np.flatnonzero(rank % 2 == part)
             assert len(rows) == 4
             whitened = []
-            for view in (a, b):
-                x = view[rows].astype(np.float64)
+            for projection in projections:
+                x = projection[rows]
                 x = x - x.mean(0)
                 covariance = (1 - 1e-3) * x.T @ x / 3 + 1e-3 * np.eye(2)
                 whitened.append(np.linalg.solve(np.linalg.cholesky(covariance), x.T).T)
             expected[rows] += embedding_oracles.cosine_regression(*whitened) / 2
+            if division == 0:
+                for got, want in zip(embedded, whitened, strict=True):
+                    np.testing.assert_allclose(got[rows], want, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-4)
+    hidden = both @ np.asarray(params["projector"]["layer1"]["kernel"], np.float64)
+    before, after = (
+        tree["projector"]["batch_stats"]["norm1"]["mean"] for tree in (state, new_state)
+    )
+    np.testing.assert_allclose(after, 0.9 * before + 0.1 * hidden.mean(0), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["BarlowTwins", "WMSE"])
+def test_embeddings_of_two_devices_are_those_of_one(name):
+    """They are normalised over the global batch."""
+    _, params, state, views = built(name)
+    config, encoder = tiny.method(name), small_encoder.SmallConfig()
+    method = config.build(encoder.build(axis_name="data"), axis_name="data")
+    mapped = jax.shard_map(
+        method.embed,
+        mesh=jax.sharding.Mesh(np.array(jax.devices()[:2]), ("data",)),
+        in_specs=(jax.P(), jax.P(), jax.P("data")),
+        out_specs=jax.P("data"),
+    )
+    got = jax.jit(mapped)(params, state, views)
+    for ours, theirs in zip(got[:2], answer(name)[0], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_wmse_has_the_authors_defaults_for_imagenet_100():
+    """``--emb 128 --w_size 256 --crop_s0 0.08 --cj0 0.8 … --cj3 0.2 --gs_p 0.2`` of the README.
+
+    The rest is of cfg.py (``w_iter``, ``head_size``, ``cj_p``) and datasets/imagenet.py (blur).
+    """
+    config = wmse.WMSE()
+    sizes = config.projector_dim, config.whitening_size, config.num_divisions
+    assert (*sizes, config.projector_width) == (128, 256, 1, 1024)
+    augment = config.augment
+    assert (augment.size, augment.crop_scale, augment.interpolation) == (224, (0.08, 1.0), "cubic")
+    assert augment.jitter == (0.8, 0.8, 0.8, 0.2) and augment.jitter_strength == 1
+    assert (augment.jitter_prob, augment.grayscale_prob, augment.flip_prob) == (0.8, 0.2, 0.5)
+    assert (augment.blur_prob, augment.blur_sigma) == (0.5, (0.1, 2.0))
 
 
 def test_projections_of_a_view_do_not_depend_on_the_other_view():

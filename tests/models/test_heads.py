@@ -64,11 +64,20 @@ def test_options_decide_which_parameters_exist(options, biases, norms):
     }
 
 
-def test_last_norm_without_affine_has_statistics_only():
-    head = heads.MLP((4, 2), batch_norm_last=True, last_affine=False)
+@pytest.mark.parametrize(
+    ("options", "learned"),
+    [
+        ({"last_affine": False}, set()),
+        ({"last_affine": False, "last_center": False}, set()),
+        ({"last_center": False}, {"scale"}),
+    ],
+)
+def test_the_last_norm_learns_what_it_is_told_to_and_the_others_both(options, learned):
+    head = heads.MLP((4, 2), batch_norm_last=True, **options)
     variables = jax.eval_shape(head.init, jax.random.key(0), jnp.zeros((5, 3)))
-    assert "norm2" not in variables["params"]
-    assert sorted(variables["batch_stats"]["norm2"]) == ["mean", "var"]
+    assert variables["params"].get("norm2", {}).keys() == learned
+    assert variables["params"]["norm1"].keys() == {"scale", "bias"}
+    assert variables["batch_stats"]["norm2"].keys() == {"mean", "var"}
 
 
 def test_one_width_is_a_linear_classifier():

@@ -1,5 +1,6 @@
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -52,6 +53,28 @@ def test_sincos_positions_against_loop():
     got = patches.sincos_positions(rows, columns, width)
     assert got.dtype == np.float32
     np.testing.assert_array_equal(got, want.astype(np.float32))
+
+
+def test_sincos_positions_of_any_grid_span_the_range_of_the_reference():
+    """Where ``jax.image.resize`` takes its samples: a ramp of coordinates, resized, tells them."""
+    ramp = jnp.arange(8.0)
+    width = 12
+    frequencies = np.array([1 / 10000 ** (i / 3) for i in range(3)])
+    for rows, columns in ((4, 2), (8, 8), (3, 5)):
+        resized = [
+            np.float64(jax.image.resize(ramp, (n,), "linear", antialias=False))
+            for n in (rows, columns)
+        ]
+        got = patches.sincos_positions(rows, columns, width, reference=8)
+        for y in range(rows):
+            for x in range(columns):
+                across, down = resized[1][x] * frequencies, resized[0][y] * frequencies
+                want = [np.sin(across), np.cos(across), np.sin(down), np.cos(down)]
+                np.testing.assert_allclose(
+                    got[y * columns + x], np.concatenate(want), rtol=1e-5, atol=1e-5
+                )
+    own = patches.sincos_positions(8, 8, width)
+    np.testing.assert_array_equal(patches.sincos_positions(8, 8, width, reference=8), own)
 
 
 @pytest.mark.parametrize(

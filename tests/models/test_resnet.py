@@ -34,9 +34,9 @@ def _oracle(variables, image, config):
     cast = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables)
     params, stats = cast["params"], cast["batch_stats"]
 
-    def conv(x, kernel, stride):
+    def conv(x, kernel, stride, pad=None):
         size = kernel.shape[0]
-        pad = size // 2
+        pad = size // 2 if pad is None else pad
         padded = np.pad(x, ((pad, pad), (pad, pad), (0, 0)))
         rows = (x.shape[0] + 2 * pad - size) // stride + 1
         columns = (x.shape[1] + 2 * pad - size) // stride + 1
@@ -65,7 +65,8 @@ def _oracle(variables, image, config):
         return np.maximum(x + y, 0)
 
     imagenet = config.stem == "imagenet"
-    x = conv(np.asarray(image, np.float64), params["stem_conv"]["kernel"], 2 if imagenet else 1)
+    stride, pad = {"imagenet": (2, 3), "small": (1, 1), "patch": (4, 0)}[config.stem]
+    x = conv(np.asarray(image, np.float64), params["stem_conv"]["kernel"], stride, pad)
     x = np.maximum(norm(x, params["stem_norm"], stats["stem_norm"]), 0)
     if imagenet:
         padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))  # zeros lose to any value after a relu
@@ -76,14 +77,14 @@ def _oracle(variables, image, config):
                 for r in range(rows)
             ]
         )
-    stages = []
-    for stage in range(1, 5):
+    maps = []
+    for stage in range(1, config.num_stages + 1):
         index = 1
         while (name := f"stage{stage}_block{index}") in params:
             x = block(x, params[name], stats[name], 2 if stage > 1 and index == 1 else 1)
             index += 1
-        stages.append(x.mean((0, 1)))
-    return x.reshape(-1, x.shape[-1]), stages
+        maps.append(x)
+    return x.reshape(-1, x.shape[-1]), maps
 
 
 @pytest.mark.parametrize(
@@ -91,20 +92,24 @@ def _oracle(variables, image, config):
     [
         resnet.ResNetConfig(depth=18, width_multiplier=1 / 16, stem="small"),
         resnet.ResNetConfig(depth=50, width_multiplier=1 / 32, stem="imagenet"),
+        resnet.ResNetConfig(depth=10, width_multiplier=1 / 16, stem="patch", num_stages=3),
     ],
-    ids=["18-small", "50-imagenet"],
+    ids=["18-small", "50-imagenet", "10-patch"],
 )
 def test_forward_against_float64_loop(config):
-    images = jax.random.uniform(jax.random.key(0), (1, 40, 26, 3))  # even sizes tell paddings apart
+    width = 28 if config.stem == "patch" else 26
+    images = jax.random.uniform(jax.random.key(0), (1, 40, width, 3))  # even: tells paddings apart
     variables = _random_variables(config, images.shape)
     got = jax.jit(config.build().apply)(variables, images)
-    tokens, stages = _oracle(variables, images[0], config)
+    tokens, maps = _oracle(variables, images[0], config)
     scale = np.abs(tokens).max()
     np.testing.assert_allclose(got.tokens[0], tokens, rtol=1e-4, atol=1e-5 * scale)
     np.testing.assert_allclose(got.pooled[0], tokens.mean(0), rtol=1e-4, atol=1e-5 * scale)
-    assert len(got.stages) == 4
-    for stage, want in zip(got.stages, stages):
-        np.testing.assert_allclose(stage[0], want, rtol=1e-4, atol=1e-5 * np.abs(want).max())
+    assert len(got.stages) == len(got.maps) == config.num_stages
+    for stage, map_, want in zip(got.stages, got.maps, maps):
+        atol = 1e-5 * np.abs(want).max()
+        np.testing.assert_allclose(map_[0], want, rtol=1e-4, atol=atol)
+        np.testing.assert_allclose(stage[0], want.mean((0, 1)), rtol=1e-4, atol=atol)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
@@ -234,7 +239,8 @@ def test_uint8_equals_float(initialised):
     ("fields", "text"),
     [
         ({"depth": 20}, "ResNetConfig: depth must be one of 10, 18, 34, 50, 101, 152; got 20."),
-        ({"stem": "cifar"}, "ResNetConfig: stem must be one of 'imagenet', 'small'; got 'cifar'."),
+        ({"stem": "cifar"}, "stem must be one of 'imagenet', 'small', 'patch'; got 'cifar'."),
+        ({"num_stages": 5}, "ResNetConfig: num_stages must be one of 1, 2, 3, 4; got 5."),
         ({"dtype": "half"}, "ResNetConfig: dtype must be one of 'float32', 'bfloat16'; got 'half'"),
         ({"width_multiplier": 0.001}, "must leave at least 1 of 64 channels; got 0.001"),
     ],
@@ -248,6 +254,11 @@ def test_input_error():
     text = "ResNet: images must be [B, H, W, C]; got shape (8, 8, 3)."
     with pytest.raises(ValueError, match=re.escape(text)):
         _shapes(TINY, (8, 8, 3))
+    text = (
+        "ResNet: images must be multiples of 4 pixels high and wide with stem 'patch'; got 30x32."
+    )
+    with pytest.raises(ValueError, match=re.escape(text)):
+        _shapes(resnet.ResNetConfig(stem="patch"), (1, 30, 32, 3))
 
 
 def test_docstring_example():

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxssl import types
 from jaxssl.models import layers, patches, vit
 
 TINY = vit.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4)
@@ -49,6 +50,7 @@ def _oracle(params, images, config):
         return x @ p["kernel"] + p["bias"]
 
     pooled, tokens, stages = [], [], [[] for _ in range(depth)]
+    maps, class_tokens = ([[] for _ in range(depth)] for _ in range(2))
     for image in np.asarray(images, np.float64):
         image = (image - np.array(config.mean)) / np.array(config.std)
         rows = [
@@ -87,10 +89,17 @@ def _oracle(params, images, config):
             hidden = hidden * 0.5 * (1 + np.vectorize(math.erf)(hidden / math.sqrt(2)))
             x = x + dense(hidden, block["mlp_out"])
             stages[index].append(pool(x, num_extra))
+            maps[index].append(x[num_extra:].reshape(height // size, breadth // size, width))
+            class_tokens[index].append(norm(x[0], params["norm"]))
         x = norm(x, params["norm"])
         pooled.append(pool(x, num_extra))
         tokens.append(x[num_extra:])
-    return np.stack(pooled), np.stack(tokens), [np.stack(stage) for stage in stages]
+    return types.Features(
+        np.stack(pooled),
+        np.stack(tokens),
+        *(tuple(np.stack(block) for block in kind) for kind in (stages, maps)),
+        tuple(np.stack(block) for block in class_tokens) if config.pool == "class" else (),
+    )
 
 
 OPTIONS = {
@@ -106,13 +115,9 @@ def test_forward_against_float64_loop(name):
     config, images = OPTIONS[name], _images()
     variables = _random_variables(config, images)
     got = jax.jit(config.build().apply)(variables, images)
-    pooled, tokens, stages = _oracle(variables["params"], images, config)
-    assert got.tokens.shape == (2, 6, 16)
-    np.testing.assert_allclose(got.pooled, pooled, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(got.tokens, tokens, rtol=1e-4, atol=1e-4)
-    assert len(got.stages) == 2
-    for stage, want in zip(got.stages, stages):
-        np.testing.assert_allclose(stage, want, rtol=1e-4, atol=1e-4)
+    want = _oracle(variables["params"], images, config)
+    assert got.tokens.shape == (2, 6, 16) and got.maps[0].shape == (2, 3, 2, 16)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), got, want)
 
 
 @pytest.mark.parametrize("channels", [1, 5])
@@ -145,6 +150,8 @@ def test_keep_of_all_patches_permutes_the_tokens(position):
     np.testing.assert_allclose(
         got.tokens, patches.gather_rows(full.tokens, keep), rtol=1e-4, atol=1e-4
     )
+    flat = full.maps[0].reshape(2, 6, -1)
+    np.testing.assert_allclose(got.maps[0], patches.gather_rows(flat, keep), rtol=1e-4, atol=1e-4)
 
 
 def test_keep_selects_when_tokens_do_not_mix():
@@ -256,19 +263,108 @@ def test_learned_positions_are_resized_bilinearly():
     weights = np.array([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
     position = np.einsum("io,ocd->icd", weights, variables["params"]["position"])
     params = variables["params"] | {"position": jnp.asarray(position, jnp.float32)}
-    pooled, tokens, _ = _oracle(params, large, config)
+    pooled, tokens, *_ = _oracle(params, large, config)
     np.testing.assert_allclose(got.pooled, pooled, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(got.tokens, tokens, rtol=1e-4, atol=1e-4)
 
 
-def test_initialisation_is_that_of_mae():
-    config = vit.ViTConfig(width=64, depth=1, num_heads=2, patch_size=8, num_registers=64)
+def test_sincos_positions_of_a_crop_span_the_grid_they_are_told_of():
+    """A crop of 4 x 2 patches beside global views of 8 x 8: cell centres in the latter's units."""
+    config, images = dataclasses.replace(TINY, position_grid=8), _images(height=16, width=8)
+    variables = _random_variables(config, images)
+    got = jax.jit(config.build().apply)(variables, images)
+    position = np.zeros((4, 2, 16))
+    for row, y in enumerate((0.5, 2.5, 4.5, 6.5)):
+        for column, x in enumerate((1.5, 5.5)):
+            for i in range(4):
+                angles = x / 10000 ** (i / 4), y / 10000 ** (i / 4)
+                values = [f(angle) for angle in angles for f in (math.sin, math.cos)]
+                position[row, column, i::4] = values
+    learned = dataclasses.replace(TINY, position="learned")
+    params = variables["params"] | {"position": position, "class_position": np.zeros((1, 1, 16))}
+    pooled, tokens, *_ = _oracle(params, images, learned)
+    np.testing.assert_allclose(got.pooled, pooled, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got.tokens, tokens, rtol=1e-4, atol=1e-4)
+
+
+# Per initialisation, what the official code draws for width D = 64 and patches of P = 192 values:
+# the bound of a uniform distribution, or the standard deviation of a normal one.
+XAVIER = {"proj": math.sqrt(6 / (64 + 64)), "mlp_in": math.sqrt(6 / (64 + 256))}
+PUBLISHED = {
+    "mae": XAVIER | {"qkv": math.sqrt(6 / (64 + 3 * 64)), "patch": math.sqrt(6 / (192 + 64))},
+    "moco_v3": XAVIER
+    | {"qkv": math.sqrt(6 / (3 * 64 // 3 + 64)), "patch": math.sqrt(6 / (3 * 8 * 8 + 64))},
+    "dino": {"patch": 1 / math.sqrt(192)},
+}
+CLASS_TOKEN_STD = {"mae": 0.02, "moco_v3": 1e-6, "dino": 0.02}
+
+
+@pytest.mark.parametrize(
+    ("name", "scan_layers"), [("mae", False), ("moco_v3", True), ("dino", False)]
+)
+def test_initialisations_are_the_published_ones(name, scan_layers):
+    """MAE: models_mae.py; MoCo v3: vits.py; DINO: vision_transformer.py and PyTorch's Conv2d."""
+    config = vit.ViTConfig(
+        width=64,
+        depth=1,
+        num_heads=2,
+        patch_size=8,
+        num_registers=64,
+        initialization=name,
+        scan_layers=scan_layers,
+    )
     params = _init(config, _images(height=8, width=8))["params"]
+    block = layers.unstack_layers(params)["block_0"] if scan_layers else params["block_0"]
+    drawn = {
+        "patch": params["patch_embedding"],
+        "qkv": block["attention"]["qkv"],
+        "proj": block["attention"]["proj"],
+        "mlp_in": block["mlp_in"],
+        "mlp_out": block["mlp_out"],
+    }
+    bounds = PUBLISHED[name] | ({"mlp_out": XAVIER["mlp_in"]} if name != "dino" else {})
+    for layer, leaves in drawn.items():
+        kernel = np.asarray(leaves["kernel"])
+        assert abs(kernel.mean()) < 5 * kernel.std() / math.sqrt(kernel.size)
+        if layer in bounds:  # uniform
+            assert 0.98 * bounds[layer] < np.abs(kernel).max() <= bounds[layer]
+            np.testing.assert_allclose(kernel.std(), bounds[layer] / math.sqrt(3), rtol=0.03)
+        else:
+            np.testing.assert_allclose(kernel.std(), 0.02, rtol=0.03)
+            assert np.abs(kernel).max() > 3 * 0.02  # normal
+        bias = np.asarray(leaves["bias"])
+        if (name, layer) == ("dino", "patch"):
+            assert 0.8 * bounds["patch"] < np.abs(bias).max() <= bounds["patch"]
+        else:
+            assert not np.any(bias)
+    np.testing.assert_allclose(params["class_token"].std(), CLASS_TOKEN_STD[name], rtol=0.3)
     assert 0.017 < float(params["registers"].std()) < 0.023
-    bound = math.sqrt(6 / (64 + 3 * 64))
-    kernel = params["block_0"]["attention"]["qkv"]["kernel"]
-    assert 0.98 * bound < float(jnp.abs(kernel).max()) <= bound
-    assert not np.any(params["patch_embedding"]["bias"])
+    assert np.all(np.asarray(block["norm1"]["scale"]) == 1)
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_branches_are_multiplied_by_the_scale_of_their_block_and_image(scan_layers):
+    """Against parameters that hold the scale: each branch is linear in its last layer."""
+    images = _images()
+    scale = np.random.default_rng(3).uniform(0, 2, (2, 2, 2)).astype(np.float32)
+    scale[1, 0, 0] = 0
+    params = _random_variables(TINY, images)["params"]
+    config = dataclasses.replace(TINY, scan_layers=scan_layers, remat=scan_layers)
+    ours = layers.stack_layers(params) if scan_layers else params
+    run = jax.jit(lambda p, s: config.build().apply({"params": p}, images, branch_scale=s))
+    got = run(ours, scale)
+    for image in range(2):
+        scaled = dict(params)
+        for index in range(2):
+            block = dict(params[f"block_{index}"])
+            attention, mlp = scale[index, :, image]
+            proj = jax.tree.map(lambda x, a=attention: a * x, block["attention"]["proj"])
+            block["attention"] = block["attention"] | {"proj": proj}
+            block["mlp_out"] = jax.tree.map(lambda x, m=mlp: m * x, block["mlp_out"])
+            scaled[f"block_{index}"] = block
+        pooled, tokens, *_ = _oracle(scaled, images[image : image + 1], TINY)
+        np.testing.assert_allclose(got.pooled[image], pooled[0], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(got.tokens[image], tokens[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -299,6 +395,16 @@ def test_nano_is_width_128_depth_4_heads_4():
         ({"size": "M"}, "ViTConfig: size must be one of 'Nano', 'Ti', 'S', 'B', 'L', 'H'; got 'M'"),
         ({"pool": "max"}, "ViTConfig: pool must be one of 'class', 'mean'; got 'max'"),
         ({"position": "rope"}, "position must be one of 'sincos', 'learned'; got 'rope'"),
+        (
+            {"initialization": "timm"},
+            "initialization must be one of 'mae', 'moco_v3', 'dino'; got 'timm'",
+        ),
+        ({"position_grid": 0}, "ViTConfig: position_grid must be at least 1; got 0"),
+        (
+            {"position": "learned", "position_grid": 14},
+            "ViTConfig: position_grid must be None with position 'learned', whose table is resized "
+            "anyway; got 14.",
+        ),
         ({"dtype": "float16"}, "dtype must be one of 'float32', 'bfloat16'; got 'float16'"),
         ({"depth": 0}, "ViTConfig: depth must be at least 1; got 0"),
         ({"patch_size": 0}, "ViTConfig: patch_size must be at least 1; got 0"),

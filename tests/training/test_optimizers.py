@@ -239,6 +239,21 @@ def test_clipping_bounds_the_global_norm():
     np.testing.assert_allclose(free["kernel"], -np.array([[30.0, 40.0]]), rtol=1e-6)
 
 
+def test_each_layer_is_clipped_before_all_of_them_are():
+    config = OptimizerConfig(
+        name="sgd", base_learning_rate=0.5, weight_decay=0, warmup_epochs=0, clip_each=1.0
+    )
+    gradient = {"kernel": jnp.array([[30.0, 40.0]]), "bias": jnp.array([0.0, 0.6])}
+    params = jax.tree.map(jnp.ones_like, gradient)
+    each = one_update(config, gradient, params)
+    np.testing.assert_allclose(each["kernel"], -np.array([[0.6, 0.8]]), rtol=1e-6)
+    np.testing.assert_allclose(each["bias"], -np.array([0.0, 0.6]), rtol=1e-6)
+    both = one_update(dataclasses.replace(config, clip_norm=0.5), gradient, params)
+    factor = 0.5 / np.sqrt(1 + 0.6**2)
+    np.testing.assert_allclose(both["kernel"], -factor * np.array([[0.6, 0.8]]), rtol=1e-6)
+    np.testing.assert_allclose(both["bias"], -factor * np.array([0.0, 0.6]), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "text"),
     [
@@ -249,6 +264,7 @@ def test_clipping_bounds_the_global_norm():
         ("other_rate", 0.0, "other_rate: must be greater than 0; got 0.0"),
         ("final_weight_decay", -0.1, "final_weight_decay: must not be negative; got -0.1"),
         ("clip_norm", -1.0, "clip_norm: must not be negative; got -1.0"),
+        ("clip_each", -1.0, "clip_each: must not be negative; got -1.0"),
         ("momentum", 1.0, r"momentum: must lie in \[0, 1\); got 1.0"),
         ("beta1", 1.0, r"beta1: must lie in \[0, 1\); got 1.0"),
         ("beta2", -0.1, r"beta2: must lie in \[0, 1\); got -0.1"),

@@ -1,0 +1,179 @@
+"""From a run directory to labelled features: restore, choose layers, extract. No training code."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+
+from jaxssl import checkpoints, data
+from jaxssl.evaluation import features, layers, pixels, random_encoder, splits
+from jaxssl.evaluation.subject import Subject
+from jaxssl.types import Array, Features, PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """Features of both splits, and what a result file says about them.
+
+    Attributes:
+        train: of the split that probes are fitted to; arrays by the name of their layer.
+        test: of the split that is predicted, the same layers.
+        main: name of the layer that the result is about.
+        stages: names of the layers that stand beside it, in order; may hold ``main``.
+        protocol: what must agree for two results to be comparable.
+        subject: what was measured.
+    """
+
+    train: features.FeatureSet
+    test: features.FeatureSet
+    main: str
+    stages: tuple[str, ...]
+    protocol: dict
+    subject: dict
+
+    def described(self, layer: str) -> str:
+        """A layer by name and size, such as "stage 2 as a 4 x 4 grid, 512 features"."""
+        return f"{layer}, {self.train.layers[layer].shape[1]:,} features"
+
+
+def prepare(
+    run: str | os.PathLike, subject: Subject, wanted: Sequence[layers.Layer] | None = None
+) -> Prepared:
+    """Restores the encoder of a run and extracts the features of its training and test split.
+
+    Args:
+        run: run directory.
+        subject: what is evaluated.
+        wanted: layers to extract instead of those that ``subject`` chooses, the main one first; of
+            networks only.
+
+    Raises:
+        ValueError: splits without labels or with images in common (``splits.check``), a layer that
+            the encoder does not have, or no complete checkpoint (CheckpointError).
+    """
+    encoder = checkpoints.restore_encoder(run, subject.step)
+    shapes = output_shapes(encoder)
+    if wanted is not None:
+        choice = layers.Choice(wanted[0], tuple(wanted[1:]))
+    elif subject.is_network:
+        choice = subject.choose(shapes)
+    else:
+        choice = layers.Choice(layers.POOLED)
+    opened = splits.open_splits(
+        encoder.meta,
+        subject.data_path,
+        train_split=subject.train_split,
+        test_split=subject.test_split,
+    )
+    splits.check(opened)
+    sources = opened.train, opened.test
+    made = {}  # what differs from the trained encoder of the same protocol
+    if subject.is_network:
+        if subject.encoder == "random":
+            images = random_encoder.shuffled_images(
+                opened.train, subject.batch_size, subject.weights_seed
+            )
+            encoder = random_encoder.draw(encoder, subject.weights_seed, images)
+            made = {"weights_seed": subject.weights_seed, "weights": random_encoder.RULE}
+        train, test = (encode(encoder, each, choice.all, subject.batch_size) for each in sources)
+    else:
+        train, test = (
+            pixels.pixels(data.batches(each, subject.batch_size), num_examples=len(each))
+            for each in sources
+        )
+        if subject.encoder == "pca":
+            train, test = pixels.pca(train, test, shapes.pooled.shape[1])
+    meta = encoder.meta
+    return Prepared(
+        train=train,
+        test=test,
+        main=choice.main.name,
+        stages=tuple(layer.name for layer in choice.stages),
+        protocol=protocol_of(
+            opened,
+            image_size=meta["image_size"],
+            channels=meta["channels"],
+            subject=subject,
+            layer=choice.main.name,
+        ),
+        subject={
+            "encoder": subject.encoder,
+            "method": meta["config"]["method"],
+            "architecture": meta["encoder"],
+            "step": meta["step"],
+            "pretraining_seed": meta["config"]["training"]["seed"],
+            "pretraining_split": meta["dataset"]["split"],
+            "num_features": train.layers[choice.main.name].shape[1],
+            "versions": {"jax": jax.__version__, "numpy": np.__version__}
+            | {"jaxssl": meta["versions"]["jaxssl"]},
+        }
+        | made,
+    )
+
+
+def protocol_of(
+    opened: splits.Splits,
+    *,
+    image_size: int,
+    channels: int,
+    subject: Subject,
+    layer: str = layers.POOLED.name,
+) -> dict:
+    """What all evaluators write down of the data and of how features are made of it.
+
+    Args:
+        opened: training and test split.
+        image_size: side of the images, pixels.
+        channels: C of the images.
+        subject: what is evaluated.
+        layer: name of the layer that the result is about.
+    """
+    train, test = opened.train, opened.test
+    described = {
+        "dataset": train.name,
+        "train_split": opened.train_name,
+        "test_split": opened.test_name,
+        "train_fingerprint": train.fingerprint,
+        "test_fingerprint": test.fingerprint,
+        "train_size": len(train),
+        "test_size": len(test),
+        "image_size": image_size,
+        "channels": channels,
+        "preprocessing": "short side resized, centre crop, uint8 / 255; no augmentation",
+        "batch_norm": "running statistics",
+        "layer": layer,
+        "seed": subject.seed,
+    }
+    if not subject.is_network:
+        side = pixels.averaging(image_size, image_size, channels, pixels.MAX_VALUES)
+        if side > 1:
+            described["averaged_over"] = f"{side} x {side} pixels"
+    return described
+
+
+def encode(
+    encoder: checkpoints.RestoredEncoder,
+    source: data.Source,
+    wanted: Sequence[layers.Layer],
+    batch_size: int,
+) -> features.FeatureSet:
+    """Some layers of a source, by name, batch norm in eval mode; see ``features.extract``."""
+    apply = functools.partial(encoder.module.apply, train=False)
+
+    def read(variables: PyTree, images: Array) -> Mapping[str, Array]:
+        output = apply(variables, images)
+        return {layer.name: layer.read(output) for layer in wanted}
+
+    batches = data.batches(source, batch_size)
+    return features.extract(
+        read, encoder.variables, batches, num_examples=len(source), batch_size=batch_size
+    )
+
+
+def output_shapes(encoder: checkpoints.RestoredEncoder) -> Features:
+    """The shapes of what an encoder returns of one image."""
+    size, channels = encoder.meta["image_size"], encoder.meta["channels"]
+    return jax.eval_shape(encoder, jax.ShapeDtypeStruct((1, size, size, channels), "uint8"))

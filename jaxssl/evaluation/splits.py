@@ -1,0 +1,139 @@
+"""The two splits of a probe: labelled, and without an image in common."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxssl import data, jsonable
+
+MAX_SHARED = 0.01  # of the test images: data sets hold a few images twice
+_NUM_CHECKED = 32  # records whose labels are read before anything is encoded
+
+
+class Splits(NamedTuple):
+    """Two splits and their names.
+
+    Attributes:
+        train: what probes are fitted to.
+        test: what is predicted.
+        train_name: as the data set calls it.
+        test_name: as the data set calls it.
+    """
+
+    train: data.Source
+    test: data.Source
+    train_name: str
+    test_name: str
+
+
+def open_splits(
+    meta: dict,
+    data_path: str | None = None,
+    *,
+    train_split: str | None = None,
+    test_split: str | None = None,
+) -> Splits:
+    """Training and test split of a run's data set, at the image size of its encoder.
+
+    Videos are read as single frames, whatever clips pretraining saw.
+
+    Args:
+        meta: what the checkpoint recorded (``RestoredEncoder.meta``).
+        data_path: where the data set is, if not where pretraining found it.
+        train_split: what probes are fitted to.
+        test_split: what is predicted.
+
+    Returns:
+        See ``choose``.
+    """
+    config = jsonable.from_json(data.DataConfig, meta["config"]["data"])
+    config = dataclasses.replace(
+        config, image_size=meta["image_size"], path=data_path or config.path, num_frames=1
+    )
+    return choose(config, train_split=train_split, test_split=test_split)
+
+
+def choose(
+    config: data.DataConfig, *, train_split: str | None = None, test_split: str | None = None
+) -> Splits:
+    """Opens the splits that probes are fitted to and judged on.
+
+    A probe's splits are its own. They are those of the config unless others are named; but what
+    pretraining learned from, without labels, may hold the test images ("all"), and then probes are
+    fitted to "train".
+
+    Args:
+        config: the data set.
+        train_split: what probes are fitted to.
+        test_split: what is predicted.
+
+    Raises:
+        ValueError: no such split.
+    """
+    train_name, test_name = train_split or config.train_split, test_split or config.test_split
+    train, test = (data.open_source(config, name) for name in (train_name, test_name))
+    if train_split is None and train_name != "train" and shared(train, test) > MAX_SHARED:
+        train_name = "train"
+        train = data.open_source(config, train_name)
+    return Splits(train, test, train_name, test_name)
+
+
+def check(splits: Splits) -> None:
+    """Refuses splits that no accuracy may be measured on, before anything is encoded.
+
+    Raises:
+        ValueError: a split without labels, or see ``check_disjoint``; or labels below 0, as TFDS
+            marks those that are kept back.
+    """
+    for source, name, option in (
+        (splits.train, splits.train_name, "--train-split"),
+        (splits.test, splits.test_name, "--test-split"),
+    ):
+        if not source.labelled:
+            raise ValueError(
+                f'evaluation: the data set must be labelled; got the split "{name}" of '
+                f"{source.name} without labels. Name a labelled split with {option}, or a "
+                "labelled data set with --data-path."
+            )
+        lowest = _lowest_label(source)
+        if lowest < 0:
+            raise ValueError(
+                f'evaluation: labels must be at least 0; got {lowest} in the split "{name}" of '
+                f"{source.name}. Its labels are not public: name another with {option}, such as "
+                "validation."
+            )
+    check_disjoint(splits)
+
+
+def check_disjoint(splits: Splits) -> None:
+    """Refuses splits with images in common.
+
+    Raises:
+        ValueError: more than one test image in a hundred is in the training split.
+    """
+    part = shared(splits.train, splits.test)
+    if part > MAX_SHARED:
+        raise ValueError(
+            f"evaluation: the splits must share no image; got {100 * part:.0f} % of "
+            f'"{splits.test_name}" of {splits.test.name} in "{splits.train_name}". Name disjoint '
+            "ones with --train-split and --test-split, such as train and test, or fit and "
+            "validation."
+        )
+
+
+def shared(train: data.Source, test: data.Source) -> float:
+    """The part of the test images that are in the training split, in [0, 1].
+
+    Images in memory are compared by their content, files and records by where they are.
+    """
+    known = set(train.identities())
+    found = test.identities()
+    return sum(each in known for each in found) / len(found)
+
+
+def _lowest_label(source: data.Source) -> int:
+    if isinstance(source, data.ArraySource):
+        return int(source.labels.min())
+    rows = np.linspace(0, len(source) - 1, min(_NUM_CHECKED, len(source))).astype(int)
+    return min(source[row]["label"] for row in rows.tolist())

@@ -1,0 +1,254 @@
+"""Convolutions of maps, in the form that is fastest where they run.
+
+GPUs and TPUs get XLA's convolution. On a CPU, XLA's convolution runs near the peak of a core on
+wide maps and falls to a tenth of it or less on others; those are matrix products here. The choice
+is made while the program is lowered for a platform, so that one traced program serves all, and it
+depends on shapes alone.
+
+Windows are ``[K, K', C, D]`` as in Flax, maps ``[B, H, W, C]``.
+"""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxssl.types import Array
+
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+# Lowest and highest padding of rows and of columns, in cells.
+Padding = tuple[tuple[int, int], tuple[int, int]]
+
+
+class Conv(nn.Conv):
+    """``flax.linen.Conv`` by ``convolve``: same parameters, same initialisation, same result."""
+
+    conv_general_dilated_cls: Any = lambda: _as_linen_calls_it
+
+
+def convolve(x: Array, kernel: Array, *, strides: tuple[int, int], padding: Padding) -> Array:
+    """Cross-correlation of maps with a kernel, one group, no dilation.
+
+    y[b, r, s, d] = sum over i, j, c of x[b, r · strides[0] + i - padding[0][0], s · strides[1] + j
+    - padding[1][0], c] · kernel[i, j, c, d], with x zero outside.
+
+    On a CPU the form follows the shapes:
+
+    * kernel 1 x 1: the cells that a stride keeps, as rows of one matrix product;
+    * windows that tile the map (stride = size of the kernel, no padding): their pixels, likewise;
+    * a map of no more cells than the kernel has taps: one product of whole maps, [H·W·C] to
+      [H'·W'·D], by the matrix that the convolution is. It needs no more multiplications than
+      the windows do, of which many lie in the padding; on a map of 1 x 1 only the centre tap works;
+    * anything else: XLA's convolution; where a batch has many cells, the gradient of the kernel is
+      summed over pieces of the batch, each an XLA convolution of its own.
+
+    Args:
+        x: [B, H, W, C], float32 or bfloat16.
+        kernel: [K, K', C, D], of the same dtype.
+        strides: cells between windows, down and across.
+        padding: cells of zeros before and after, down and across.
+
+    Returns:
+        [B, H', W', D] in the dtype of ``x``; sums are float32.
+    """
+    form = _form(x.shape, kernel.shape, strides, padding)
+    if form is None:
+        return _by_xla(x, kernel, strides, padding)
+
+    # Called while differentiating too: each platform then has the gradient of its own form.
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=lambda x, kernel: form(x, kernel, strides, padding),
+        default=lambda x, kernel: _by_xla(x, kernel, strides, padding),
+    )
+
+
+def _form(shape, kernel_shape, strides, padding):
+    """What a CPU should take instead of XLA's convolution and its gradients, or None."""
+    size, cells = kernel_shape[:2], shape[1:3]
+    is_padded = padding != ((0, 0), (0, 0))
+    if size == tuple(strides) and not is_padded and min(cells) >= max(size):
+        return _by_tiles
+    if size == (1, 1) and not is_padded:
+        return _by_cells
+    if cells[0] * cells[1] <= size[0] * size[1]:
+        return _by_whole_maps
+    if _num_pieces(shape, strides) > 1:
+        return _by_xla_in_pieces
+    return None
+
+
+def _by_xla(x, kernel, strides, padding):
+    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=DIMENSIONS)
+
+
+def _by_cells(x, kernel, strides, padding):
+    """A 1 x 1 kernel."""
+    del padding
+    return _product(x[:, :: strides[0], :: strides[1]], kernel[0, 0])
+
+
+def _by_tiles(x, kernel, strides, padding):
+    """Windows side by side; a remainder at the border is left out."""
+    del strides, padding
+    height, width, channels, features = kernel.shape
+    rows, columns = x.shape[1] // height, x.shape[2] // width
+    x = x[:, : rows * height, : columns * width]
+    x = x.reshape(-1, rows, height, columns, width, channels).transpose(0, 1, 3, 2, 4, 5)
+    x = x.reshape(-1, rows, columns, height * width * channels)
+    return _product(x, kernel.reshape(-1, features))
+
+
+def _by_whole_maps(x, kernel, strides, padding):
+    """The convolution as the one matrix [H·W·C, H'·W'·D] that it is."""
+    batch, height, width, channels = x.shape
+    features = kernel.shape[3]
+    down = _taps(height, kernel.shape[0], strides[0], padding[0])  # [H, H', K]
+    across = _taps(width, kernel.shape[1], strides[1], padding[1])  # [W, W', K']
+    rows, columns = down.shape[1], across.shape[1]
+    matrix = jnp.einsum("hri,wsj,ijcd->hwcrsd", down, across, kernel.astype(jnp.float32))
+    matrix = matrix.astype(kernel.dtype).reshape(height * width * channels, -1)
+    return _product(x.reshape(batch, -1), matrix).reshape(batch, rows, columns, features)
+
+
+def _taps(cells, size, stride, padding):
+    """Which tap of the window of an output cell lies on an input cell: 0 or 1, [in, out, size]."""
+    num_out = (cells + sum(padding) - size) // stride + 1
+    position = np.arange(num_out)[:, None] * stride + np.arange(size) - padding[0]  # [out, size]
+    return (np.arange(cells)[:, None, None] == position).astype(np.float32)
+
+
+def _num_pieces(shape, strides):
+    """How many pieces of the batch the gradient of the kernel is summed over."""
+    # Its inner sum runs over all cells of the result. XLA's convolution does 31 to 65 GFLOP/s a
+    # core when they are 16,384 and more, 74 to 88 when they are some 2,000. 16 bounds the program.
+    cells = shape[0] * shape[1] * shape[2] // (strides[0] * strides[1])
+    return max(1, min(16, shape[0], cells // 2048))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _by_xla_in_pieces(x, kernel, strides, padding):
+    return _by_xla(x, kernel, strides, padding)
+
+
+def _pieces_forward(x, kernel, strides, padding):
+    return _by_xla(x, kernel, strides, padding), (x, kernel)
+
+
+def _pieces_backward(strides, padding, saved, cotangent):
+    x, kernel = saved
+
+    @jax.custom_batching.custom_vmap
+    def to_kernel(x, cotangent):
+        size = -(-len(x) // _num_pieces(x.shape, strides))
+        # Not a scan: convolutions inside one are forty times slower.
+        return sum(
+            _kernel_gradient(
+                x[i : i + size], cotangent[i : i + size], kernel.shape, strides, padding
+            )
+            for i in range(0, len(x), size)
+        )
+
+    @to_kernel.def_vmap
+    def of_each_view(num_views, batched, x, cotangent):
+        # The general rule would make a grouped convolution, which is slow on a CPU.
+        each = [
+            to_kernel(x[i] if batched[0] else x, cotangent[i] if batched[1] else cotangent)
+            for i in range(num_views)
+        ]
+        return jnp.stack(each), True
+
+    to_x = jax.linear_transpose(lambda x: _by_xla(x, kernel, strides, padding), x)
+    return *to_x(cotangent), _as_gradient_of(kernel, to_kernel(x, cotangent))
+
+
+def _kernel_gradient(x, cotangent, shape, strides, padding):
+    """XLA's own gradient of a kernel: the cotangent, spread by the strides, slides over the map."""
+    ends = [
+        (low, (num_out - 1) * stride + size - cells - low)
+        for (low, _), num_out, stride, size, cells in zip(
+            padding, cotangent.shape[1:3], strides, shape, x.shape[1:3]
+        )
+    ]
+    return lax.conv_general_dilated(
+        x,
+        cotangent,
+        (1, 1),
+        ends,
+        rhs_dilation=strides,
+        dimension_numbers=("CHWN", "IHWO", "HWNC"),
+        preferred_element_type=jnp.float32,
+    )
+
+
+def _as_gradient_of(value, gradient):
+    """The gradient in the dtype of the value, summed over devices where the value is one of all."""
+    # shard_map(check_vma=True) asks a custom gradient for the type of its argument. The transpose
+    # of an addition to what differs between devices has it, and is the identity elsewhere.
+    gradient = gradient.astype(value.dtype)
+    return jax.linear_transpose(lambda value: value + gradient, value)(gradient)[0]
+
+
+_by_xla_in_pieces.defvjp(_pieces_forward, _pieces_backward)
+
+
+@jax.custom_vjp
+def _product(x, matrix):
+    """x · matrix over the last axis of x, summed in float32, in the dtype of x."""
+    # bfloat16 products that ask for float32 results are the fast ones; autodiff of one would mix
+    # dtypes backwards.
+    y = jnp.einsum("...c,cd->...d", x, matrix, preferred_element_type=jnp.float32)
+    return y.astype(x.dtype)
+
+
+def _product_forward(x, matrix):
+    return _product(x, matrix), (x, matrix)
+
+
+def _product_backward(saved, cotangent):
+    x, matrix = saved
+    float32 = jnp.float32
+    to_x = jnp.einsum("...d,cd->...c", cotangent, matrix, preferred_element_type=float32)
+    to_matrix = jnp.einsum("...c,...d->cd", x, cotangent, preferred_element_type=float32)
+    return to_x.astype(x.dtype), _as_gradient_of(matrix, to_matrix)
+
+
+_product.defvjp(_product_forward, _product_backward)
+
+
+def _as_linen_calls_it(
+    x,
+    kernel,
+    strides,
+    padding,
+    *,
+    lhs_dilation,
+    rhs_dilation,
+    dimension_numbers,
+    feature_group_count,
+    precision,
+):
+    """``convolve`` with the signature of ``lax.conv_general_dilated``, whatever linen asks for."""
+    dilated = any(d != 1 for d in (*lhs_dilation, *rhs_dilation))
+    if x.ndim != 4 or dilated or feature_group_count != 1 or precision is not None:
+        return lax.conv_general_dilated(
+            x,
+            kernel,
+            strides,
+            padding,
+            lhs_dilation=lhs_dilation,
+            rhs_dilation=rhs_dilation,
+            dimension_numbers=dimension_numbers,
+            feature_group_count=feature_group_count,
+            precision=precision,
+        )
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
+    padding = tuple(tuple(pair) for pair in padding)
+    return convolve(x, kernel, strides=tuple(strides), padding=padding)
