@@ -36,16 +36,17 @@ class FewLabelConfig:
         per_class: budgets in labels a class.
         fractions: budgets as parts of every class of the training split, in (0, 1).
         draws: draws of every budget, with seeds 0, 1, ….
-        l2_grid: penalties tried, > 0, in nats per squared weight of standardised features.
-        single_l2: the penalty where a class has one label, of which none can be left out.
+        strengths: penalties tried, > 0, in nats per squared weight of features of mean squared norm
+            1, beside the sum of the cross-entropies: the l2 of their mean times the labels.
+        single_strength: the penalty where a class has one label, of which none can be left out.
         folds: parts that cross-validation makes of a draw, at most; each class is in all.
     """
 
     per_class: tuple[int, ...] = (1, 5, 10, 100)
     fractions: tuple[float, ...] = (0.01, 0.1)
     draws: int = 5
-    l2_grid: tuple[float, ...] = (10.0, 1.0, 0.1, 0.01)
-    single_l2: float = 10.0
+    strengths: tuple[float, ...] = (10.0, 1.0, 0.1, 0.01, 0.001)
+    single_strength: float = 1.0
     folds: int = 5
 
     def __post_init__(self):
@@ -64,10 +65,10 @@ class FewLabelConfig:
             raise ValueError(
                 f"draws, folds: must be at least 1 and 2; got {self.draws} and {self.folds}."
             )
-        if not self.l2_grid or min(*self.l2_grid, self.single_l2) <= 0:
+        if not self.strengths or min(*self.strengths, self.single_strength) <= 0:
             raise ValueError(
-                f"l2_grid, single_l2: must be positive strengths; got {self.l2_grid} and "
-                f"{self.single_l2}."
+                f"strengths, single_strength: must be positive; got {self.strengths} and "
+                f"{self.single_strength}. 0.001 is almost none."
             )
 
     @property
@@ -86,7 +87,7 @@ class Draw(NamedTuple):
         rows: row numbers in the training split, ascending; None where they are many.
         rows_sha256: of the rows as little-endian int64.
         num_labels: rows drawn.
-        l2: the penalty chosen.
+        strength: the penalty chosen.
         cv_loss: cross-entropy of the labels left out in cross-validation at the chosen penalty,
             nats; None where nothing was left out.
         test_accuracy: fraction of the test split predicted right.
@@ -96,7 +97,7 @@ class Draw(NamedTuple):
     rows: list[int] | None
     rows_sha256: str
     num_labels: int
-    l2: float
+    strength: float
     cv_loss: float | None
     test_accuracy: float
 
@@ -131,8 +132,10 @@ def evaluate(
 ) -> dict[str, Budget]:
     """Fits and tests a linear classifier for every budget and draw.
 
-    Features are standardised by the mean and standard deviation of the whole training split, which
-    takes no label. Each fit minimises mean cross-entropy + (l2 / 2) ‖W‖², bias free, over the rows
+    Features are centred and divided by one number, so that the mean squared norm of the training
+    split is 1; that takes no label. (With each divided by its own deviation, small directions would
+    weigh as much as large ones, which a few labels cannot sort out: principal components lose 15
+    points so.) Each fit minimises Σ cross-entropy + (strength / 2) ‖W‖², bias free, over the rows
     drawn. Its solution lies in the span of those rows (W = Xᵀ A), so that it is found there: with
     X = U S Vᵀ the few rows are U S, as many numbers as rows, however many features there are.
 
@@ -153,7 +156,7 @@ def evaluate(
     train_features, train_labels, test_features, test_labels = accuracy.check_splits(
         "few_label.evaluate", train_features, train_labels, test_features, test_labels
     )
-    mean, scale = standardised.moments(train_features)
+    mean, scale = _centre_and_scale(train_features)
     measured = {}
     for name, budget in config.budgets.items():
         draws = []
@@ -161,12 +164,12 @@ def evaluate(
             rows = draw_rows(train_labels, budget, seed)
             classes, targets = np.unique(train_labels[rows], return_inverse=True)
             fitted = (train_features[rows] - mean) * scale
-            weights, bias, l2, loss = _fit(fitted, targets, len(classes), config)
-            # The weights take the scale, so that the test split needs no standardised copy.
-            weights = scale[:, None] * weights
+            weights, bias, strength, loss = _fit(fitted, targets, len(classes), config)
+            # The weights take the scale, so that the test split needs no copy.
+            weights = scale * weights
             logits = test_features @ weights.astype(np.float32) + (bias - mean @ weights)
             accurate = float(np.mean(classes[np.argmax(logits, axis=1)] == test_labels))
-            draws.append(_draw(seed, rows, l2, loss, accurate))
+            draws.append(_draw(seed, rows, strength, loss, accurate))
         measured[name] = _over_draws(draws)
     return measured
 
@@ -216,11 +219,11 @@ def _fit(
         left, values, basis = np.linalg.svd(features, full_matrices=False)
         features = left * values
     folds = _folds(targets, config.folds)
-    l2, loss = config.single_l2, None
+    strength, loss = config.single_strength, None
     if folds.max() > 0:
-        l2, loss = _choose(features, targets, num_classes, folds, config.l2_grid)
-    weights, bias = _solve(features, targets, num_classes, l2)
-    return weights if basis is None else basis.T @ weights, bias, l2, loss
+        strength, loss = _choose(features, targets, num_classes, folds, config.strengths)
+    weights, bias = _solve(features, targets, num_classes, strength)
+    return weights if basis is None else basis.T @ weights, bias, strength, loss
 
 
 def _choose(
@@ -228,15 +231,15 @@ def _choose(
     targets: np.ndarray,
     num_classes: int,
     folds: np.ndarray,
-    l2_grid: Sequence[float],
+    strengths: Sequence[float],
 ) -> tuple[float, float]:
     """The penalty with the lowest cross-validated loss, the strongest of equals, and that loss."""
-    strengths = sorted(l2_grid, reverse=True)
+    strengths = sorted(strengths, reverse=True)
     losses = np.zeros(len(strengths))
     for fold in range(folds.max() + 1):
         held_out, start = folds == fold, None
-        for index, l2 in enumerate(strengths):
-            start = _solve(features[~held_out], targets[~held_out], num_classes, l2, start)
+        for index, strength in enumerate(strengths):
+            start = _solve(features[~held_out], targets[~held_out], num_classes, strength, start)
             logits = features[held_out] @ start[0] + start[1]
             own = np.take_along_axis(logits, targets[held_out][:, None], axis=1)[:, 0]
             losses[index] += np.sum(scipy.special.logsumexp(logits, axis=1) - own)
@@ -261,7 +264,7 @@ def _solve(
     features: np.ndarray,
     targets: np.ndarray,
     num_classes: int,
-    l2: float,
+    strength: float,
     start: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The minimum of ``logistic.objective_and_gradient``, by L-BFGS in float64.
@@ -269,7 +272,7 @@ def _solve(
     Weights are scaled by the square root of a guess of their curvature, the mean square of their
     feature and the penalty, which saves most of the iterations.
     """
-    dim = features.shape[1]
+    dim, l2 = features.shape[1], strength / len(targets)
     curvature = _CURVATURE * np.mean(np.square(features, dtype=np.float64), axis=0) + l2
     scale = np.append(np.sqrt(curvature), np.sqrt(_CURVATURE))[:, None]
 
@@ -292,15 +295,23 @@ def _solve(
     return weights[:-1], weights[-1]
 
 
+def _centre_and_scale(features: np.ndarray) -> tuple[np.ndarray, float]:
+    """The mean of each feature, and what makes the mean squared norm of centred rows 1."""
+    mean, scale = standardised.moments(features)
+    variances = np.where(scale > 0, 1.0 / np.where(scale > 0, scale, 1.0) ** 2, 0.0)
+    total = float(variances.sum())
+    return mean, 1.0 / np.sqrt(total) if total > 0 else 0.0
+
+
 def _draw(
-    seed: int, rows: np.ndarray, l2: float, cv_loss: float | None, test_accuracy: float
+    seed: int, rows: np.ndarray, strength: float, cv_loss: float | None, test_accuracy: float
 ) -> Draw:
     return Draw(
         seed=seed,
         rows=rows.tolist() if len(rows) <= _MAX_LISTED else None,
         rows_sha256=hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
         num_labels=len(rows),
-        l2=l2,
+        strength=strength,
         cv_loss=cv_loss,
         test_accuracy=test_accuracy,
     )

@@ -8,7 +8,7 @@ import scipy.stats
 
 from jaxssl.evaluation import few_label
 
-ONE_BUDGET = few_label.FewLabelConfig(per_class=(4,), fractions=(), draws=2, l2_grid=(1.0, 0.1))
+ONE_BUDGET = few_label.FewLabelConfig(per_class=(4,), fractions=(), draws=2, strengths=(1.0, 0.1))
 
 
 def _clusters(num, dim, seed, *, num_classes=3, spread=2.0):
@@ -20,22 +20,27 @@ def _clusters(num, dim, seed, *, num_classes=3, spread=2.0):
     return features.astype(np.float32) * np.arange(1, dim + 1), 2 * targets + 1
 
 
+def _unit(features):
+    """Centred, and divided by one number that makes the mean squared norm of the rows 1."""
+    centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
+    return centred / np.sqrt(np.mean(np.sum(centred**2, axis=1)))
+
+
 @pytest.mark.parametrize("dim", [5, 40])  # fewer and more features than the 12 labels
 def test_fits_are_those_of_scikit_learn(dim):
     from sklearn.linear_model import LogisticRegression
 
     train, test = _clusters(300, dim, 1), _clusters(400, dim, 2)
-    config = few_label.FewLabelConfig(per_class=(4,), fractions=(), draws=3, l2_grid=(0.3,))
+    config = few_label.FewLabelConfig(per_class=(4,), fractions=(), draws=3, strengths=(0.3,))
     (budget,) = few_label.evaluate(*train, *test, config=config).values()
-    mean, deviation = train[0].astype(np.float64).mean(0), train[0].astype(np.float64).std(0)
+    centred, mean = _unit(train[0]), train[0].mean(0, dtype=np.float64)
     for draw in budget.draws:
         rows = np.array(draw.rows)
-        # Its objective is the sum over rows and ‖W‖² / (2 C).
-        judge = LogisticRegression(C=1 / (0.3 * len(rows)), tol=1e-8, max_iter=10_000)
-        judge.fit((train[0][rows] - mean) / deviation, train[1][rows])
-        want = judge.score((test[0] - mean) / deviation, test[1])
+        judge = LogisticRegression(C=1 / 0.3, tol=1e-8, max_iter=10_000)
+        judge.fit(centred[rows], train[1][rows])
+        want = judge.score((test[0] - mean) * (centred[0, 0] / (train[0][0, 0] - mean[0])), test[1])
         assert draw.test_accuracy == pytest.approx(want, abs=1e-4)
-        assert draw.l2 == 0.3 and draw.num_labels == 12
+        assert draw.strength == 0.3 and draw.num_labels == 12
     assert 0.4 < budget.test_accuracy < 1  # a problem on which fits can differ
 
 
@@ -45,10 +50,10 @@ def test_the_penalty_is_the_one_that_cross_validation_prefers():
 
     train, test = _clusters(300, 12, 3, spread=1.2), _clusters(50, 12, 4, spread=1.2)
     config = few_label.FewLabelConfig(
-        per_class=(7,), fractions=(), draws=6, l2_grid=(0.01, 100.0, 1.0), folds=3
+        per_class=(7,), fractions=(), draws=6, strengths=(0.01, 100.0, 1.0), folds=3
     )
     (budget,) = few_label.evaluate(*train, *test, config=config).values()
-    scaled = (train[0] - train[0].mean(0)) / train[0].std(0)
+    scaled = _unit(train[0])
     for draw in budget.draws:
         rows, seen = np.array(draw.rows), {}
         folds = np.empty(len(rows), int)
@@ -57,17 +62,17 @@ def test_the_penalty_is_the_one_that_cross_validation_prefers():
             folds[index] = seen.setdefault(label, 0) % 3
             seen[label] += 1
         losses = {}
-        for l2 in (100.0, 1.0, 0.01):
+        for strength in (100.0, 1.0, 0.01):
             loss = 0.0
             for fold in range(3):
                 fitted, judged = rows[folds != fold], rows[folds == fold]
-                judge = LogisticRegression(C=1 / (l2 * len(fitted)), tol=1e-8, max_iter=10_000)
+                judge = LogisticRegression(C=1 / strength, tol=1e-8, max_iter=10_000)
                 judge.fit(scaled[fitted], train[1][fitted])
                 prob = judge.predict_proba(scaled[judged])
                 columns = np.searchsorted(judge.classes_, train[1][judged])
                 loss -= np.sum(np.log(prob[np.arange(len(judged)), columns]))
-            losses[l2] = loss / len(rows)
-        assert draw.l2 == min(losses, key=losses.get)
+            losses[strength] = loss / len(rows)
+        assert draw.strength == min(losses, key=losses.get)
         assert draw.cv_loss == pytest.approx(min(losses.values()), rel=1e-3)
 
 
@@ -99,10 +104,10 @@ def test_interval_is_student_t_over_draws():
 
 def test_neither_the_test_split_nor_other_labels_have_a_say():
     train, test = _clusters(200, 8, 7), _clusters(100, 8, 8)
-    choices = [(d.l2, d.cv_loss, d.rows) for d in _draws(train, test)]
+    choices = [(d.strength, d.cv_loss, d.rows) for d in _draws(train, test)]
     noise = np.random.default_rng(9)
     other_test = noise.normal(size=test[0].shape), noise.permutation(test[1])
-    assert choices == [(d.l2, d.cv_loss, d.rows) for d in _draws(train, other_test)]
+    assert choices == [(d.strength, d.cv_loss, d.rows) for d in _draws(train, other_test)]
 
 
 def _draws(train, test):
@@ -112,11 +117,13 @@ def _draws(train, test):
 
 def test_one_label_a_class_takes_the_fixed_penalty():
     train, test = _clusters(100, 3, 10), _clusters(50, 3, 11)
-    config = few_label.FewLabelConfig(per_class=(1,), fractions=(0.5,), draws=1, single_l2=7.0)
+    config = few_label.FewLabelConfig(
+        per_class=(1,), fractions=(0.5,), draws=1, single_strength=7.0
+    )
     measured = few_label.evaluate(*train, *test, config=config)
     assert list(measured) == ["1 per class", "50 %"]
     one = measured["1 per class"]
-    assert one.half_width is None and one.cv_loss is None and one.draws[0].l2 == 7.0
+    assert one.half_width is None and one.cv_loss is None and one.draws[0].strength == 7.0
     rows = np.array(measured["50 %"].draws[0].rows, "<i8")
     assert measured["50 %"].draws[0].rows_sha256 == hashlib.sha256(rows.tobytes()).hexdigest()
     assert json.loads(json.dumps(one.to_json()))["draws"][0]["seed"] == 0
@@ -139,7 +146,7 @@ def test_a_feature_that_does_not_vary_changes_nothing():
         ({"per_class": (0,)}, "per_class: must be at least 1 label a class; got (0,)"),
         ({"fractions": (1.5,)}, "fractions: must lie between 0 and 1; got (1.5,)"),
         ({"draws": 0}, "draws, folds: must be at least 1 and 2; got 0 and 5."),
-        ({"l2_grid": (0.0,)}, "l2_grid, single_l2: must be positive strengths; got (0.0,)"),
+        ({"strengths": (0.0,)}, "strengths, single_strength: must be positive; got (0.0,)"),
     ],
 )
 def test_config_errors(fields, text):
