@@ -121,7 +121,8 @@ def nearest(
         Similarities float32 [N_test, k], falling, and values [N_test, k]; of equal similarities the
         earlier training row comes first.
     """
-    bank = _normalised(jnp.asarray(train_features))
+    # Unlike jnp.asarray, device_put copies once; the normalised bank then takes that memory over.
+    bank = _normalise_bank(jax.device_put(np.asarray(train_features)))
     similarities, rows = [], []
     for first in range(0, len(test_features), _BLOCK):
         block = test_features[first : first + _BLOCK]
@@ -130,6 +131,11 @@ def nearest(
         similarities.append(np.asarray(top)[: len(block)])
         rows.append(np.asarray(index)[: len(block)])
     return np.concatenate(similarities), np.asarray(train_values)[np.concatenate(rows)]
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _normalise_bank(rows: Array) -> Array:
+    return _normalised(rows)
 
 
 @functools.partial(jax.jit, static_argnames="count")

@@ -61,7 +61,7 @@ class Standardised:
     def take(self, places: np.ndarray) -> Array:
         """The rows at these places, float32 [len(places), D], on the device."""
         return _standardise(
-            jnp.asarray(self._raw(places)),
+            jax.device_put(self._raw(places)),
             jnp.asarray(self._mean, jnp.float32),
             jnp.asarray(self._scale, jnp.float32),
         )

@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import sklearn.datasets
@@ -92,3 +93,10 @@ def test_zero_rows_and_a_tiny_temperature_stay_finite():
 def test_unusable_settings_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         knn.evaluate(np.eye(3), [0, 1, 2], np.eye(3), [0, 1, 2], **options)
+
+
+@pytest.mark.parametrize("container", [np.asarray, jnp.asarray])
+def test_the_bank_that_is_handed_over_stays_as_it_was(container):
+    bank = container(np.full((64, 16), 3.0, np.float32))
+    knn.nearest(bank, np.arange(64), np.ones((2, 16), np.float32), count=1)
+    np.testing.assert_array_equal(bank, np.full((64, 16), 3.0))
