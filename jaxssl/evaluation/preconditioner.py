@@ -15,7 +15,7 @@ from jaxssl.types import Array
 # Rows that a block is estimated on, for each feature. Fewer make steps that are too long, more make
 # more work: it grows as rows · D² · blocks, so that one block, or narrow ones, may have more.
 _NARROW, _ROWS_NARROW, _ROWS_SHARED, _ROWS_WIDE = 1024, 16, 8, 2
-_MIN_ROWS = 8192
+_MIN_ROWS = 4096
 _BLOCK_LIMIT = 2**28  # values in all blocks; beyond that, one block shared by the classes
 _GRAM_VALUES = 2**25  # values of the rows that enter a Gram matrix at a time
 _HIGHEST = lax.Precision.HIGHEST  # accelerators would round the factors to 8 or 11 bits
