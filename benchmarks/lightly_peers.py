@@ -136,6 +136,8 @@ class SimCLR(torch.nn.Module):
         self.projector = heads.SimCLRProjectionHead(
             num_features, config.projector_width, config.projector_dim
         )
+        # The last batch norm has a scale and no shift, as in the paper's code.
+        self.projector.layers[-1].register_parameter("bias", None)
         self.criterion = lightly_losses.NTXentLoss(temperature=config.temperature)
 
     def forward(self, view_a, view_b):

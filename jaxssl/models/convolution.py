@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxssl import collectives
+from jaxssl.models import products
 from jaxssl.types import Array
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -165,7 +167,8 @@ def _pieces_backward(strides, padding, saved, cotangent):
         return jnp.stack(each), True
 
     to_x = jax.linear_transpose(lambda x: _by_xla(x, kernel, strides, padding), x)
-    return *to_x(cotangent), _as_gradient_of(kernel, to_kernel(x, cotangent))
+    of_kernel = to_kernel(x, cotangent).astype(kernel.dtype)
+    return *to_x(cotangent), collectives.psum_as(of_kernel, kernel)
 
 
 def _kernel_gradient(x, cotangent, shape, strides, padding):
@@ -187,39 +190,12 @@ def _kernel_gradient(x, cotangent, shape, strides, padding):
     )
 
 
-def _as_gradient_of(value, gradient):
-    """The gradient in the dtype of the value, summed over devices where the value is one of all."""
-    # shard_map(check_vma=True) asks a custom gradient for the type of its argument. The transpose
-    # of an addition to what differs between devices has it, and is the identity elsewhere.
-    gradient = gradient.astype(value.dtype)
-    return jax.linear_transpose(lambda value: value + gradient, value)(gradient)[0]
-
-
 _by_xla_in_pieces.defvjp(_pieces_forward, _pieces_backward)
 
 
-@jax.custom_vjp
 def _product(x, matrix):
-    """x · matrix over the last axis of x, summed in float32, in the dtype of x."""
-    # bfloat16 products that ask for float32 results are the fast ones; autodiff of one would mix
-    # dtypes backwards.
-    y = jnp.einsum("...c,cd->...d", x, matrix, preferred_element_type=jnp.float32)
-    return y.astype(x.dtype)
-
-
-def _product_forward(x, matrix):
-    return _product(x, matrix), (x, matrix)
-
-
-def _product_backward(saved, cotangent):
-    x, matrix = saved
-    float32 = jnp.float32
-    to_x = jnp.einsum("...d,cd->...c", cotangent, matrix, preferred_element_type=float32)
-    to_matrix = jnp.einsum("...c,...d->cd", x, cotangent, preferred_element_type=float32)
-    return to_x.astype(x.dtype), _as_gradient_of(matrix, to_matrix)
-
-
-_product.defvjp(_product_forward, _product_backward)
+    """x · matrix over the last axis of x, in the dtype of x; float32 holds all that it is cast to."""
+    return products.affine(x, matrix.astype(jnp.float32), None)
 
 
 def _as_linen_calls_it(
