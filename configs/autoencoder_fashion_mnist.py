@@ -1,8 +1,7 @@
-"""An autoencoder on Fashion-MNIST with a half-width ResNet-10 of three stages.
+"""An autoencoder on Fashion-MNIST with a quarter-width ResNet-18.
 
 Command: jaxssl pretrain autoencoder_fashion_mnist --out runs/autoencoder
-On an accelerator, the full-size encoder: add --encoder.depth 18
---encoder.width-multiplier 1 --encoder.num-stages 4
+On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in README.md; some 4 minutes on one CPU core.
 Source: Hinton and Salakhutdinov 2006: the bottleneck of 30. Encoder, decoder, crop, flip and
 optimizer are those of the other recipes here, where the paper stacks fully connected layers.
@@ -26,7 +25,7 @@ def get_config() -> Recipe:
             decoder_width=8,
         ),
         encoder=models.ResNetConfig(
-            depth=10, width_multiplier=0.5, num_stages=3, mean=(0.286,), std=(0.353,)
+            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
         ),
         data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),

@@ -1,8 +1,7 @@
-"""Context prediction on Fashion-MNIST with a half-width ResNet-10 of three stages.
+"""Context prediction on Fashion-MNIST with a quarter-width ResNet-18.
 
 Command: jaxssl pretrain context_prediction_fashion_mnist --out runs/context_prediction
-On an accelerator, the full-size encoder: add --encoder.depth 18
---encoder.width-multiplier 1 --encoder.num-stages 4
+On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in README.md; some 2 minutes on one CPU core.
 Source: Doersch et al. 2015 (arXiv 1505.05192), scaled to patches of 7 pixels, gaps of 2 and jitter
 1; no colours to drop. AdamW and a few epochs instead of the paper's SGD and weeks.
@@ -30,7 +29,7 @@ def get_config() -> Recipe:
             hidden_width=256,
         ),
         encoder=models.ResNetConfig(
-            depth=10, width_multiplier=0.5, num_stages=3, mean=(0.286,), std=(0.353,)
+            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
         ),
         data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),

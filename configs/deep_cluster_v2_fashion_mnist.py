@@ -1,8 +1,7 @@
-"""DeepCluster-v2 on Fashion-MNIST with a half-width ResNet-10 of three stages.
+"""DeepCluster-v2 on Fashion-MNIST with a quarter-width ResNet-18.
 
 Command: jaxssl pretrain deep_cluster_v2_fashion_mnist --out runs/deep_cluster_v2
-On an accelerator, the full-size encoder: add --encoder.depth 18
---encoder.width-multiplier 1 --encoder.num-stages 4
+On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
 Source: Caron et al. 2020 (arXiv 2006.09882, appendix) and the authors' scripts; multi-crop as
 there, four local views instead of six, and blocks that begin with all of their BatchNorm scales at
@@ -43,9 +42,9 @@ def get_config() -> Recipe:
             projector_dim=128,
         ),
         encoder=models.ResNetConfig(
-            depth=10,
-            width_multiplier=0.5,
-            num_stages=3,
+            depth=18,
+            width_multiplier=0.25,
+            stem="imagenet",
             zero_init_residual=False,
             mean=(0.286,),
             std=(0.353,),

@@ -1,8 +1,7 @@
-"""A denoising autoencoder on Fashion-MNIST with a half-width ResNet-10 of three stages.
+"""A denoising autoencoder on Fashion-MNIST with a quarter-width ResNet-18.
 
 Command: jaxssl pretrain denoising_autoencoder_fashion_mnist --out runs/denoising_autoencoder
-On an accelerator, the full-size encoder: add --encoder.depth 18
---encoder.width-multiplier 1 --encoder.num-stages 4
+On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in README.md; some 4 minutes on one CPU core.
 Source: Vincent et al. 2010: a quarter of the pixels masked. Encoder, decoder, crop, flip and
 optimizer are those of the other recipes here, where the paper stacks fully connected layers.
@@ -28,7 +27,7 @@ def get_config() -> Recipe:
             level=0.25,
         ),
         encoder=models.ResNetConfig(
-            depth=10, width_multiplier=0.5, num_stages=3, mean=(0.286,), std=(0.353,)
+            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
         ),
         data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),

@@ -1,8 +1,7 @@
 """DINO on Fashion-MNIST, with a ResNet.
 
 Command: jaxssl pretrain dino_fashion_mnist --out runs/dino
-On an accelerator, the full-size encoder: add --encoder.depth 18
---encoder.width-multiplier 1 --encoder.num-stages 4
+On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
 Source: Caron et al. 2021 (arXiv 2104.14294): centre and temperatures; from the authors' code the
 clipping of each layer's gradient, and blocks that begin with all of their BatchNorm scales at 1.
@@ -53,9 +52,9 @@ def get_config() -> Recipe:
             projector_dim=128,
         ),
         encoder=models.ResNetConfig(
-            depth=10,
-            width_multiplier=0.5,
-            num_stages=3,
+            depth=18,
+            width_multiplier=0.25,
+            stem="imagenet",
             zero_init_residual=False,
             mean=(0.286,),
             std=(0.353,),

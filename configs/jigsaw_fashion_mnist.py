@@ -1,8 +1,7 @@
-"""Jigsaw puzzles of Fashion-MNIST with a half-width ResNet-10 of three stages.
+"""Jigsaw puzzles of Fashion-MNIST with a quarter-width ResNet-18.
 
 Command: jaxssl pretrain jigsaw_fashion_mnist --out runs/jigsaw
-On an accelerator, the full-size encoder: add --encoder.depth 18
---encoder.width-multiplier 1 --encoder.num-stages 4
+On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in README.md; some 2 minutes on one CPU core.
 Source: Noroozi and Favaro 2016 (arXiv 1603.09246), scaled to tiles of 7 pixels in cells of 9; no
 colours to shift. 24 permutations, the smallest of the published sets; more are harder to tell apart
@@ -31,7 +30,7 @@ def get_config() -> Recipe:
             tower_width=64,
         ),
         encoder=models.ResNetConfig(
-            depth=10, width_multiplier=0.5, num_stages=3, mean=(0.286,), std=(0.353,)
+            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
         ),
         data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),

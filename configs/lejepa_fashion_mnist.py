@@ -1,8 +1,7 @@
 """LeJEPA on Fashion-MNIST.
 
 Command: jaxssl pretrain lejepa_fashion_mnist --out runs/lejepa
-On an accelerator, the full-size encoder: add --encoder.depth 18
---encoder.width-multiplier 1 --encoder.num-stages 4
+On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
 Source: Balestriero and LeCun 2025 (arXiv 2511.08544): weight, knots and frequencies of SIGReg, and
 the weight decay that the authors give a ResNet (a ViT: 0.05). Changed for clothes that are
@@ -44,7 +43,7 @@ def get_config() -> Recipe:
             projector_dim=64,
         ),
         encoder=models.ResNetConfig(
-            depth=10, width_multiplier=0.5, num_stages=3, mean=(0.286,), std=(0.353,)
+            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
         ),
         data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=5e-4, warmup_epochs=0.2),

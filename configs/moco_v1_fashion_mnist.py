@@ -1,8 +1,7 @@
 """MoCo v1 on Fashion-MNIST.
 
 Command: jaxssl pretrain moco_v1_fashion_mnist --out runs/moco_v1
-On an accelerator, the full-size encoder: add --encoder.depth 18
---encoder.width-multiplier 1 --encoder.num-stages 4
+On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
 Source: He et al. 2019 (arXiv 1911.05722): linear projector, jitter always and temperature are the
 paper's, blocks that begin with all of their BatchNorm scales at 1 the code's. Changed for clothes
@@ -33,9 +32,9 @@ def get_config() -> Recipe:
             projector_dim=128,
         ),
         encoder=models.ResNetConfig(
-            depth=10,
-            width_multiplier=0.5,
-            num_stages=3,
+            depth=18,
+            width_multiplier=0.25,
+            stem="imagenet",
             zero_init_residual=False,
             mean=(0.286,),
             std=(0.353,),

@@ -1,8 +1,7 @@
 """NNCLR on Fashion-MNIST.
 
 Command: jaxssl pretrain nnclr_fashion_mnist --out runs/nnclr
-On an accelerator, the full-size encoder: add --encoder.depth 18
---encoder.width-multiplier 1 --encoder.num-stages 4
+On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
 Source: Dwibedi et al. 2021 (arXiv 2104.14548). Changed for clothes that are centred, and for
 minutes of CPU: the views, encoder and optimizer of simclr_fashion_mnist, so that methods compare
@@ -32,7 +31,7 @@ def get_config() -> Recipe:
             predictor_width=512,
         ),
         encoder=models.ResNetConfig(
-            depth=10, width_multiplier=0.5, num_stages=3, mean=(0.286,), std=(0.353,)
+            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
         ),
         data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),

@@ -1,8 +1,7 @@
-"""Rotation prediction on Fashion-MNIST with a half-width ResNet-10 of three stages.
+"""Rotation prediction on Fashion-MNIST with a quarter-width ResNet-18.
 
 Command: jaxssl pretrain rotation_fashion_mnist --out runs/rotation
-On an accelerator, the full-size encoder: add --encoder.depth 18
---encoder.width-multiplier 1 --encoder.num-stages 4
+On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 All four turns of every image in the batch, as in the paper: add --method.copies four (four times
 the work a step).
 Result: see the table in README.md; some 4 minutes on one CPU core.
@@ -24,7 +23,7 @@ def get_config() -> Recipe:
     return Recipe(
         method=Rotation(augment=recipes.CropFlip(size=28, crop_scale=(0.5, 1.0))),
         encoder=models.ResNetConfig(
-            depth=10, width_multiplier=0.5, num_stages=3, mean=(0.286,), std=(0.353,)
+            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
         ),
         data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),

@@ -1,8 +1,7 @@
 """SimSiam on Fashion-MNIST.
 
 Command: jaxssl pretrain simsiam_fashion_mnist --out runs/simsiam
-On an accelerator, the full-size encoder: add --encoder.depth 18
---encoder.width-multiplier 1 --encoder.num-stages 4
+On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
 Source: Chen, He 2020 (arXiv 2011.10566); the predictor keeps its learning rate after warm-up, as in
 the authors' command (--fix-pred-lr). Changed for clothes that are centred, and for minutes of CPU:
@@ -29,7 +28,7 @@ def get_config() -> Recipe:
             predictor_width=128,
         ),
         encoder=models.ResNetConfig(
-            depth=10, width_multiplier=0.5, num_stages=3, mean=(0.286,), std=(0.353,)
+            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
         ),
         data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(

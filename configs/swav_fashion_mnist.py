@@ -1,8 +1,7 @@
-"""SwAV on Fashion-MNIST with a half-width ResNet-10 of three stages.
+"""SwAV on Fashion-MNIST with a quarter-width ResNet-18.
 
 Command: jaxssl pretrain swav_fashion_mnist --out runs/swav
-On an accelerator, the full-size encoder: add --encoder.depth 18
---encoder.width-multiplier 1 --encoder.num-stages 4
+On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
 Source: Caron et al. 2020 (arXiv 2006.09882) and the authors' scripts; multi-crop as there, four
 local views instead of six, and blocks that begin with all of their BatchNorm scales at 1. Changed
@@ -45,9 +44,9 @@ def get_config() -> Recipe:
             queue_epochs=0.5,
         ),
         encoder=models.ResNetConfig(
-            depth=10,
-            width_multiplier=0.5,
-            num_stages=3,
+            depth=18,
+            width_multiplier=0.25,
+            stem="imagenet",
             zero_init_residual=False,
             mean=(0.286,),
             std=(0.353,),

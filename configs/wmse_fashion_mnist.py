@@ -1,8 +1,7 @@
 """W-MSE on Fashion-MNIST.
 
 Command: jaxssl pretrain wmse_fashion_mnist --out runs/wmse
-On an accelerator, the full-size encoder: add --encoder.depth 18
---encoder.width-multiplier 1 --encoder.num-stages 4
+On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
 Source: Ermolov et al. 2020 (arXiv 2007.06346); blocks begin with all of their BatchNorm scales at
 1, as in the authors' code. Changed for clothes that are centred, and for minutes of CPU: the views,
@@ -34,9 +33,9 @@ def get_config() -> Recipe:
             projector_dim=16,
         ),
         encoder=models.ResNetConfig(
-            depth=10,
-            width_multiplier=0.5,
-            num_stages=3,
+            depth=18,
+            width_multiplier=0.25,
+            stem="imagenet",
             zero_init_residual=False,
             mean=(0.286,),
             std=(0.353,),

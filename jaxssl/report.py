@@ -145,7 +145,7 @@ def draw_accuracies(
         commands = f"jaxssl linear-eval {run} and jaxssl knn-eval {run}"
         return Picture(title, f"not evaluated yet; {commands} measure them.", None)
     chance = 1 / num_classes if num_classes else None
-    plots.accuracy_bars(records, out / "accuracy.png", chance=chance)
+    plots.accuracy_bars(list(map(_at_best_grid, records)), out / "accuracy.png", chance=chance)
     sentence = (
         "Test accuracies of frozen features: of this step, and of the same network with random "
         "weights (residual branches open, batch statistics of the training images), the pixels and "
@@ -154,6 +154,15 @@ def draw_accuracies(
     if not _comparable(records):
         sentence += " Not all of them were measured under the same protocol: compare with care."
     return Picture(title, sentence, out / "accuracy.png")
+
+
+def _at_best_grid(record: dict) -> dict:
+    """A record of grids as one of the stage that held-out images choose; any other as it is."""
+    best = record["results"].get("best")
+    if best is None or record["protocol"]["layer"] == layers.POOLED.name:
+        return record
+    protocol_of_best = record["protocol"] | {"layer": best["layer"]}
+    return record | {"protocol": protocol_of_best, "results": record["results"] | best}
 
 
 def draw_depth(

@@ -407,8 +407,7 @@ def test_few_labels(finished, capsys):
     (file,) = finished.glob("evaluation/step-2/*/few-label-trained-*.json")
     results = json.loads(file.read_text())["results"]
     losses = {
-        layer: budgets["2 per class"]["validation_loss"]
-        for layer, budgets in results["layers"].items()
+        layer: budgets["2 per class"]["cv_loss"] for layer, budgets in results["layers"].items()
     }
     assert results["best"]["2 per class"]["layer"] == min(losses, key=losses.get)
     assert results["best"]["2 per class"]["chosen_from"] == len(losses)

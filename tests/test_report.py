@@ -173,3 +173,14 @@ def test_a_large_split_is_thinned_evenly():
     np.testing.assert_array_equal(part.labels, [0, 3, 6, 9])
     np.testing.assert_array_equal(part.images, images[[0, 3, 6, 9]])
     assert len(report._spread(from_arrays(images), 99)) == 10
+
+
+def test_bars_of_grids_are_those_of_the_stage_that_held_out_images_choose():
+    record = {
+        "protocol": {"evaluator": "linear", "layer": "stage 3 as a 1 x 1 grid"},
+        "results": {"test_accuracy": 0.6, "best": {"layer": "stage 0", "test_accuracy": 0.9}},
+    }
+    shown = report._at_best_grid(record)
+    assert shown["protocol"]["layer"] == "stage 0" and shown["results"]["test_accuracy"] == 0.9
+    pooled = record | {"protocol": {"evaluator": "linear", "layer": "pooled"}}
+    assert report._at_best_grid(pooled) == pooled

@@ -103,3 +103,30 @@ def check_pair(
             f"{len(features)} rows, first in row {bad_rows[0]}. The encoder probably diverged."
         )
     return features, labels.astype(np.int64)
+
+
+def check_splits(
+    caller: str,
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    test_features: np.ndarray,
+    test_labels: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Checks both splits by ``check_pair``, and that they have the same features.
+
+    Returns:
+        The four arrays in the order of the arguments, as ``check_pair`` returns them.
+
+    Raises:
+        ValueError: see ``check_pair``; or another number of columns.
+    """
+    train_features, train_labels = check_pair(
+        caller, train_features, train_labels, split="training"
+    )
+    test_features, test_labels = check_pair(caller, test_features, test_labels, split="test")
+    if test_features.shape[1] != train_features.shape[1]:
+        raise ValueError(
+            f"{caller}: test features must have the training features' {train_features.shape[1]} "
+            f"columns; got {test_features.shape[1]}. Extract both with the same encoder."
+        )
+    return train_features, train_labels, test_features, test_labels

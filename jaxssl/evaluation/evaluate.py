@@ -89,9 +89,9 @@ def few_label_eval(
     """Linear evaluation with few labels; one file below ``RUN/evaluation`` (``protocol.path``).
 
     ``"layers"`` holds the budgets of every layer that was measured, by name. ``"best"`` names for
-    each budget the layer with the smallest validation loss, the first of equals, in which no label
-    but the draws' had a say; where nothing was left out, the main layer. ``"rows"`` holds the rows
-    of every draw, None where they are many.
+    each budget the layer with the lowest cross-validated loss, in which no label but the draws' had
+    a say, the first of equals; where nothing was left out, the main layer. ``"rows"`` holds the
+    rows of every draw, None where they are many.
 
     Args:
         run: run directory.
@@ -117,7 +117,7 @@ def few_label_eval(
     }
     best = {}
     for name in options.budgets:
-        losses = {layer: measured[layer][name].validation_loss for layer in measured}
+        losses = {layer: measured[layer][name].cv_loss for layer in measured}
         chosen = prepared.main if None in losses.values() else min(losses, key=losses.get)
         budget = measured[chosen][name]
         best[name] = {

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from jaxssl.evaluation import accuracy, small_probe
+from jaxssl.evaluation import accuracy, small_probe, threads
 
 _MAX_LISTED = 1000  # rows of a draw that a result file lists; of more, their sha256
 
@@ -89,7 +89,7 @@ class Draw(NamedTuple):
         rows_sha256: of the rows as little-endian int64.
         num_labels: rows drawn.
         strength: the penalty chosen.
-        validation_losses: nats per left-out row of each strength, strongest first; empty where
+        cv_losses: nats per left-out row of each strength, strongest first; empty where
             none was left out.
         converged: whether the fit reached the tolerance, by a gradient computed in float64.
         test_accuracy: fraction of the test split predicted right.
@@ -100,7 +100,7 @@ class Draw(NamedTuple):
     rows_sha256: str
     num_labels: int
     strength: float
-    validation_losses: tuple[float, ...]
+    cv_losses: tuple[float, ...]
     converged: bool
     test_accuracy: float
 
@@ -112,7 +112,7 @@ class Budget(NamedTuple):
         labels_per_class: mean over classes.
         test_accuracy: mean over draws.
         half_width: half of its 95 % interval over draws, by Student's t; None of one draw.
-        validation_loss: nats per row that was not fitted, mean over draws, by which layers are
+        cv_loss: nats per row that was not fitted, mean over draws, by which layers are
             compared (see ``evaluate``); None where every label was fitted.
         draws: each draw.
     """
@@ -120,7 +120,7 @@ class Budget(NamedTuple):
     labels_per_class: float
     test_accuracy: float
     half_width: float | None
-    validation_loss: float | None
+    cv_loss: float | None
     draws: tuple[Draw, ...]
 
     def to_json(self) -> dict:
@@ -142,9 +142,9 @@ def evaluate(
     """Fits and tests a linear classifier for every budget and draw.
 
     Each is ``small_probe.fit`` of the drawn rows, its penalty chosen by cross-validation among
-    them. The validation loss of a budget is the loss of the chosen penalties on left-out rows; with
-    one label a class, none of which can be left out, that of every draw's classifier on the rows
-    of the other draws. Layers that are compared by it are chosen by the labels of all draws.
+    them. The cross-validated loss of a budget is that of the chosen penalties on left-out rows;
+    with one label a class, none of which can be left out, that of every draw's classifier on the
+    rows of the other draws. So a layer that is chosen by it is chosen by the labels of all draws.
 
     Args:
         train_features: [N, D] real and finite.
@@ -160,36 +160,28 @@ def evaluate(
         ValueError: features not finite, shapes that differ, fewer than two classes, or a class with
             fewer images than a budget asks for.
     """
-    train_features, train_labels = accuracy.check_pair(
-        "few_label.evaluate", train_features, train_labels, split="training"
+    train_features, train_labels, test_features, test_labels = accuracy.check_splits(
+        "few_label.evaluate", train_features, train_labels, test_features, test_labels
     )
-    test_features, test_labels = accuracy.check_pair(
-        "few_label.evaluate", test_features, test_labels, split="test"
-    )
-    if test_features.shape[1] != train_features.shape[1]:
-        raise ValueError(
-            f"few_label.evaluate: test features must have the training features' "
-            f"{train_features.shape[1]} columns; got {test_features.shape[1]}. "
-            "Extract both with the same encoder."
-        )
     classes, targets = np.unique(train_labels, return_inverse=True)
     measured = {}
     for name, budget in config.budgets.items():
         drawn = [draw_rows(train_labels, budget, seed) for seed in range(config.draws)]
-        fitted = [
-            small_probe.fit(
-                train_features[rows],
-                targets[rows],
-                num_classes=len(classes),
-                strengths=config.strengths,
-                single_strength=config.single_strength,
-                num_folds=config.folds,
-                tolerance=config.tolerance,
-                max_iterations=config.max_iterations,
-            )
-            for rows in drawn
-        ]
-        validation_loss = _validation_loss(fitted, drawn, train_features, targets)
+        with threads.one_for_blas():
+            fitted = [
+                small_probe.fit(
+                    train_features[rows],
+                    targets[rows],
+                    num_classes=len(classes),
+                    strengths=config.strengths,
+                    single_strength=config.single_strength,
+                    num_folds=config.folds,
+                    tolerance=config.tolerance,
+                    max_iterations=config.max_iterations,
+                )
+                for rows in drawn
+            ]
+        cv_loss = _cv_loss(fitted, drawn, train_features, targets)
         draws = [
             Draw(
                 seed=seed,
@@ -197,7 +189,7 @@ def evaluate(
                 rows_sha256=hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
                 num_labels=len(rows),
                 strength=each.strength,
-                validation_losses=each.validation_losses,
+                cv_losses=each.cv_losses,
                 converged=each.gradient_norm <= config.tolerance,
                 test_accuracy=float(right),
             )
@@ -210,7 +202,7 @@ def evaluate(
             labels_per_class=len(drawn[0]) / len(classes),
             test_accuracy=float(np.mean(accuracies)),
             half_width=half_width(accuracies),
-            validation_loss=validation_loss,
+            cv_loss=cv_loss,
             draws=tuple(draws),
         )
     return measured
@@ -271,14 +263,14 @@ def half_width(values: Sequence[float]) -> float | None:
     return float(special.stdtrit(num - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(num))
 
 
-def _validation_loss(
+def _cv_loss(
     fitted: Sequence[small_probe.Classifier],
     drawn: Sequence[np.ndarray],
     features: np.ndarray,
     targets: np.ndarray,
 ) -> float | None:
-    if fitted[0].validation_losses:
-        return float(np.mean([min(each.validation_losses) for each in fitted]))
+    if fitted[0].cv_losses:
+        return float(np.mean([min(each.cv_losses) for each in fitted]))
     losses = []
     for each, rows in zip(fitted, drawn):
         others = np.setdiff1d(np.concatenate(drawn), rows)

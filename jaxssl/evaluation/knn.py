@@ -75,11 +75,8 @@ def evaluate(
     Source: Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination,
         2018, arXiv:1805.01978, sec. 3.4.
     """
-    train_features, train_labels = accuracy.check_pair(
-        "knn.evaluate", train_features, train_labels, split="train"
-    )
-    test_features, test_labels = accuracy.check_pair(
-        "knn.evaluate", test_features, test_labels, split="test"
+    train_features, train_labels, test_features, test_labels = accuracy.check_splits(
+        "knn.evaluate", train_features, train_labels, test_features, test_labels
     )
     for count in num_neighbors:
         if not 1 <= count <= len(train_features):

@@ -175,18 +175,9 @@ def fit(
         1.0
     """
     peak_before = _peak_bytes()
-    train_features, train_labels = accuracy.check_pair(
-        "linear.fit", train_features, train_labels, split="training"
+    train_features, train_labels, test_features, test_labels = accuracy.check_splits(
+        "linear.fit", train_features, train_labels, test_features, test_labels
     )
-    test_features, test_labels = accuracy.check_pair(
-        "linear.fit", test_features, test_labels, split="test"
-    )
-    if test_features.shape[1] != train_features.shape[1]:
-        raise ValueError(
-            f"linear.fit: test features must have the training features' "
-            f"{train_features.shape[1]} columns; got {test_features.shape[1]}. "
-            "Extract both with the same encoder."
-        )
     classes, targets = np.unique(train_labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(

@@ -6,12 +6,14 @@ import numpy as np
 import scipy.linalg
 from jax import lax
 
+from jaxssl.evaluation import threads
 from jaxssl.evaluation.standardised import Standardised
 from jaxssl.types import Array
 
-# Rows that a block is estimated on. More make a better inverse; but the work grows as rows · D².
-_ROWS_PER_FEATURE, _ROWS_PER_FEATURE_WIDE, _WIDE = 4, 2, 1024
-_MIN_ROWS = 4096
+# Rows that a block is estimated on, for each feature. Fewer make steps that are too long, more make
+# more work: it grows as rows · D² · blocks, so that one block, or narrow ones, may have more.
+_NARROW, _ROWS_NARROW, _ROWS_SHARED, _ROWS_WIDE = 1024, 16, 8, 2
+_MIN_ROWS = 8192
 _BLOCK_LIMIT = 2**28  # values in all blocks; beyond that, one block shared by the classes
 _GRAM_VALUES = 2**25  # values of the rows that enter a Gram matrix at a time
 _HIGHEST = lax.Precision.HIGHEST  # accelerators would round the factors to 8 or 11 bits
@@ -38,9 +40,11 @@ class BlockInverse:
         """
         width = rows.dim + 1
         importance = prob * (1 - prob)
-        if shared or len(prob) * width**2 > _BLOCK_LIMIT:
+        oversized = len(prob) * width**2 > _BLOCK_LIMIT
+        if shared or oversized:
             importance = importance.mean(axis=0, keepdims=True)
-        per_feature = _ROWS_PER_FEATURE if rows.dim <= _WIDE else _ROWS_PER_FEATURE_WIDE
+        wide = _ROWS_SHARED if shared and not oversized else _ROWS_WIDE
+        per_feature = _ROWS_NARROW if rows.dim <= _NARROW else wide
         sample = min(rows.num, max(_MIN_ROWS, per_feature * rows.dim))
         penalty = np.append(np.full(rows.dim, l2), 0.0)
         inverse = np.empty((len(importance), width, width), np.float32)
@@ -50,7 +54,8 @@ class BlockInverse:
             drawn = np.minimum(np.searchsorted(cumulative, places), rows.num - 1)
             mean_weight = cumulative[-1] / (sample * rows.num)
             hessian = _gram(rows, drawn) * np.float32(mean_weight)
-            block[:] = _inverse(hessian, penalty)
+            with threads.one_for_blas():
+                block[:] = _inverse(hessian, penalty)
         self._inverse = jnp.asarray(inverse)
 
     def __call__(self, gradient: np.ndarray) -> np.ndarray:

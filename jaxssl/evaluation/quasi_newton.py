@@ -22,7 +22,7 @@ from jaxssl.types import Array
 _MEMORY = 20  # steps and changes of the gradient that are remembered
 _REBUILD_STEPS = 40  # after that many the preconditioner belongs to a point too far away
 _COLD_FALL = 0.1  # of the gradient since zero weights: by then the classes differ
-_FULL_STEP_SLOPE = 0.3  # a whole step is taken where the slope fell to this fraction
+_FULL_STEP_SLOPE = 0.7  # a whole step is taken where the slope fell to this fraction
 _LINE_SLOPE = 0.1  # a line search ends where it fell to this one
 _LINE_STEPS = 12  # evaluations of one line search at most; two or three are usual
 _STALE_STEPS = 100  # without a smaller gradient: float32 has no more to give

@@ -35,7 +35,7 @@ class Classifier(NamedTuple):
         weights: W, float64 [D, K].
         bias: b, float64 [K].
         strength: λ, of the fit to all rows.
-        validation_losses: nats per left-out row for each strength, strongest first; empty where
+        cv_losses: nats per left-out row for each strength, strongest first; empty where
             none was left out.
         gradient_norm: Euclidean, of the mean loss with its penalty, over weights of the scaled rows
             and biases; computed in float64 apart from the solver.
@@ -44,7 +44,7 @@ class Classifier(NamedTuple):
     weights: np.ndarray
     bias: np.ndarray
     strength: float
-    validation_losses: tuple[float, ...]
+    cv_losses: tuple[float, ...]
     gradient_norm: float
 
 
@@ -110,7 +110,7 @@ def fit(
         weights=weights,
         bias=bias - mean @ weights,
         strength=strength,
-        validation_losses=losses,
+        cv_losses=losses,
         gradient_norm=float(np.linalg.norm(np.vstack(gradient))),
     )
 

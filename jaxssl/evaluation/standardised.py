@@ -13,7 +13,7 @@ from jaxssl.types import Array
 # launches. Values are float32 numbers of the features.
 _CPU_BLOCK_VALUES, _BLOCK_VALUES = 2**20, 2**25
 _KEPT_BYTES = 2**30  # of standardised blocks kept on a CPU, whose memory the features share
-_HOST_BLOCK_VALUES = 2**21  # widened to float64 at a time
+_HOST_BLOCK_VALUES = 2**19  # widened to float64 at a time
 
 
 class Standardised:

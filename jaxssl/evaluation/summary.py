@@ -128,5 +128,5 @@ def _of_few_labels(records: Sequence[Mapping]) -> _Measured | None:
     ]
     if not budgets:
         return None
-    layer, best = min(budgets, key=lambda each: each[1]["validation_loss"])
+    layer, best = min(budgets, key=lambda each: each[1]["cv_loss"])
     return _Measured(best["test_accuracy"], f"{layer}, mean of {len(best['draws'])} draws")

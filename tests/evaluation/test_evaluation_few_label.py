@@ -83,10 +83,10 @@ def test_the_penalty_is_the_one_that_cross_validation_prefers():
                 for each, label in zip(prob, labels[folds == fold]):
                     total -= np.log(each[judge.classes_ == label][0])
             losses.append(total / len(rows))
-        np.testing.assert_allclose(draw.validation_losses, losses, atol=5e-3)
+        np.testing.assert_allclose(draw.cv_losses, losses, atol=5e-3)
         assert draw.strength == (5.0, 0.5, 0.05)[int(np.argmin(losses))]
         smallest.append(min(losses))
-    assert budget.validation_loss == pytest.approx(np.mean(smallest), abs=5e-3)
+    assert budget.cv_loss == pytest.approx(np.mean(smallest), abs=5e-3)
     assert len({draw.strength for draw in budget.draws}) > 1
 
 
@@ -149,7 +149,7 @@ def test_the_test_split_has_no_say():
         config = few_label.FewLabelConfig(per_class=(one,), fractions=(), draws=2)
         (want,) = few_label.evaluate(*train, *test, config=config).values()
         (got,) = few_label.evaluate(*train, *other_test, config=config).values()
-        assert got.validation_loss == want.validation_loss
+        assert got.cv_loss == want.cv_loss
         for draw, other in zip(want.draws, got.draws, strict=True):
             assert draw._replace(test_accuracy=0) == other._replace(test_accuracy=0)
         assert got.test_accuracy != want.test_accuracy
@@ -168,7 +168,7 @@ def test_one_label_a_class_takes_the_fixed_penalty():
     measured = few_label.evaluate(*train, *test, config=config)
     assert list(measured) == ["1 per class", "50 %"]
     one = measured["1 per class"]
-    assert one.draws[0].validation_losses == () and one.draws[0].strength == 7.0
+    assert one.draws[0].cv_losses == () and one.draws[0].strength == 7.0
     rows = np.array(measured["50 %"].draws[0].rows, "<i8")
     assert measured["50 %"].draws[0].rows_sha256 == hashlib.sha256(rows.tobytes()).hexdigest()
     assert json.loads(json.dumps(one.to_json()))["draws"][0]["seed"] == 0
@@ -189,10 +189,10 @@ def test_with_one_label_a_class_layers_are_judged_on_the_other_draws():
             for each, label in zip(prob, train[1][sorted(others)])
         ]
         losses.append(-np.mean(own))
-    assert budget.validation_loss == pytest.approx(np.mean(losses), abs=1e-3)
+    assert budget.cv_loss == pytest.approx(np.mean(losses), abs=1e-3)
     alone = few_label.FewLabelConfig(per_class=(1,), fractions=(), draws=1)
     (budget,) = few_label.evaluate(*train, *test, config=alone).values()
-    assert budget.validation_loss is None and budget.half_width is None
+    assert budget.cv_loss is None and budget.half_width is None
 
 
 def test_a_feature_that_does_not_vary_changes_nothing():

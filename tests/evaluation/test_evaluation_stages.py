@@ -97,7 +97,8 @@ def test_the_held_out_part_chooses_the_best_layer(tmp_path, prepared):
 
     def layer(name, held_out, test):
         candidates = [{"holdout_accuracy": 0.1}, {"holdout_accuracy": held_out}]
-        return {"layer": name, "test_accuracy": test, "half_width": 0.1, "candidates": candidates}
+        measured = {"test_accuracy": test, "half_width": 0.1, "candidates": candidates}
+        return measured | {"layer": name, "num_features": 8}
 
     # By the test split it would be stage 1.
     stages = [layer("stage 0", 0.8, 0.5), layer("stage 1", 0.7, 0.9)]

@@ -23,13 +23,13 @@ def _linear(encoder, layers, **subject):
 
 
 def _few(encoder, layers, budget="10 per class"):
-    """A record of few labels: {layer: (validation loss, test accuracy)}."""
+    """A record of few labels: {layer: (cross-validated loss, test accuracy)}."""
     return {
         "protocol": {"evaluator": "few-label"},
         "subject": {"encoder": encoder},
         "results": {
             "layers": {
-                layer: {budget: {"validation_loss": own, "test_accuracy": test, "draws": [{}, {}]}}
+                layer: {budget: {"cv_loss": own, "test_accuracy": test, "draws": [{}, {}]}}
                 for layer, (own, test) in layers.items()
             }
         },
