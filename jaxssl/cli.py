@@ -230,6 +230,13 @@ def _print_few_label(record: dict) -> None:
             f"few labels {_encoder(record)}, {name}: {100 * best['test_accuracy']:.2f} %{spread} "
             f"({draws} draws; {best['layer']}, {best['num_features']:,} features)"
         )
+    for layer, budgets in record["results"]["layers"].items():
+        for name, budget in budgets.items():
+            if not all(draw["converged"] for draw in budget["draws"]):
+                print(
+                    f"jaxssl: a fit of {layer} to {name} did not converge; raise max-iterations",
+                    file=sys.stderr,
+                )
 
 
 def _by_layer(record: dict) -> list[tuple[str, dict]]:

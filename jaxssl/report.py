@@ -16,6 +16,7 @@ from jaxssl.evaluation import (
     collapsing,
     depth,
     knn,
+    label_curve,
     layers,
     plots,
     preparation,
@@ -50,9 +51,9 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
     """Draws a run into ``RUN/report/``: PNG files and ``index.html``, which shows them.
 
     The views, the training curve, what was measured of collapse, nearest neighbours, the features
-    in two dimensions, and the accuracies of ``RUN/evaluation/``, by depth too; what is missing is
-    left out, and said on stderr and the page. Where a linear evaluation is there, ``summary.json``
-    holds its table (``evaluation.summary``).
+    in two dimensions, and the accuracies of ``RUN/evaluation/``, by depth too and by the number of
+    labels; what is missing is left out, and said on stderr and the page. Where a linear evaluation
+    is there, ``summary.json`` holds its table (``evaluation.summary``).
 
     Args:
         run: run directory with a checkpoint.
@@ -86,7 +87,8 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
     examples = test_part.images[_first_of_each_class(test_part)[:NUM_EXAMPLES]]
     views = draw_views(run, config, encoder.meta, examples, out)
     features = draw_features(encoder, train_part, test_part, out)
-    pictures = [views, curve, *draw_collapse(run, out), *features, accuracies, by_depth]
+    by_labels = draw_few_labels(records, out, num_classes=test.num_classes)
+    pictures = [views, curve, *draw_collapse(run, out), *features, accuracies, by_depth, *by_labels]
     for picture in pictures:
         if picture.path is None:
             print(f"{picture.title} left out: {picture.sentence}", file=sys.stderr)
@@ -184,6 +186,23 @@ def draw_depth(
         "the one that the result file names, by held-out training images."
     )
     return Picture(title, sentence, out / "depth.png")
+
+
+def draw_few_labels(
+    records: Sequence[dict], out: Path, *, num_classes: int | None
+) -> list[Picture]:
+    """The accuracies by the number of labels; nothing where they were not measured."""
+    records = [record for record in records if record["protocol"]["evaluator"] == "few-label"]
+    if not records:
+        return []
+    chance = 1 / num_classes if num_classes else None
+    label_curve.accuracy_by_labels(records, out / "few-labels.png", chance=chance)
+    sentence = (
+        "Test accuracies of a linear classifier that is told the classes of a few training images "
+        "only, mean over draws of them; its layer and its penalty are chosen by cross-validation "
+        "among those labels."
+    )
+    return [Picture("Few labels", sentence, out / "few-labels.png")]
 
 
 def draw_views(

@@ -401,7 +401,18 @@ def test_few_labels(finished, capsys):
     grid = "stage 0 as a 4 x 4 grid"
     assert_matches(rf"few labels trained, 1 per class: [\d.]+ % ± [\d.]+ \(2 draws; {grid}, ", text)
     assert_matches(r"few labels pixels, 50 %: [\d.]+ % ± [\d.]+ \(2 draws; pooled, 256 feat", text)
-    assert list(finished.glob("evaluation/step-2/*/few-label-pixels.json"))
+    (file,) = finished.glob("evaluation/step-2/*/few-label-pixels.json")
+    results = json.loads(file.read_text())["results"]
+    assert [len(rows) for rows in results["rows"]["2 per class"]] == [8, 8]
+    (file,) = finished.glob("evaluation/step-2/*/few-label-trained-*.json")
+    results = json.loads(file.read_text())["results"]
+    losses = {
+        layer: budgets["2 per class"]["cv_loss"] for layer, budgets in results["layers"].items()
+    }
+    assert results["best"]["2 per class"]["layer"] == min(losses, key=losses.get)
+    assert results["best"]["2 per class"]["chosen_from"] == len(losses)
+    assert cli.main([*words[:4], "--per-class", "2", "--max-iterations", "1"]) == 0
+    assert "did not converge; raise max-iterations" in capsys.readouterr().err
 
 
 def test_evaluators_are_chosen_and_their_results_summed_up(finished, capsys):

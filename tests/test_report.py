@@ -12,7 +12,7 @@ from rich.console import Console
 
 from jaxssl import models, pretraining, recipe, report
 from jaxssl.data import DataConfig, from_arrays
-from jaxssl.evaluation import evaluate, knn, protocol, splits
+from jaxssl.evaluation import evaluate, few_label, knn, protocol, splits
 from jaxssl.evaluation.subject import Subject
 from jaxssl.training import loop, optimizers
 
@@ -78,6 +78,14 @@ def test_draws_accuracies_once_they_are_measured(run, capsys):
     assert names(paths) == FEATURE_PICTURES | drawn
     assert capsys.readouterr().err == ""
     assert "same protocol" not in (run / "report" / "index.html").read_text()
+
+
+def test_draws_accuracy_by_labels_once_it_is_measured(run, tmp_path):
+    assert report.draw_few_labels(shown_records(run), tmp_path, num_classes=3) == []
+    options = few_label.FewLabelConfig(per_class=(1, 2), fractions=(), draws=2)
+    evaluate.few_label_eval(run, Subject(encoder="pixels", batch_size=8), options)
+    (picture,) = report.draw_few_labels(shown_records(run), tmp_path, num_classes=3)
+    assert names([picture.path]) == {"few-labels.png"}
 
 
 def test_accuracies_of_different_protocols_are_marked(run, tmp_path):

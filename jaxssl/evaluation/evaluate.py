@@ -89,8 +89,9 @@ def few_label_eval(
     """Linear evaluation with few labels; one file below ``RUN/evaluation`` (``protocol.path``).
 
     ``"layers"`` holds the budgets of every layer that was measured, by name. ``"best"`` names for
-    each budget the layer with the lowest cross-validated loss, which no label but the draws' had a
-    say in; with one label a class nothing can be left out, and the main layer stands there.
+    each budget the layer with the lowest cross-validated loss, in which no label but the draws' had
+    a say, the first of equals; where nothing was left out, the main layer. ``"rows"`` holds the
+    rows of every draw, None where they are many.
 
     Args:
         run: run directory.
@@ -116,19 +117,27 @@ def few_label_eval(
     }
     best = {}
     for name in options.budgets:
-        chosen = min(measured, key=lambda layer: measured[layer][name].cv_loss or 0.0)
+        losses = {layer: measured[layer][name].cv_loss for layer in measured}
+        chosen = prepared.main if None in losses.values() else min(losses, key=losses.get)
         budget = measured[chosen][name]
         best[name] = {
             "layer": chosen,
             "num_features": train.layers[chosen].shape[1],
+            "labels_per_class": budget.labels_per_class,
             "test_accuracy": budget.test_accuracy,
             "half_width": budget.half_width,
+            "chosen_from": len(measured),
         }
     layers = {
         layer: {name: budget.to_json() for name, budget in budgets.items()}
         for layer, budgets in measured.items()
     }
-    return _write(run, "few-label", prepared, options, {"best": best, "layers": layers})
+    rows = {
+        name: [draw.rows for draw in budget.draws]
+        for name, budget in measured[prepared.main].items()
+    }
+    results = {"best": best, "layers": layers, "rows": rows}
+    return _write(run, "few-label", prepared, options, results)
 
 
 def held_out(results: Mapping) -> float:

@@ -3,9 +3,8 @@
 Labels are what pretraining saves, so this is the question that features are learned for. Budgets
 are labels a class or parts of the training split; each is drawn several times, by seeds that are
 fixed, and every encoder is given the same draws. The penalty is chosen by cross-validation among
-the few labels, never on others and never on the test split, which is read once, at the end. It goes
-by the cross-entropy of what was left out: of a hundred labels, the number that are right is too
-coarse (on Fashion-MNIST's validation images it costs half a point).
+the few labels, never on others and never on the test split, which is read once, at the end. Assran
+et al. 2022 (arXiv:2204.07141) measure frozen features so, at a fixed penalty.
 """
 
 import dataclasses
@@ -14,18 +13,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.optimize
-import scipy.special
-import scipy.stats
+from scipy import special
 
-from jaxssl.evaluation import accuracy, logistic, standardised
+from jaxssl.evaluation import accuracy, small_probe, threads
 
 _MAX_LISTED = 1000  # rows of a draw that a result file lists; of more, their sha256
-_ITERATIONS = 500
-_CURVATURE = (
-    0.05  # of the loss in a logit: p (1 - p) is 0.09 at the start of ten classes, then less
-)
-_GRADIENT = 1e-5  # largest entry of the scaled gradient at which a fit ends
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +28,12 @@ class FewLabelConfig:
         per_class: budgets in labels a class.
         fractions: budgets as parts of every class of the training split, in (0, 1).
         draws: draws of every budget, with seeds 0, 1, ….
-        strengths: penalties tried, > 0, in nats per squared weight of features of mean squared norm
-            1, beside the sum of the cross-entropies: the l2 of their mean times the labels.
-        single_strength: the penalty where a class has one label, of which none can be left out.
-        folds: parts that cross-validation makes of a draw, at most; each class is in all.
+        strengths: penalties tried, > 0, in nats per squared weight of rows of mean squared norm 1,
+            beside the sum of their cross-entropies (the l2 of their mean, times the labels).
+        single_strength: the penalty where classes have one label, of which none can be left out.
+        folds: parts that cross-validation makes of a draw, at most.
+        tolerance: Euclidean norm of the gradient at which a fit counts as converged.
+        max_iterations: of one fit at most.
     """
 
     per_class: tuple[int, ...] = (1, 5, 10, 100)
@@ -48,6 +42,8 @@ class FewLabelConfig:
     strengths: tuple[float, ...] = (10.0, 1.0, 0.1, 0.01, 0.001)
     single_strength: float = 1.0
     folds: int = 5
+    tolerance: float = 1e-4
+    max_iterations: int = 1000
 
     def __post_init__(self):
         if not self.per_class and not self.fractions:
@@ -70,6 +66,11 @@ class FewLabelConfig:
                 f"strengths, single_strength: must be positive; got {self.strengths} and "
                 f"{self.single_strength}. 0.001 is almost none."
             )
+        if self.tolerance <= 0 or self.max_iterations < 1:
+            raise ValueError(
+                f"tolerance, max_iterations: must be positive; got {self.tolerance} and "
+                f"{self.max_iterations}. float32 reaches 1e-5."
+            )
 
     @property
     def budgets(self) -> dict[str, int | float]:
@@ -88,8 +89,9 @@ class Draw(NamedTuple):
         rows_sha256: of the rows as little-endian int64.
         num_labels: rows drawn.
         strength: the penalty chosen.
-        cv_loss: cross-entropy of the labels left out in cross-validation at the chosen penalty,
-            nats; None where nothing was left out.
+        cv_losses: nats per left-out row of each strength, strongest first; empty where
+            none was left out.
+        converged: whether the fit reached the tolerance, by a gradient computed in float64.
         test_accuracy: fraction of the test split predicted right.
     """
 
@@ -98,7 +100,8 @@ class Draw(NamedTuple):
     rows_sha256: str
     num_labels: int
     strength: float
-    cv_loss: float | None
+    cv_losses: tuple[float, ...]
+    converged: bool
     test_accuracy: float
 
 
@@ -106,20 +109,26 @@ class Budget(NamedTuple):
     """What a budget of labels is good for.
 
     Attributes:
+        labels_per_class: mean over classes.
         test_accuracy: mean over draws.
         half_width: half of its 95 % interval over draws, by Student's t; None of one draw.
-        cv_loss: mean of the draws', None where nothing was left out.
+        cv_loss: nats per row that was not fitted, mean over draws, by which layers are
+            compared (see ``evaluate``); None where every label was fitted.
         draws: each draw.
     """
 
+    labels_per_class: float
     test_accuracy: float
     half_width: float | None
     cv_loss: float | None
     draws: tuple[Draw, ...]
 
     def to_json(self) -> dict:
-        """As JSON values."""
-        return self._asdict() | {"draws": [draw._asdict() for draw in self.draws]}
+        """As JSON values, without the rows, which all layers and encoders share."""
+        draws = [draw._asdict() for draw in self.draws]
+        for draw in draws:
+            del draw["rows"]
+        return self._asdict() | {"draws": draws}
 
 
 def evaluate(
@@ -132,12 +141,10 @@ def evaluate(
 ) -> dict[str, Budget]:
     """Fits and tests a linear classifier for every budget and draw.
 
-    Features are centred and divided by one number, so that the mean squared norm of the training
-    split is 1; that takes no label. (With each divided by its own deviation, small directions would
-    weigh as much as large ones, which a few labels cannot sort out: principal components lose 15
-    points so.) Each fit minimises Σ cross-entropy + (strength / 2) ‖W‖², bias free, over the rows
-    drawn. Its solution lies in the span of those rows (W = Xᵀ A), so that it is found there: with
-    X = U S Vᵀ the few rows are U S, as many numbers as rows, however many features there are.
+    Each is ``small_probe.fit`` of the drawn rows, its penalty chosen by cross-validation among
+    them. The cross-validated loss of a budget is that of the chosen penalties on left-out rows;
+    with one label a class, none of which can be left out, that of every draw's classifier on the
+    rows of the other draws. So a layer that is chosen by it is chosen by the labels of all draws.
 
     Args:
         train_features: [N, D] real and finite.
@@ -156,29 +163,57 @@ def evaluate(
     train_features, train_labels, test_features, test_labels = accuracy.check_splits(
         "few_label.evaluate", train_features, train_labels, test_features, test_labels
     )
-    mean, scale = _centre_and_scale(train_features)
+    classes, targets = np.unique(train_labels, return_inverse=True)
     measured = {}
     for name, budget in config.budgets.items():
-        draws = []
-        for seed in range(config.draws):
-            rows = draw_rows(train_labels, budget, seed)
-            classes, targets = np.unique(train_labels[rows], return_inverse=True)
-            fitted = (train_features[rows] - mean) * scale
-            weights, bias, strength, loss = _fit(fitted, targets, len(classes), config)
-            # The weights take the scale, so that the test split needs no copy.
-            weights = scale * weights
-            logits = test_features @ weights.astype(np.float32) + (bias - mean @ weights)
-            accurate = float(np.mean(classes[np.argmax(logits, axis=1)] == test_labels))
-            draws.append(_draw(seed, rows, strength, loss, accurate))
-        measured[name] = _over_draws(draws)
+        drawn = [draw_rows(train_labels, budget, seed) for seed in range(config.draws)]
+        with threads.one_for_blas():
+            fitted = [
+                small_probe.fit(
+                    train_features[rows],
+                    targets[rows],
+                    num_classes=len(classes),
+                    strengths=config.strengths,
+                    single_strength=config.single_strength,
+                    num_folds=config.folds,
+                    tolerance=config.tolerance,
+                    max_iterations=config.max_iterations,
+                )
+                for rows in drawn
+            ]
+        cv_loss = _cv_loss(fitted, drawn, train_features, targets)
+        draws = [
+            Draw(
+                seed=seed,
+                rows=rows.tolist() if len(rows) <= _MAX_LISTED else None,
+                rows_sha256=hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
+                num_labels=len(rows),
+                strength=each.strength,
+                cv_losses=each.cv_losses,
+                converged=each.gradient_norm <= config.tolerance,
+                test_accuracy=float(right),
+            )
+            for seed, (rows, each, right) in enumerate(
+                zip(drawn, fitted, _right(fitted, classes, test_features, test_labels))
+            )
+        ]
+        accuracies = [draw.test_accuracy for draw in draws]
+        measured[name] = Budget(
+            labels_per_class=len(drawn[0]) / len(classes),
+            test_accuracy=float(np.mean(accuracies)),
+            half_width=half_width(accuracies),
+            cv_loss=cv_loss,
+            draws=tuple(draws),
+        )
     return measured
 
 
 def draw_rows(labels: np.ndarray, budget: int | float, seed: int) -> np.ndarray:
-    """Rows of a budget: the first of each class in ``numpy.random.default_rng(seed)``'s order.
+    """Rows of a budget: those of each class with the smallest keys.
 
-    The order is that of ``default_rng(seed).permutation(N)``, one for all budgets, so that a
-    smaller budget's rows are among a larger one's.
+    The keys of all rows are ``numpy.random.PCG64(seed).random_raw(N)``, one for all budgets, so
+    that a smaller budget's rows are among a larger one's. NumPy promises that a bit generator's raw
+    stream stays as it is, but not what ``default_rng`` makes of it (NEP 19).
 
     Args:
         labels: [N] integers.
@@ -191,7 +226,7 @@ def draw_rows(labels: np.ndarray, budget: int | float, seed: int) -> np.ndarray:
     Raises:
         ValueError: fewer than two classes, or a class with fewer rows than asked for.
     """
-    order = np.random.default_rng(seed).permutation(len(labels))
+    order = np.argsort(np.random.PCG64(seed).random_raw(len(labels)), kind="stable")
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         raise ValueError(
@@ -210,123 +245,49 @@ def draw_rows(labels: np.ndarray, budget: int | float, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def _fit(
-    features: np.ndarray, targets: np.ndarray, num_classes: int, config: FewLabelConfig
-) -> tuple[np.ndarray, np.ndarray, float, float | None]:
-    """Weights [D, K], bias [K], the penalty and its cross-validated loss."""
-    basis = None
-    if features.shape[0] < features.shape[1]:
-        left, values, basis = np.linalg.svd(features, full_matrices=False)
-        features = left * values
-    folds = _folds(targets, config.folds)
-    strength, loss = config.single_strength, None
-    if folds.max() > 0:
-        strength, loss = _choose(features, targets, num_classes, folds, config.strengths)
-    weights, bias = _solve(features, targets, num_classes, strength)
-    return weights if basis is None else basis.T @ weights, bias, strength, loss
+def half_width(values: Sequence[float]) -> float | None:
+    """Half the length of the 95 % interval of a mean: t(0.975, n − 1) s / sqrt(n), Student's t.
+
+    It says how far other draws would move the mean. The luck of the test images and of the seed of
+    pretraining is not in it.
+
+    Args:
+        values: n accuracies, s their standard deviation with n − 1.
+
+    Returns:
+        A fraction ≥ 0; None of a single value.
+    """
+    num = len(values)
+    if num < 2:
+        return None
+    return float(special.stdtrit(num - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(num))
 
 
-def _choose(
+def _cv_loss(
+    fitted: Sequence[small_probe.Classifier],
+    drawn: Sequence[np.ndarray],
     features: np.ndarray,
     targets: np.ndarray,
-    num_classes: int,
-    folds: np.ndarray,
-    strengths: Sequence[float],
-) -> tuple[float, float]:
-    """The penalty with the lowest cross-validated loss, the strongest of equals, and that loss."""
-    strengths = sorted(strengths, reverse=True)
-    losses = np.zeros(len(strengths))
-    for fold in range(folds.max() + 1):
-        held_out, start = folds == fold, None
-        for index, strength in enumerate(strengths):
-            start = _solve(features[~held_out], targets[~held_out], num_classes, strength, start)
-            logits = features[held_out] @ start[0] + start[1]
-            own = np.take_along_axis(logits, targets[held_out][:, None], axis=1)[:, 0]
-            losses[index] += np.sum(scipy.special.logsumexp(logits, axis=1) - own)
-    best = int(np.argmin(losses))
-    return strengths[best], float(losses[best] / len(targets))
+) -> float | None:
+    if fitted[0].cv_losses:
+        return float(np.mean([min(each.cv_losses) for each in fitted]))
+    losses = []
+    for each, rows in zip(fitted, drawn):
+        others = np.setdiff1d(np.concatenate(drawn), rows)
+        if len(others):
+            logits = features[others] @ each.weights + each.bias
+            losses.append(small_probe.log_losses(logits, targets[others]).mean())
+    return float(np.mean(losses)) if losses else None
 
 
-def _folds(targets: np.ndarray, most: int) -> np.ndarray:
-    """[N] number of the fold of each row: rows of a class are dealt out in turn.
-
-    As many folds as the rarest class has rows, at most ``most``.
-    """
-    count = min(most, int(np.bincount(targets).min()))
-    folds = np.zeros(len(targets), int)
-    for target in range(targets.max() + 1):
-        members = np.flatnonzero(targets == target)
-        folds[members] = np.arange(len(members)) % count
-    return folds
-
-
-def _solve(
+def _right(
+    fitted: Sequence[small_probe.Classifier],
+    classes: np.ndarray,
     features: np.ndarray,
-    targets: np.ndarray,
-    num_classes: int,
-    strength: float,
-    start: tuple[np.ndarray, np.ndarray] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The minimum of ``logistic.objective_and_gradient``, by L-BFGS in float64.
-
-    Weights are scaled by the square root of a guess of their curvature, the mean square of their
-    feature and the penalty, which saves most of the iterations.
-    """
-    dim, l2 = features.shape[1], strength / len(targets)
-    curvature = _CURVATURE * np.mean(np.square(features, dtype=np.float64), axis=0) + l2
-    scale = np.append(np.sqrt(curvature), np.sqrt(_CURVATURE))[:, None]
-
-    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = flat.reshape(dim + 1, num_classes) / scale
-        value, to_weights, to_bias = logistic.objective_and_gradient(
-            features, targets, weights[:-1], weights[-1], l2=l2
-        )
-        return value, (np.vstack([to_weights, to_bias]) / scale).ravel()
-
-    begin = np.zeros((dim + 1, num_classes)) if start is None else np.vstack(start)
-    found = scipy.optimize.minimize(
-        objective,
-        (begin * scale).ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": _ITERATIONS, "gtol": _GRADIENT, "ftol": 0.0},
-    )
-    weights = found.x.reshape(dim + 1, num_classes) / scale
-    return weights[:-1], weights[-1]
-
-
-def _centre_and_scale(features: np.ndarray) -> tuple[np.ndarray, float]:
-    """The mean of each feature, and what makes the mean squared norm of centred rows 1."""
-    mean, scale = standardised.moments(features)
-    variances = np.where(scale > 0, 1.0 / np.where(scale > 0, scale, 1.0) ** 2, 0.0)
-    total = float(variances.sum())
-    return mean, 1.0 / np.sqrt(total) if total > 0 else 0.0
-
-
-def _draw(
-    seed: int, rows: np.ndarray, strength: float, cv_loss: float | None, test_accuracy: float
-) -> Draw:
-    return Draw(
-        seed=seed,
-        rows=rows.tolist() if len(rows) <= _MAX_LISTED else None,
-        rows_sha256=hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
-        num_labels=len(rows),
-        strength=strength,
-        cv_loss=cv_loss,
-        test_accuracy=test_accuracy,
-    )
-
-
-def _over_draws(draws: Sequence[Draw]) -> Budget:
-    accuracies = np.array([draw.test_accuracy for draw in draws])
-    validated = [draw.cv_loss for draw in draws]
-    half_width = None
-    if len(draws) > 1:
-        quantile = scipy.stats.t.ppf(0.975, len(draws) - 1)
-        half_width = float(quantile * accuracies.std(ddof=1) / np.sqrt(len(draws)))
-    return Budget(
-        test_accuracy=float(accuracies.mean()),
-        half_width=half_width,
-        cv_loss=None if None in validated else float(np.mean(validated)),
-        draws=tuple(draws),
-    )
+    labels: np.ndarray,
+) -> np.ndarray:
+    """Fraction of right predictions of each classifier, from one product with the features."""
+    weights = np.hstack([each.weights for each in fitted]).astype(np.float32)
+    logits = (features @ weights).reshape(len(features), len(fitted), -1)
+    predictions = classes[np.argmax(logits + [each.bias for each in fitted], axis=2)]
+    return np.mean(predictions == labels[:, None], axis=0)

@@ -1,14 +1,12 @@
 """An approximate inverse of the Hessian of logistic regression: its diagonal blocks, sampled."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-import threadpoolctl
 from jax import lax
 
+from jaxssl.evaluation import threads
 from jaxssl.evaluation.standardised import Standardised
 from jaxssl.types import Array
 
@@ -56,9 +54,7 @@ class BlockInverse:
             drawn = np.minimum(np.searchsorted(cumulative, places), rows.num - 1)
             mean_weight = cumulative[-1] / (sample * rows.num)
             hessian = _gram(rows, drawn) * np.float32(mean_weight)
-            # Threads that wait for each other inside a factorisation gain little on free cores, and
-            # on busy ones make it a hundred times slower.
-            with _blas().limit(limits=1, user_api="blas"):
+            with threads.one_for_blas():
                 block[:] = _inverse(hessian, penalty)
         self._inverse = jnp.asarray(inverse)
 
@@ -68,11 +64,6 @@ class BlockInverse:
         # Adding one number to all logits of an example changes nothing: keep out of that
         # direction, along which the blocks of single classes would move.
         return vector - vector.mean(axis=0)
-
-
-@functools.cache
-def _blas() -> threadpoolctl.ThreadpoolController:
-    return threadpoolctl.ThreadpoolController()
 
 
 def _gram(rows: Standardised, drawn: np.ndarray) -> np.ndarray:
