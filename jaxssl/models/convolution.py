@@ -81,7 +81,7 @@ def _form(shape, kernel_shape, strides, padding):
         return _by_cells
     if cells[0] * cells[1] <= size[0] * size[1]:
         return _by_whole_maps
-    if _num_pieces(shape, strides) > 1:
+    if _num_pieces(shape, kernel_shape, strides) > 1:
         return _by_xla_in_pieces
     return None
 
@@ -126,10 +126,15 @@ def _taps(cells, size, stride, padding):
     return (np.arange(cells)[:, None, None] == position).astype(np.float32)
 
 
-def _num_pieces(shape, strides):
+def _num_pieces(shape, kernel_shape, strides):
     """How many pieces of the batch the gradient of the kernel is summed over."""
-    # Its inner sum runs over all cells of the result. XLA's convolution does 31 to 65 GFLOP/s a
+    if kernel_shape[3] < 32:
+        return (
+            1  # few columns of a product: the whole sum runs at 46 to 69, pieces of it at 33 to 44
+        )
+    # Its inner sum runs over all cells of the result. XLA's convolution does 13 to 65 GFLOP/s a
     # core when they are 16,384 and more, 74 to 88 when they are some 2,000. 16 bounds the program.
+    # benchmarks/convolution.py prints such figures.
     cells = shape[0] * shape[1] * shape[2] // (strides[0] * strides[1])
     return max(1, min(16, shape[0], cells // 2048))
 
@@ -148,7 +153,7 @@ def _pieces_backward(strides, padding, saved, cotangent):
 
     @jax.custom_batching.custom_vmap
     def to_kernel(x, cotangent):
-        size = -(-len(x) // _num_pieces(x.shape, strides))
+        size = -(-len(x) // _num_pieces(x.shape, kernel.shape, strides))
         # Not a scan: convolutions inside one are forty times slower.
         return sum(
             _kernel_gradient(
@@ -194,7 +199,7 @@ _by_xla_in_pieces.defvjp(_pieces_forward, _pieces_backward)
 
 
 def _product(x, matrix):
-    """x · matrix over the last axis of x, in the dtype of x; float32 holds all that it is cast to."""
+    """x · matrix over the last axis of x, in the dtype of x."""
     return products.affine(x, matrix.astype(jnp.float32), None)
 
 
