@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxssl import types
-from jaxssl.models import convolution, layers
+from jaxssl.models import convolution, layers, max_pool
 from jaxssl.types import Array
 
 # Blocks in each of the four stages, and whether they are bottlenecks.
@@ -141,7 +141,7 @@ class ResNet(nn.Module):
         )
         x = nn.relu(x)
         if config.stem == "imagenet":
-            x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+            x = max_pool.max_pool(x, size=3, stride=2, padding=1)
 
         maps = []
         for stage in range(config.num_stages):
