@@ -169,12 +169,14 @@ def test_data_sets_have_tables_and_baselines_of_their_own(tmp_path, write):
         "pixels (clothes, 28 pixels, 1 channels)",
         "pixels (photographs, 28 pixels, 1 channels)",
     ]
-    found = [(heading, list(own)) for heading, own in table.groups(rows)]
-    assert found == [
-        ("clothes, 28 pixels", ["a", "pixels"]),
-        ("photographs, 28 pixels", ["b", "pixels"]),
+    found = [
+        (heading, {name: row["linear"] for name, row in own.items()})
+        for heading, own in table.groups(rows)
     ]
-    assert rows["pixels (photographs, 28 pixels, 1 channels)"]["linear"] == [90]
+    assert found == [
+        ("clothes, 28 pixels", {"a": [50], "pixels": [50]}),
+        ("photographs, 28 pixels", {"b": [90], "pixels": [90]}),
+    ]
 
 
 def test_the_sentence_names_what_loses(tmp_path, write):
@@ -201,6 +203,7 @@ def test_unfinished_runs_other_splits_and_other_held_out_parts_are_left_out(tmp_
     write("a-0", "trained", 0, 0.5, seconds=False)
     write("b-0", "trained", 0, 0.5)
     (tmp_path / "b-0" / "evaluation" / "step-9" / "clothes" / "knn-trained.json").unlink()
+    write("b-0", "random", 0, 0.5)  # of no trained encoder that is there
     write("c-0", "trained", 0, 0.5, split="validation")
     write("d-0", "trained", 0, 0.5, part=1)
     assert table.collect(tmp_path) == {}
@@ -221,6 +224,18 @@ def test_finer_grids_than_asked_for_are_not_shown(tmp_path, write):
     assert row["layers"] is None and row["few"] == {}
 
 
+def test_few_labels_of_other_layers_are_left_out(tmp_path, write):
+    write("a-0", "trained", 0, 0.5, [(0.9, 0.6), (0.7, 0.9)])
+    # Depends on nothing but names: the same main layer, another grid beside it.
+    file = tmp_path / "a-0" / "evaluation" / "step-9" / "clothes" / "linear-trained.json"
+    record = json.loads(file.read_text())
+    record["protocol"] |= {"evaluator": "few-label", "layer": NAMES[1]}
+    others = {"stage 0 as a 2 x 2 grid": few(0.5, 1.0), NAMES[1]: few(0.5, 1.0)}
+    record["results"] = {"layers": others}
+    file.with_name("few-label-trained.json").write_text(json.dumps(record))
+    assert table.collect(tmp_path)["a"]["few"] == {}
+
+
 @pytest.fixture
 def measuring(monkeypatch):
     """Notes what would be measured: evaluator and layers; features are made of nothing."""
@@ -237,6 +252,7 @@ def measuring(monkeypatch):
         def write(run, subject, options, prepared):
             assert prepared.protocol["layer"] == prepared.main
             assert prepared.subject["num_features"] == 3
+            assert prepared.train.layers.keys() >= set(prepared.stages)
             done[-1].append((name, prepared.main, *prepared.stages))
 
         return write
