@@ -10,6 +10,9 @@ more. Several processes may share OUT, each with its own recipes and core:
     taskset -c 0 python benchmarks/table.py --recipes simclr_fashion_mnist &
     taskset -c 1 python benchmarks/table.py --recipes mae_fashion_mnist rotation_fashion_mnist
 
+Where other work shares the cores, the core of one's own matters: the small fits of few labels took
+fifteen times as long with two threads of linear algebra that had to wait for each other.
+
 Every stage's map is averaged over a grid of at most --max-features numbers. The best layer is the
 one with the best accuracy on the held-out part of the training split, of few labels the one with
 the lowest cross-validated loss, both averaged over seeds; the test split has no say. To choose
