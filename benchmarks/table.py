@@ -2,47 +2,67 @@
 
 Command: python benchmarks/table.py --recipes simclr_fashion_mnist --seeds 0 1 2 --out runs/table
 
-Trains what is not yet trained and evaluates what is not yet evaluated; then prints Markdown of all
+Trains what is not yet trained and measures what is not yet measured; then prints Markdown of all
 that lies in OUT, mean and standard deviation over seeds, and writes the numbers behind it to
-OUT/table.json. Several processes may share OUT, each with its own recipes and core:
+OUT/table.json. Every recipe has its own network with random weights in the table, of three seeds or
+more. Several processes may share OUT, each with its own recipes and core:
 
     taskset -c 0 python benchmarks/table.py --recipes simclr_fashion_mnist &
     taskset -c 1 python benchmarks/table.py --recipes mae_fashion_mnist rotation_fashion_mnist
 
---only-table trains and evaluates nothing; --print FILE shows a table.json.
+Where other work shares the cores, the core of one's own matters: the small fits of few labels took
+fifteen times as long with two threads of linear algebra that had to wait for each other.
+
+Every stage's map is averaged over a grid of at most --max-features numbers. The best layer is the
+one with the best accuracy on the held-out part of the training split, of few labels the one with
+the lowest cross-validated loss, both averaged over seeds; the test split has no say. To choose
+between recipes, leave the test split alone too: pretrain and measure on parts of the training split
+(the numbers go to OUT/table-fit-validation.json),
+
+    python benchmarks/table.py --train-split fit --test-split validation -- --data.train-split fit
+
+--only-table trains and measures nothing; --print FILE shows a table.json.
 """
 
 import argparse
-import contextlib
 import datetime
-import fcntl
 import importlib.metadata
 import json
 import os
 import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
 
+import table_rows
+import table_runs
+
 from jaxssl import cpu, recipe
-from jaxssl.evaluation import evaluate, knn, linear, preparation, protocol, subject
+
+ASKED = table_rows.Asked()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipes", nargs="+", help="names or paths; all shipped ones by default")
     parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
+    parser.add_argument("--random-seeds", type=int, default=3, help="random encoders at least")
     parser.add_argument("--out", type=Path, default=Path("runs/table"))
-    parser.add_argument("--no-stages", action="store_true", help="measure pooled features only")
+    parser.add_argument("--max-features", type=int, default=ASKED.max_features, help="of a grid")
+    parser.add_argument("--per-class", nargs="+", type=int, default=ASKED.per_class)
+    parser.add_argument("--train-split", default=ASKED.train_split, help="probes are fitted to it")
+    parser.add_argument("--test-split", default=ASKED.test_split, help="is predicted")
     parser.add_argument("--only-table", action="store_true", help="of what lies in OUT")
     parser.add_argument("--print", type=Path, metavar="FILE", help="show this table.json")
     parser.add_argument("overrides", nargs="*", help="further options of jaxssl pretrain, after --")
     options = parser.parse_args()
     if options.print:
-        show(json.loads(options.print.read_text()))
+        show(read(options.print))
         return
-    failed = [] if options.only_table else fill(options)
+    asked = table_rows.Asked(
+        options.train_split, options.test_split, options.max_features, tuple(options.per_class)
+    )
+    failed = [] if options.only_table else fill(options, asked)
+    splits = (asked.train_split, asked.test_split)
     record = {
         "date": datetime.date.today().isoformat(),
         "command": f"python benchmarks/table.py {' '.join(sys.argv[1:])}",
@@ -50,237 +70,190 @@ def main():
         "versions": {
             name: importlib.metadata.version(name) for name in ("jaxssl", "jax", "flax", "optax")
         },
-        "rows": collect(options.out),
+        "splits": splits,
+        "max_features": asked.max_features,
+        "rows": collect(options.out, asked),
     }
-    recipe.write(options.out / "table.json", json.dumps(record, indent=1) + "\n")
+    own = splits == (ASKED.train_split, ASKED.test_split)
+    name = "table.json" if own else f"table-{'-'.join(splits)}.json"
+    recipe.write(options.out / name, json.dumps(record, indent=1) + "\n")
     show(record)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
 
-def fill(options):
-    """Trains and evaluates what OUT lacks; returns the runs that failed."""
+def fill(options, asked):
+    """Trains and measures what OUT lacks; returns what failed."""
     cpu.tune()
     shipped = sorted(path.stem for path in recipe.shipped_directory().glob("[!_]*.py"))
-    trained, failed = [], []
-    for name in options.recipes or shipped:
-        for seed in options.seeds:
-            run = options.out / f"{Path(name).stem}-{seed}"
-            try:
-                train(name, run, seed, options.overrides)
-                measure(run, subject.Subject("trained", stages=not options.no_stages))
-                trained.append((run, seed))
-            except (subprocess.CalledProcessError, ValueError, OSError) as error:
-                print(f"{run.name}: {error}", file=sys.stderr)
-                failed.append(run.name)
-    with locked(options.out / "baselines.lock"):  # or two processes would measure the same ones
-        for run, seed in trained:
-            measure_baselines(run, seed, stages=not options.no_stages)
-    return failed
-
-
-def train(name, run, seed, overrides):
-    """Trains, or finishes, one run; its wall time is kept beside it."""
-    if (run / "seconds.json").exists():
-        return
-    start = time.monotonic()
-    words = ("pretrain", name, "--out", run, "--training.seed", seed, *overrides)
-    subprocess.run([sys.executable, "-m", "jaxssl", *map(str, words)], check=True)
-    recipe.write(run / "seconds.json", json.dumps(time.monotonic() - start))
-
-
-def measure(run, asked):
-    """Linear and kNN accuracies of one encoder, where its result files lack them."""
-    found = [
-        record
-        for record in newest_records(run)
-        if record["subject"]["encoder"] == asked.encoder
-        and record["subject"].get("weights_seed", 0) == asked.weights_seed
-    ]
-    staged = asked.stages and asked.is_network
-    complete = {
-        record["protocol"]["evaluator"]
-        for record in found
-        if not staged or "stages" in record["results"]
-    }
-    if complete >= {"linear", "knn"}:
-        return
-    prepared = preparation.prepare(run, asked)
-    evaluate.linear_eval(run, asked, linear.LinearConfig(), prepared)
-    evaluate.knn_eval(run, asked, knn.KnnConfig(), prepared)
-
-
-def newest_records(run):
-    """Results of pooled features of the newest step that has any, on the run's own splits."""
-    steps = [int(path.name.removeprefix("step-")) for path in run.glob("evaluation/step-*")]
-    if not steps:
-        return []
-    return [
-        record
-        for record in protocol.read(run, max(steps))
-        if record["protocol"]["evaluator"] in ("linear", "knn")
-        and record["protocol"]["layer"] == "pooled"
-        and record["protocol"]["test_split"] == "test"
-    ]
-
-
-def measure_baselines(run, seed, *, stages):
-    """What a trained run is compared with, where no run beside it has been used for that."""
-    record = next(each for each in newest_records(run) if each["subject"]["encoder"] == "trained")
-    rows = {row_key(row): row for row in collect(run.parent).values()}
-    for encoder in ("random", "pca", "pixels"):
-        row = rows.get(row_key(row_of(record, encoder)))
-        # Only a random encoder has a seed, and stages.
-        is_random = encoder == "random"
-        done = row is not None and (not is_random or seed in row["seeds"])
-        if done and is_random and stages:
-            done = row["stages"][row["seeds"].index(seed)] is not None
-        if not done:
-            seed_of = seed if is_random else 0
-            measure(run, subject.Subject(encoder, weights_seed=seed_of, stages=stages))
-
-
-@contextlib.contextmanager
-def locked(path):
-    """Keeps other processes that ask for the same file waiting."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def collect(out):
-    """The rows of the table from the result files below OUT: title to row, seeds side by side."""
-    rows, seeds = {}, {}
-    for run, record, vote in evaluated(out):
-        own = row_of(record, record["subject"]["encoder"])
-        is_trained = own["encoder"] == "trained"
-        if is_trained:
-            own["recipe"] = run.name.rpartition("-")[0]
-            seed = record["subject"]["pretraining_seed"]
-        else:
-            seed = record["subject"].get("weights_seed", 0)
-        stages = record["results"].get("stages")
-        values = {
-            "linear": 100 * record["results"]["test_accuracy"],
-            "stages": stages and [100 * stage["test_accuracy"] for stage in stages],
-            "stages_holdout": stages and [100 * evaluate.held_out(stage) for stage in stages],
-            "knn": 100 * vote["results"]["k=20"]["accuracy"],
-            "seconds": read(run / "seconds.json") if is_trained else None,
-        }
-        found = seeds.setdefault(row_key(own), {})
-        rows.setdefault(row_key(own), own)
-        if seed not in found or found[seed]["stages"] is None:  # baselines may lie in several runs
-            found[seed] = values
-    for key, row in rows.items():
-        row["seeds"] = sorted(seeds[key])
-        for column in seeds[key][row["seeds"][0]]:
-            row[column] = [seeds[key][seed][column] for seed in row["seeds"]]
-    return titled(rows.values())
-
-
-def evaluated(out):
-    """The finished runs below a directory with each linear record and the kNN record beside it."""
-    for run in sorted(path.parent for path in out.glob("*/seconds.json")):
-        pairs = {}
-        for record in newest_records(run):
-            who = record["subject"]["encoder"], record["subject"].get("weights_seed", 0)
-            pairs.setdefault(who, {})[record["protocol"]["evaluator"]] = record
-        for pair in pairs.values():
-            if pair.keys() == {"linear", "knn"}:
-                yield run, pair["linear"], pair["knn"]
-
-
-def row_of(record, encoder):
-    """What tells the row of an encoder from others, given the record of a run with the same data.
-
-    A trained run has its recipe besides; pixels depend on the images alone.
-    """
-    data, measured = record["protocol"], record["subject"]
-    return {
-        "data": f"{data['dataset']}, {data['image_size']} pixels",
-        "channels": data["channels"],
-        "encoder": encoder,
-        "architecture": measured["architecture"] if encoder in subject.NETWORKS else None,
-        "num_features": measured["num_features"] if encoder == "pca" else None,
-        "recipe": None,
-    }
-
-
-def row_key(row):
-    names = ("data", "channels", "encoder", "architecture", "num_features", "recipe")
-    return json.dumps([row[name] for name in names], sort_keys=True)
-
-
-def titled(rows):
-    """Rows by title: each data set's recipes, then random encoders, PCA and pixels."""
-    kinds = ("trained", "random", "pca", "pixels")
-    rows = sorted(
-        rows, key=lambda row: (row["data"], kinds.index(row["encoder"]), row["recipe"] or "")
+    return table_runs.fill(
+        options.out,
+        options.recipes or shipped,
+        options.seeds,
+        asked=asked,
+        random_seeds=options.random_seeds,
+        overrides=options.overrides,
     )
-    first = {}  # data and architecture -> the first recipe that has it
-    found = {}
-    for row in rows:
-        network = json.dumps([row["data"], row["architecture"]], sort_keys=True)
-        if row["encoder"] == "trained":
-            title = row["recipe"]
-            first.setdefault(network, title)
-        elif row["encoder"] == "random":
-            title = f"random {row['architecture']['name']} of {first.get(network)}"
-        else:
-            title = {"pca": f"PCA, {row['num_features']} features"}.get(row["encoder"], "pixels")
-        if row["encoder"] != "trained" and len({each["data"] for each in rows}) > 1:
-            title += f" ({row['data']})"
-        found[title] = row
-    return found
 
 
-def best_stage(row):
-    """Accuracies per seed of the stage with the best held-out accuracy, and its number; or None."""
-    stages = row.get("stages") or [None]
-    if None in stages:
-        return None
-    means = [statistics.mean(seeds) for seeds in zip(*row["stages_holdout"], strict=True)]
-    best = max(range(len(means)), key=means.__getitem__)
-    return [accuracies[best] for accuracies in stages], best
+def collect(out, asked=ASKED):
+    """The rows of the table from the result files below OUT: title to row, seeds side by side."""
+    return table_rows.collect(out, asked)
 
 
 def show(record):
     print(markdown(record), stages_markdown(record), sep="\n\n")
 
 
+def markdown(record):
+    """The tables of a table.json, a sentence under each; older ones as far as they go."""
+    return "\n\n".join(
+        f"**{heading}**\n\n{table(rows)}\n\n{sentence(rows)}"
+        for heading, rows in groups(record["rows"])
+    )
+
+
+def groups(rows):
+    """Headings and rows of the tables: long recipes, then others, of each data set.
+
+    Under the recipes of a table stand the random encoders of their networks, PCA and pixels.
+    """
+    for is_long in (True, False):
+        trained = {}
+        for name, row in rows.items():
+            if row["encoder"] == "trained" and name.endswith("_long") == is_long:
+                trained.setdefault((row["data"], row["channels"]), {})[name] = row
+        for (data, channels), members in trained.items():
+            recipes = {}
+            for name, row in members.items():
+                recipes.setdefault(table_rows.network_key(row), []).append(name)
+            found = dict(members)
+            for row in rows.values():
+                if (row["data"], row["channels"]) != (data, channels):
+                    continue
+                if row["encoder"] == "random" and table_rows.network_key(row) in recipes:
+                    first, *others = recipes[table_rows.network_key(row)]
+                    more = f" and {len(others)} more" if others else ""
+                    found[f"random {row['architecture']['name']} of {first}{more}"] = row
+                elif row["encoder"] == "pca":
+                    found[f"PCA, {row['num_features']} features"] = row
+                elif row["encoder"] == "pixels":
+                    found["pixels"] = row
+            yield f"{data}{', long recipes' if is_long else ''}", found
+
+
+def table(rows):
+    """One table: accuracies on the test split in percent, mean and spread over seeds."""
+    budgets = {name: int(name.split()[0]) for row in rows.values() for name in row.get("few", ())}
+    budgets = sorted(budgets, key=budgets.get)
+    is_gridded = any(row.get("layers") for row in rows.values())
+    heads = [
+        "encoder",
+        f"linear, best {'layer as a grid' if is_gridded else 'stage'}, %",
+        "linear, pooled, %",
+        "kNN, pooled (k = 20), %",
+        *(f"{budget.removesuffix(' per class')} labels a class, %" for budget in budgets),
+        "minutes",
+        "seeds",
+    ]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name, row in rows.items():
+        best = best_stage(row)
+        few = [few_labels(row, budget) for budget in budgets]
+        seconds = [each for each in row["seconds"] or () if each is not None]
+        cells = [
+            name,
+            "" if best is None else cell(*best),
+            spread(row["linear"]),
+            spread(row["knn"]),
+            *("" if each is None else spread(each) for each in few),
+            f"{statistics.median(seconds) / 60:.1f}" if seconds else "",
+            str(len(row["seeds"])),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def sentence(rows):
+    """Which recipes of a table lose to pixels, or do not beat their random encoder."""
+    bests = {name: best_stage(row) for name, row in rows.items()}
+    accuracy = {name: best and statistics.mean(best[0]) for name, best in bests.items()}
+    pixels = accuracy.get("pixels")
+    random = {
+        table_rows.network_key(row): accuracy[name]
+        for name, row in rows.items()
+        if row["encoder"] == "random"
+    }
+    below, beaten, unknown = [], [], []
+    for name, row in rows.items():
+        if row["encoder"] == "trained":
+            own = random.get(table_rows.network_key(row))
+            if None in (accuracy[name], pixels, own):
+                unknown.append(name)
+                continue
+            if accuracy[name] < pixels:
+                below.append(name)
+            if accuracy[name] <= own:
+                beaten.append(name)
+    rest = f" (not compared for want of measurements: {', '.join(unknown)})" if unknown else ""
+    return (
+        f"By the best layer, below pixels: {', '.join(below) or 'none'}; not above the random "
+        f"encoder of the same architecture: {', '.join(beaten) or 'none'}{rest}."
+    )
+
+
+def best_stage(row):
+    """Accuracies per seed of the layer with the best held-out accuracy, and its name; or None."""
+    stages = row.get("stages") or [None]
+    if None in stages:
+        return None
+    means = [statistics.mean(seeds) for seeds in zip(*row["stages_holdout"], strict=True)]
+    best = max(range(len(means)), key=means.__getitem__)
+    names = row.get("layers") or [f"stage {number}" for number in range(len(means))]
+    return [accuracies[best] for accuracies in stages], names[best]
+
+
+def few_labels(row, budget):
+    """Accuracies per seed of the layer with the lowest cross-validated loss; or None."""
+    seeds = row.get("few", {}).get(budget, [None])
+    if None in seeds or None in (layer for layers in seeds for layer in layers.values()):
+        return None
+    losses = {name: [layers[name]["cv_loss"] for layers in seeds] for name in row["layers"]}
+    best = row["layers"][-1]  # where nothing could be left out, as of one label a class
+    if not any(None in each for each in losses.values()):
+        best = min(losses, key=lambda name: statistics.mean(losses[name]))
+    return [layers[best]["accuracy"] for layers in seeds]
+
+
 def stages_markdown(record):
     """Linear accuracy at every stage or block of every network that has some."""
-    rows = {
-        name: list(zip(*row["stages"], strict=True))
+    networks = {
+        name: row
         for name, row in record["rows"].items()
-        if None not in (row.get("stages") or [None])
+        if row["encoder"] in ("trained", "random") and best_stage(row) is not None
     }
-    count = max((len(stages) for stages in rows.values()), default=0)
+    count = max((len(row["stages"][0]) for row in networks.values()), default=0)
     lines = [
         f"| encoder | {' | '.join(f'stage {stage}' for stage in range(count))} |",
         "|---" * (count + 1) + "|",
     ]
-    for name, stages in rows.items():
-        cells = [spread(stage) for stage in stages] + [""] * (count - len(stages))
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+    for name, row in networks.items():
+        stages = list(zip(*row["stages"], strict=True))
+        grids = [grid(layer) for layer in row.get("layers") or [""] * len(stages)]
+        cells = [cell(stage, note) for stage, note in zip(stages, grids, strict=True)]
+        lines.append(f"| {' | '.join([name, *cells, *[''] * (count - len(stages))])} |")
     return "\n".join(lines)
 
 
-def markdown(record):
-    """The table of a table.json; older ones have no stages."""
-    lines = [
-        "| encoder | linear (pooled), % | best stage, % | kNN (k = 20), % | minutes |",
-        "|---|---|---|---|---|",
-    ]
-    for name, row in record["rows"].items():
-        best = best_stage(row)
-        stage = "" if best is None else f"{spread(best[0])} (stage {best[1]})"
-        seconds = [each for each in row["seconds"] or () if each is not None]
-        minutes = f"{statistics.median(seconds) / 60:.1f}" if seconds else ""
-        cells = (name, spread(row["linear"]), stage, spread(row["knn"]), minutes)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+def cell(accuracies, note):
+    """Mean and spread, and what they are of, such as "stage 0, 7 x 7"."""
+    note = "" if note == "pooled" else note.replace(" as a ", ", ").removesuffix(" grid")
+    return f"{spread(accuracies)} ({note})" if note else spread(accuracies)
+
+
+def grid(layer):
+    """The grid of a layer by its name, such as "7 x 7"; empty without one."""
+    return layer.partition(" as a ")[2].removesuffix(" grid")
 
 
 def spread(values):
