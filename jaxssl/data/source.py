@@ -172,10 +172,11 @@ def single_set_rows(num_rows: int, split: str, *, name: str) -> np.ndarray:
     return np.sort(shuffled[:num_test] if split == "test" else shuffled[num_test:])
 
 
-def chosen_split(name: str, split: str, splits: Sequence[str]) -> str:
+def chosen_split(name: str, split: str, splits: Sequence[str], *, has_parts: bool = True) -> str:
     """The one of ``splits`` that ``split`` means: "test" is the validation set where none other is.
 
-    "validation" is "val" where that is its name.
+    "validation" is "val" where that is its name. Where "train" ``has_parts``, the message names
+    them among the splits, since a caller divides it before it asks here.
 
     Raises:
         ValueError: where it is none of them, with the list and the nearest.
@@ -185,9 +186,10 @@ def chosen_split(name: str, split: str, splits: Sequence[str]) -> str:
     stand_ins = [each for each in ("validation", "val") if each in splits]
     if split in ("test", "validation") and stand_ins:
         return stand_ins[0]
+    known = [*splits, *(PARTS_OF_TRAIN if has_parts and "train" in splits else ())]
     raise ValueError(
-        f"open_source: the split of {name} must be one of {', '.join(splits)}; "
-        f'got "{split}".{nearest(split, splits)}'
+        f"open_source: the split of {name} must be one of {', '.join(dict.fromkeys(known))}; "
+        f'got "{split}".{nearest(split, known)}'
     )
 
 

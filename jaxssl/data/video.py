@@ -151,7 +151,7 @@ def open_video(place: pathlib.Path, split: str, config: DataConfig) -> VideoSour
         ValueError: unknown split; a file that is broken, has no frames or is shorter than a clip;
             a split too short for any clip.
     """
-    source_lib.chosen_split(str(place), split, source_lib.SINGLE_SET_SPLITS)
+    source_lib.chosen_split(str(place), split, source_lib.SINGLE_SET_SPLITS, has_parts=False)
     paths = _paths(place)
     by_file = len(paths) >= source_lib.TEST_SHARE
     if by_file:

@@ -135,10 +135,12 @@ def test_npz_without_the_keys_lists_those_found(tmp_path, images):
 
 def test_npz_unknown_split_lists_the_splits(tmp_path, images):
     np.savez(tmp_path / "a.npz", train_images=images, test_images=images)
-    with pytest.raises(ValueError, match=r'one of train, test; got "tests". Did you mean "test"'):
+    with pytest.raises(
+        ValueError, match=r'one of train, test, fit, validation; got "tests". Did you mean "test"'
+    ):
         open_npz(tmp_path / "a.npz", "tests")
     np.savez(tmp_path / "b.npz", images=images)
-    with pytest.raises(ValueError, match=r'one of train, test, all; got "extra"'):
+    with pytest.raises(ValueError, match=r'one of train, test, all, fit, validation; got "extra"'):
         open_npz(tmp_path / "b.npz", "extra")
 
 

@@ -110,5 +110,7 @@ def test_images_beside_classes_are_refused(class_folder):
 
 
 def test_unknown_split_lists_the_splits(split_folder):
-    with pytest.raises(ValueError, match=r'one of train, val; got "trian". Did you mean "train"'):
+    with pytest.raises(
+        ValueError, match=r'one of train, val, fit, validation; got "trian". Did you mean "train"'
+    ):
         open_folder(split_folder, "trian")

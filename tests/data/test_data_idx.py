@@ -29,7 +29,7 @@ def test_classes_are_counted_over_both_splits(idx_directory, labels):
 
 
 def test_unknown_split_lists_the_splits(idx_directory):
-    with pytest.raises(ValueError, match=r'must be one of train, test; got "val"'):
+    with pytest.raises(ValueError, match=r'must be one of train, test, fit, validation; got "val"'):
         open_idx(idx_directory, "val")
 
 

@@ -84,7 +84,9 @@ def test_windows_must_fit_in_the_blocks():
 
 
 def test_another_split_is_refused():
-    with pytest.raises(ValueError, match='split of photographs must be one of train, test; got "a'):
+    with pytest.raises(
+        ValueError, match='split of photographs must be one of train, test, fit, validation; got "a'
+    ):
         data.open_source(data.DataConfig("photographs", 32, 3), "all")
 
 

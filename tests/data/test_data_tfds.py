@@ -63,7 +63,7 @@ def test_slices_and_sums_of_splits(data_dir):
 
 def test_unknown_splits_list_the_splits(data_dir):
     for split in ("tran", "test+tran[:50%]"):
-        message = r'one of train, test, all; got "tran". Did you mean "train"'
+        message = r'one of train, test, all, fit, validation; got "tran". Did you mean "train"'
         with pytest.raises(ValueError, match=message):
             open_named(data_dir, split=split)
 
