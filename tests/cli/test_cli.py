@@ -7,13 +7,11 @@ import shutil
 import signal
 import sys
 
-import jax
 import pytest
 import tiny_runs
 
 import jaxssl
 from jaxssl import checkpoints, cli, data
-from jaxssl.evaluation import preparation
 from jaxssl.training import log, loop
 
 ROTATION = "rotation_fashion_mnist"
@@ -21,42 +19,6 @@ MAE = "mae_fashion_mnist"
 
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
-
-
-@pytest.fixture(scope="module")
-def npz(tmp_path_factory):
-    return tiny_runs.write_data(tmp_path_factory.mktemp("data") / "tiny.npz")
-
-
-@pytest.fixture(scope="module")
-def finished(npz, tmp_path_factory):
-    """A finished MAE run of two steps."""
-    out = tmp_path_factory.mktemp("runs") / "mae"
-    with jax.numpy_dtype_promotion("standard"):
-        assert cli.main(tiny_runs.words(MAE, npz, out, "--training.epochs", 0.5,
-                                        "--optimizer.warmup-epochs", 0)) == 0  # fmt: skip
-    return out
-
-
-@pytest.fixture
-def refused(capsys):
-    """Runs a command that must be refused; returns the one line it answers with."""
-
-    def run(*argv, status=2):
-        assert cli.main([str(word) for word in argv]) == status
-        lines = capsys.readouterr().err.splitlines()
-        assert len(lines) == 1, lines
-        assert lines[0].startswith("jaxssl: ")
-        return lines[0]
-
-    return run
-
-
-@pytest.fixture
-def untrained(monkeypatch):
-    """Runs end where training would begin."""
-    outcome = loop.Outcome(step=1, total_steps=1, stopped=False)
-    return lambda: monkeypatch.setattr(loop, "train", lambda *_, **__: outcome)
 
 
 def assert_matches(pattern, line):
@@ -347,107 +309,6 @@ def test_a_run_killed_while_it_claimed_its_directory_goes_on(npz, tmp_path, untr
     untrained()
     assert cli.main(tiny_runs.words(MAE, npz, out)) == 0
     assert [path.name for path in out.iterdir()] == ["config.json"]
-
-
-def test_evaluation_of_a_run(finished, capsys):
-    assert cli.main(["knn-eval", str(finished), "--num-neighbors", "3"]) == 0
-    text = capsys.readouterr().out
-    assert_matches(r"kNN trained: k=3 \d+\.\d\d % ± ", text)
-    assert_matches(r"kNN trained, stage 0: k=3 \d+\.\d\d % ± [\d.]+\n", text)
-    assert cli.main(["knn-eval", str(finished), "--num-neighbors", "3", "--no-stages"]) == 0
-    assert "stage" not in capsys.readouterr().out
-
-
-def test_several_encoders_are_evaluated_with_one_extraction_each(finished, capsys, monkeypatch):
-    extracted = []
-    prepare = preparation.prepare
-
-    def counted(run, subject):
-        extracted.append(subject.encoder)
-        return prepare(run, subject)
-
-    monkeypatch.setattr(preparation, "prepare", counted)
-    words = ["evaluate", str(finished), "--encoders", "trained", "pixels", "--vote.num-neighbors"]
-    assert cli.main([*words, "3", "--probe.l2-grid", "0.1"]) == 0
-    text = capsys.readouterr().out
-    for encoder in ("trained", "pixels"):
-        assert_matches(rf"linear {encoder}: \d+\.\d\d % ± \d", text)
-        assert_matches(rf"kNN {encoder}: k=3 \d+\.\d\d % ± \d", text)
-        assert (f"linear {encoder}, stage 0: " in text) == (encoder == "trained")
-        for evaluator in ("linear", "knn"):
-            assert list(finished.glob(f"evaluation/step-2/*/{evaluator}-{encoder}.json"))
-    assert_matches(r"linear trained, best of \d by held-out accuracy \([\d.]+ %\): ", text)
-    assert extracted == ["trained", "pixels"]
-
-
-def test_grids_seeds_and_splits_are_options(finished, capsys):
-    words = ["evaluate", str(finished), "--encoders", "trained", "random", "--seeds", "0", "1"]
-    words += ["--train-split", "fit", "--test-split", "validation", "--vote.num-neighbors", "3"]
-    assert cli.main([*words, "--grid", "auto", "--probe.l2-grid", "0.1"]) == 0
-    text = capsys.readouterr().out
-    grid = "stage 0 as a 4 x 4 grid"  # patches of 4 pixels in 16
-    for name in ("trained", "random", "random (seed 1)"):
-        assert f"linear {name}, {grid}: " in text
-    files = {path.name for path in finished.glob("evaluation/step-2/*-fit-validation/*.json")}
-    tail = "stage-0-as-a-4-x-4-grid.json"
-    encoders = ("trained", "random-seed0", "random-seed1")
-    assert files >= {f"linear-{encoder}-{tail}" for encoder in encoders}
-
-
-def test_few_labels(finished, capsys):
-    words = ["few-label", str(finished), "--encoders", "trained", "pixels", "--draws", "2"]
-    assert cli.main([*words, "--per-class", "1", "2", "--fractions", "0.5"]) == 0
-    text = capsys.readouterr().out
-    grid = "stage 0 as a 4 x 4 grid"
-    assert_matches(rf"few labels trained, 1 per class: [\d.]+ % ± [\d.]+ \(2 draws; {grid}, ", text)
-    assert_matches(r"few labels pixels, 50 %: [\d.]+ % ± [\d.]+ \(2 draws; pooled, 256 feat", text)
-    (file,) = finished.glob("evaluation/step-2/*/few-label-pixels.json")
-    results = json.loads(file.read_text())["results"]
-    assert [len(rows) for rows in results["rows"]["2 per class"]] == [8, 8]
-    (file,) = finished.glob("evaluation/step-2/*/few-label-trained-*.json")
-    results = json.loads(file.read_text())["results"]
-    losses = {
-        layer: budgets["2 per class"]["cv_loss"] for layer, budgets in results["layers"].items()
-    }
-    assert results["best"]["2 per class"]["layer"] == min(losses, key=losses.get)
-    assert results["best"]["2 per class"]["chosen_from"] == len(losses)
-    assert cli.main([*words[:4], "--per-class", "2", "--max-iterations", "1"]) == 0
-    assert "did not converge; raise max-iterations" in capsys.readouterr().err
-
-
-def test_evaluators_are_chosen_and_their_results_summed_up(finished, capsys):
-    words = ["evaluate", str(finished), "--encoders", "trained", "pixels", "--grid", "auto"]
-    words += ["--evaluators", "linear", "few-label", "--probe.l2-grid", "0.1"]
-    assert cli.main([*words, "--few.per-class", "2", "--few.fractions"]) == 0
-    text = capsys.readouterr().out
-    assert "kNN" not in text and "few labels trained, 2 per class: " in text
-    assert cli.main(["report", str(finished)]) == 0
-    text = capsys.readouterr().out
-    assert_matches(r"all labels +[\d.]+ +[\d.-]+ +[\d.]+\n", text)
-    assert "A linear classifier on the trained features is, with all labels " in text
-    summary = json.loads((finished / "report" / "summary.json").read_text())
-    assert summary["all_labels"].keys() >= {"trained", "pixels", "probed"}
-
-
-@pytest.mark.parametrize(
-    ("more", "text"),
-    [
-        (["--test-split", "train"], '100 % of "train" .* in "train".*Name disjoint ones with'),
-        (["--class-tokens", 1], "must be a ViT with a class token"),
-        (["--stage", 0, "--grid", 5], "at most the side of the map of stage 0, 4; got 5"),
-        (["--patch-mean"], "must stand behind class tokens"),
-        (["--encoder", "pca", "--grid", "auto"], "pca has no stages"),
-    ],
-    ids=str,
-)
-def test_evaluations_that_cannot_be(refused, finished, more, text):
-    assert_matches(text, refused("linear-eval", finished, *more))
-
-
-def test_a_probe_that_does_not_converge_says_so(finished, capsys):
-    words = ["linear-eval", str(finished), "--max-iterations", "1", "--tolerance", "1e-9"]
-    assert cli.main(words) == 0
-    assert "did not converge" in capsys.readouterr().err
 
 
 def test_a_process_id_must_be_one_of_the_processes(refused, npz, tmp_path):
