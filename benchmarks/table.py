@@ -49,6 +49,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/table"))
     parser.add_argument("--max-features", type=int, default=ASKED.max_features, help="of a grid")
     parser.add_argument("--per-class", nargs="+", type=int, default=ASKED.per_class)
+    parser.add_argument("--l2-grid", nargs="+", type=float, default=ASKED.l2_grid)
     parser.add_argument("--train-split", default=ASKED.train_split, help="probes are fitted to it")
     parser.add_argument("--test-split", default=ASKED.test_split, help="is predicted")
     parser.add_argument("--only-table", action="store_true", help="of what lies in OUT")
@@ -59,7 +60,11 @@ def main():
         show(read(options.print))
         return
     asked = table_rows.Asked(
-        options.train_split, options.test_split, options.max_features, tuple(options.per_class)
+        options.train_split,
+        options.test_split,
+        options.max_features,
+        tuple(options.per_class),
+        tuple(options.l2_grid),
     )
     failed = [] if options.only_table else fill(options, asked)
     splits = (asked.train_split, asked.test_split)

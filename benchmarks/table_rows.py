@@ -11,7 +11,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from jaxssl.evaluation import evaluate, protocol, random_encoder, subject
+from jaxssl.evaluation import evaluate, linear, protocol, random_encoder, subject
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +23,14 @@ class Asked:
         test_split: what is predicted.
         max_features: of a stage as a grid.
         per_class: budgets of few labels, in labels a class.
+        l2_grid: penalties that a linear probe tries; it goes on beyond the ends.
     """
 
     train_split: str = "train"
     test_split: str = "test"
     max_features: int = 2048
     per_class: tuple[int, ...] = (10, 100)
+    l2_grid: tuple[float, ...] = linear.LinearConfig().l2_grid
 
 
 def collect(out, asked):

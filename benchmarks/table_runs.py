@@ -70,12 +70,13 @@ def measure(run, encoder, weights_seed, asked):
         test_split=asked.test_split,
     )
     prepared = preparation.prepare(run, subject, wanted if subject.is_network else None)
+    probe = linear.LinearConfig(l2_grid=asked.l2_grid)
     if "linear" in lacks:
-        evaluate.linear_eval(run, subject, linear.LinearConfig(), narrowed(prepared, pooled))
+        evaluate.linear_eval(run, subject, probe, narrowed(prepared, pooled))
     if "knn" in lacks:
         evaluate.knn_eval(run, subject, knn.KnnConfig(), narrowed(prepared, pooled))
     if "grids" in lacks and subject.is_network:
-        evaluate.linear_eval(run, subject, linear.LinearConfig(), narrowed(prepared, grids))
+        evaluate.linear_eval(run, subject, probe, narrowed(prepared, grids))
     if "few" in lacks:
         options = few_label.FewLabelConfig(per_class=asked.per_class, fractions=())
         evaluate.few_label_eval(run, subject, options, narrowed(prepared, grids))
