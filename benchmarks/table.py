@@ -13,7 +13,8 @@ more. Several processes may share OUT, each with its own recipes and core:
 Where other work shares the cores, the core of one's own matters: the small fits of few labels took
 fifteen times as long with two threads of linear algebra that had to wait for each other.
 
-Every stage's map is averaged over a grid of at most --max-features numbers. The best layer is the
+Every stage's map is averaged over a grid of at most --max-features numbers, for few labels, whose
+fits do not cost more for it, of at most --few-max-features. The best layer is the
 one with the best accuracy on the held-out part of the training split, of few labels the one with
 the lowest cross-validated loss, both averaged over seeds; the test split has no say. To choose
 between recipes, leave the test split alone too: pretrain and measure on parts of the training split
@@ -48,6 +49,7 @@ def main():
     parser.add_argument("--random-seeds", type=int, default=3, help="random encoders at least")
     parser.add_argument("--out", type=Path, default=Path("runs/table"))
     parser.add_argument("--max-features", type=int, default=ASKED.max_features, help="of a grid")
+    parser.add_argument("--few-max-features", type=int, default=ASKED.few_max_features)
     parser.add_argument("--per-class", nargs="+", type=int, default=ASKED.per_class)
     parser.add_argument("--l2-grid", nargs="+", type=float, default=ASKED.l2_grid)
     parser.add_argument("--train-split", default=ASKED.train_split, help="probes are fitted to it")
@@ -63,6 +65,7 @@ def main():
         options.train_split,
         options.test_split,
         options.max_features,
+        options.few_max_features,
         tuple(options.per_class),
         tuple(options.l2_grid),
     )
@@ -223,8 +226,8 @@ def few_labels(row, budget):
     seeds = row.get("few", {}).get(budget, [None])
     if None in seeds or None in (layer for layers in seeds for layer in layers.values()):
         return None
-    losses = {name: [layers[name]["cv_loss"] for layers in seeds] for name in row["layers"]}
-    best = row["layers"][-1]  # where nothing could be left out, as of one label a class
+    losses = {name: [layers[name]["cv_loss"] for layers in seeds] for name in seeds[0]}
+    best = list(losses)[-1]  # where nothing could be left out, as of one label a class
     if not any(None in each for each in losses.values()):
         best = min(losses, key=lambda name: statistics.mean(losses[name]))
     return [layers[best]["accuracy"] for layers in seeds]

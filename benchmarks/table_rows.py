@@ -9,6 +9,7 @@ and the choice of a layer are made when it is shown (table.py).
 import collections
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 from jaxssl.evaluation import evaluate, linear, protocol, random_encoder, subject
@@ -21,7 +22,8 @@ class Asked:
     Attributes:
         train_split: what probes are fitted to.
         test_split: what is predicted.
-        max_features: of a stage as a grid.
+        max_features: of a stage as a grid, for linear probes of all labels.
+        few_max_features: the same for few labels, whose fits cost no more for finer grids.
         per_class: budgets of few labels, in labels a class.
         l2_grid: penalties that a linear probe tries; it goes on beyond the ends.
     """
@@ -29,6 +31,7 @@ class Asked:
     train_split: str = "train"
     test_split: str = "test"
     max_features: int = 2048
+    few_max_features: int = 9000
     per_class: tuple[int, ...] = (10, 100)
     l2_grid: tuple[float, ...] = linear.LinearConfig().l2_grid
 
@@ -86,7 +89,7 @@ def measured(records, asked):
 
     Returns:
         ``linear`` and ``knn`` of the pooled features; ``grids``, the linear results of each layer
-        in order; ``few``, budgets of each of the same layers.
+        in order; ``few``, budgets of each layer of the finest grids.
     """
     parts = {
         evaluator: record["results"]
@@ -94,22 +97,25 @@ def measured(records, asked):
         for evaluator in ("linear", "knn")
         if _is_pooled(record, evaluator)
     }
+    few = [
+        record["results"]["layers"]
+        for record in records
+        if record["protocol"]["evaluator"] == "few-label"
+    ]
     if any(record["subject"]["encoder"] in subject.NETWORKS for record in records):
         grids = [
             record["results"]["stages"]
             for record in records
             if record["protocol"]["evaluator"] == "linear" and _is_gridded(record, asked)
         ]
+        few = [layers for layers in few if all(name.endswith(" grid") for name in layers)]
     else:
         grids = [[parts["linear"]]] if "linear" in parts else []
+    # What was measured with fewer numbers may lie beside.
     if grids:
-        # What was measured with fewer numbers may lie beside.
         parts["grids"] = max(grids, key=lambda each: sum(layer["num_features"] for layer in each))
-        for record in records:
-            if record["protocol"]["evaluator"] == "few-label":
-                budgets = record["results"]["layers"]
-                if budgets.keys() == set(layer_names(parts)):
-                    parts["few"] = budgets
+    if few:
+        parts["few"] = max(few, key=lambda layers: sum(map(_num_cells, layers)))
     return parts
 
 
@@ -118,13 +124,16 @@ def layer_names(parts):
     return [layer["layer"] for layer in parts.get("grids", ())]
 
 
-def lacking(parts, names, asked):
+def lacking(parts, names, few_names, asked):
     """Which measurements of an encoder with these layers are not there yet."""
     lacks = {each for each in ("linear", "knn") if each not in parts}
     if layer_names(parts) != names:
-        return lacks | {"grids", "few"}
-    budgets = next(iter(parts.get("few", {}).values()), {})
-    if any(f"{count} per class" not in budgets for count in asked.per_class):
+        lacks.add("grids")
+    few = parts.get("few", {})
+    budgets = next(iter(few.values()), {})
+    if set(few) != set(few_names) or any(
+        f"{count} per class" not in budgets for count in asked.per_class
+    ):
         lacks.add("few")
     return lacks
 
@@ -187,7 +196,7 @@ def row(own, seeds):
         "layer_features": [layer["num_features"] for layer in first],
         "stages": [_percents(each, lambda layer: layer["test_accuracy"]) for each in grids],
         "stages_holdout": [_percents(each, evaluate.held_out) for each in grids],
-        "few": _few_labels(parts, names),
+        "few": _few_labels([each.get("few") for each in parts]),
         "seconds": [each.get("seconds") for each in parts],
     }
 
@@ -246,9 +255,13 @@ def _extent(parts):
     return len(parts), numbers, len(next(iter(parts.get("few", {}).values()), ()))
 
 
-def _few_labels(parts, names):
-    """Budgets: for each seed the layers' accuracies, by mean and by draw, and validated losses."""
-    few = [each.get("few") if layer_names(each) == names else None for each in parts]
+def _few_labels(few):
+    """Budgets: for each seed the layers' accuracies, by mean and by draw, and validated losses.
+
+    None stands for a seed that was not measured, or at other layers than the first.
+    """
+    names = next((list(layers) for layers in few if layers), [])
+    few = [layers if layers and set(layers) == set(names) else None for layers in few]
     budgets = {
         budget
         for layers in few
@@ -263,6 +276,12 @@ def _few_labels(parts, names):
         ]
         for budget in sorted(budgets, key=lambda each: int(each.split()[0]))
     }
+
+
+def _num_cells(name):
+    """Cells of the grid that a layer's name tells, 1 without one."""
+    found = re.search(r"(\d+) x (\d+) grid", name)
+    return int(found[1]) * int(found[2]) if found else 1
 
 
 def _few_label(budget):

@@ -57,12 +57,14 @@ def train(name, run, seed, overrides):
 def measure(run, encoder, weights_seed, asked):
     """Measures what the result files of a run lack of one encoder; features are made once."""
     records = table_rows.encoders(run, asked)[encoder, weights_seed]
-    grids = choice(run, encoder, asked)
-    lacks = table_rows.lacking(table_rows.measured(records, asked), grid_names(grids), asked)
+    grids, few_grids = choices(run, encoder, asked)
+    lacks = table_rows.lacking(
+        table_rows.measured(records, asked), grid_names(grids), grid_names(few_grids), asked
+    )
     if not lacks:
         return
     pooled = layers.Choice(layers.POOLED)
-    wanted = [layer for each in (pooled, grids) for layer in each.all]
+    wanted = [layer for each in (pooled, grids, few_grids) for layer in each.all]
     subject = subjects.Subject(
         encoder,
         weights_seed=weights_seed,
@@ -79,15 +81,21 @@ def measure(run, encoder, weights_seed, asked):
         evaluate.linear_eval(run, subject, probe, narrowed(prepared, grids))
     if "few" in lacks:
         options = few_label.FewLabelConfig(per_class=asked.per_class, fractions=())
-        evaluate.few_label_eval(run, subject, options, narrowed(prepared, grids))
+        evaluate.few_label_eval(run, subject, options, narrowed(prepared, few_grids))
 
 
-def choice(run, encoder, asked):
-    """The layers that stand for an encoder: every stage as a grid, or the one vector it is."""
+def choices(run, encoder, asked):
+    """The layers that stand for an encoder: every stage as a grid, or the one vector it is.
+
+    Twice: for all labels, and for few, where grids are finer.
+    """
     if encoder not in subjects.NETWORKS:
-        return layers.Choice(layers.POOLED)
-    subject = subjects.Subject(encoder, grid="auto", max_features=asked.max_features)
-    return subject.choose(preparation.output_shapes(checkpoints.restore_encoder(run)))
+        return layers.Choice(layers.POOLED), layers.Choice(layers.POOLED)
+    shapes = preparation.output_shapes(checkpoints.restore_encoder(run))
+    return tuple(
+        subjects.Subject(encoder, grid="auto", max_features=count).choose(shapes)
+        for count in (asked.max_features, asked.few_max_features)
+    )
 
 
 def grid_names(grids):
@@ -132,8 +140,8 @@ def measure_baselines(out, wanted, asked):
                     continue
                 del waiting[key, seed]
                 _, seeds = table_rows.gather(out, asked).get(key, (None, {}))
-                names = grid_names(choice(run, encoder, asked))
-                if not table_rows.lacking(seeds.get(seed, {}), names, asked):
+                names = map(grid_names, choices(run, encoder, asked))
+                if not table_rows.lacking(seeds.get(seed, {}), *names, asked):
                     continue
                 try:
                     measure(run, encoder, seed, asked)

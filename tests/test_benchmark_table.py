@@ -221,19 +221,21 @@ def test_finer_grids_than_asked_for_are_not_shown(tmp_path, write):
     write("a-0", "trained", 0, 0.5, [(0.9, 0.6), (0.7, 0.9)], [(0.5, 1.0), (0.4, 1.1)])
     assert table.collect(tmp_path, rows_of.Asked(max_features=16))["a"]["layers"] == list(NAMES)
     row = table.collect(tmp_path, rows_of.Asked(max_features=15))["a"]
-    assert row["layers"] is None and row["few"] == {}
+    assert row["layers"] is None
 
 
-def test_few_labels_of_other_layers_are_left_out(tmp_path, write):
-    write("a-0", "trained", 0, 0.5, [(0.9, 0.6), (0.7, 0.9)])
-    # Depends on nothing but names: the same main layer, another grid beside it.
-    file = tmp_path / "a-0" / "evaluation" / "step-9" / "clothes" / "linear-trained.json"
-    record = json.loads(file.read_text())
+def test_few_labels_are_those_of_the_finest_grids(tmp_path, write):
+    write("a-0", "trained", 0, 0.5, [(0.9, 0.6), (0.7, 0.9)], [(0.5, 1.0), (0.4, 1.1)])
+    files = tmp_path / "a-0" / "evaluation" / "step-9" / "clothes"
+    record = json.loads((files / "linear-trained.json").read_text())
     record["protocol"] |= {"evaluator": "few-label", "layer": NAMES[1]}
-    others = {"stage 0 as a 2 x 2 grid": few(0.5, 1.0), NAMES[1]: few(0.5, 1.0)}
-    record["results"] = {"layers": others}
-    file.with_name("few-label-trained.json").write_text(json.dumps(record))
-    assert table.collect(tmp_path)["a"]["few"] == {}
+    for side, accuracy in ((2, 0.1), (10, 0.6)):
+        layers_of = {f"stage 0 as a {side} x {side} grid": few(accuracy, 1.0)}
+        record["results"] = {"layers": layers_of | {NAMES[1]: few(0.0, 2.0)}}
+        (files / f"few-label-{side}.json").write_text(json.dumps(record))
+    row = table.collect(tmp_path)["a"]
+    np.testing.assert_allclose(table.few_labels(row, "10 per class"), [60])
+    assert row["layers"] == list(NAMES)
 
 
 @pytest.fixture
@@ -263,7 +265,9 @@ def measuring(monkeypatch):
     is_network = ("trained", "random").__contains__
     pooled = layers.Choice(layers.POOLED)
     monkeypatch.setattr(
-        runs_of, "choice", lambda run, encoder, asked: GRIDS if is_network(encoder) else pooled
+        runs_of,
+        "choices",
+        lambda run, encoder, asked: (GRIDS if is_network(encoder) else pooled,) * 2,
     )
     return done
 
@@ -323,7 +327,7 @@ def test_what_another_process_measures_comes_last(tmp_path, write, monkeypatch):
                 other.close()
 
         monkeypatch.setattr(runs_of, "measure", measure)
-        monkeypatch.setattr(runs_of, "choice", lambda *_: GRIDS)
+        monkeypatch.setattr(runs_of, "choices", lambda *_: (GRIDS, GRIDS))
         runs_of.measure_baselines(tmp_path, wanted, ASKED)
     assert order == ["pca", "pixels", "random"]
 
