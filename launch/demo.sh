@@ -9,18 +9,19 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source launch/environment.sh plot
 
 if python -m jaxssl.data.fetch; then
-    data=fashion-mnist epochs=4
+    data=fashion-mnist epochs=10
 else
-    data=digits epochs=60
+    data=digits epochs=100
     echo "demo: Fashion-MNIST is not to be had; taking scikit-learn's handwritten digits"
 fi
 run=${1:-runs/demo-$data}
 
-jaxssl pretrain simclr_fashion_mnist --out "$run" --data.path "$data" --training.epochs "$epochs"
-# Maps as grids of no more numbers than an image has pixels; three strengths instead of five, to
-# stay within minutes. Result files carry the protocol.
+# Which way is up? No label is needed to turn an image and to ask by how much.
+jaxssl pretrain rotation_fashion_mnist --out "$run" --data.path "$data" --training.epochs "$epochs"
+# Whole maps of the first stage, 7 x 7 cells; two penalties instead of five, to stay within minutes.
+# Result files carry the protocol.
 jaxssl evaluate "$run" --encoders trained random pixels --evaluators linear few-label \
-    --grid auto --max-features 784 --probe.l2-grid 1e-1 1e-2 1e-3 --probe.no-extend \
+    --grid auto --max-features 1568 --probe.l2-grid 1e-2 1e-3 --probe.no-extend \
     --few.per-class 10 --few.fractions
 jaxssl report "$run"
 echo "demo: look at $run/report/index.html"
