@@ -112,8 +112,7 @@ class Checkpoints:
                 f"{step}."
             )
         if jax.process_count() == 1:
-            # One copy of each leaf: Orbax would collect a slice from every device, in Python.
-            state, encoder = jax.tree.map(lambda leaf: leaf.addressable_data(0), (state, encoder))
+            state, encoder = jax.tree.map(_one_copy, (state, encoder))
         self._manager.save(
             step,
             metrics={"loss": loss},
@@ -295,6 +294,12 @@ def _complete_steps(root: Path) -> list[int]:
     return [
         int(path.parent.name) for path in root.glob(f"*/{MANIFEST}") if path.parent.name.isdigit()
     ]
+
+
+def _one_copy(leaf: jax.Array) -> jax.Array:
+    """A leaf that every device holds, of one of them; one that is spread over them, as it is."""
+    # Orbax would collect a slice of a replicated leaf from every device, in Python.
+    return leaf.addressable_data(0) if leaf.is_fully_replicated else leaf
 
 
 def _write_manifest(step_directory: Path) -> None:

@@ -98,6 +98,26 @@ def test_state_comes_back_on_any_number_of_devices(tmp_path, saved_on, restored_
         assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
 
 
+@pytest.mark.parametrize("restored_on", [1, 8])
+def test_a_state_that_is_spread_over_devices_is_saved_whole(tmp_path, restored_on):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    expected = state_at(1, variables_of(VIT))
+
+    def spread(leaf):
+        divides = leaf.ndim and leaf.shape[0] % 8 == 0
+        return jax.device_put(leaf, rows) if divides else leaf
+
+    state = jax.tree.map(spread, parallel.replicate(expected))
+    assert any(not leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
+    with Checkpoints(tmp_path) as saved:
+        saved.save(state, {"params": state.params["encoder"]}, meta_of(VIT), loss=1.0)
+        sharding = parallel.replicated(jax.devices()[:restored_on])
+        assert_same(saved.restore_state(1, form_of(expected), sharding), expected)
+    encoder = checkpoints.restore_encoder(tmp_path)
+    assert_same(encoder.variables["params"], expected.params["encoder"])
+
+
 def test_state_comes_back_without_opening_the_run(saved_run):
     expected = state_at(7, variables_of(VIT))
     assert_same(checkpoints.restore_state(saved_run, form_of(expected)), expected)
