@@ -47,7 +47,7 @@ import numpy as np
 import table
 import torch
 
-from jaxssl import data, recipe
+from jaxssl import data, files, recipe
 from jaxssl.evaluation import evaluate, features, knn, linear, preparation, splits
 from jaxssl.evaluation import subject as subjects
 from jaxssl.training import optimizers
@@ -238,7 +238,7 @@ def train(method, seed, run, options):
         test=extract(encoder, test_source, config),
         steps=step,
     )
-    recipe.write(run / "seconds.json", json.dumps(seconds))
+    files.write_whole(run / "seconds.json", json.dumps(seconds))
 
 
 def open_splits(config):
@@ -350,7 +350,7 @@ def measure(method, seed, run, options):
         "command": f"python benchmarks/lightly_peers.py {' '.join(sys.argv[1:])}",
         "recipe": recipe.to_json(config),
     }
-    recipe.write(run / "peer.json", json.dumps(record, indent=1) + "\n")
+    files.write_whole(run / "peer.json", json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from pathlib import Path
 import table_rows
 import table_runs
 
-from jaxssl import cpu, recipe
+from jaxssl import cpu, files, recipe
 
 ASKED = table_rows.Asked()
 
@@ -84,7 +84,7 @@ def main():
     }
     own = splits == (ASKED.train_split, ASKED.test_split)
     name = "table.json" if own else f"table-{'-'.join(splits)}.json"
-    recipe.write(options.out / name, json.dumps(record, indent=1) + "\n")
+    files.write_whole(options.out / name, json.dumps(record, indent=1) + "\n")
     show(record)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import table_rows
 
-from jaxssl import checkpoints, recipe
+from jaxssl import checkpoints, files
 from jaxssl.evaluation import evaluate, few_label, knn, layers, linear, preparation, protocol
 from jaxssl.evaluation import subject as subjects
 
@@ -51,7 +51,7 @@ def train(name, run, seed, overrides):
     start = time.monotonic()
     words = ("pretrain", name, "--out", run, "--training.seed", seed, *overrides)
     subprocess.run([sys.executable, "-m", "jaxssl", *map(str, words)], check=True)
-    recipe.write(run / "seconds.json", json.dumps(time.monotonic() - start))
+    files.write_whole(run / "seconds.json", json.dumps(time.monotonic() - start))
 
 
 def measure(run, encoder, weights_seed, asked):

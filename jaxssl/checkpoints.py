@@ -20,7 +20,7 @@ import jax
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from jaxssl import models
+from jaxssl import files, models
 from jaxssl.types import Array, Features, PyTree, TrainState
 
 MANIFEST = "manifest.json"
@@ -308,12 +308,7 @@ def _write_manifest(step_directory: Path) -> None:
         for path in sorted(step_directory.rglob("*"))
         if path.is_file()
     }
-    temporary = step_directory / f"{MANIFEST}.tmp"
-    with temporary.open("w") as file:
-        json.dump(sums, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(step_directory / MANIFEST)
+    files.write_whole(step_directory / MANIFEST, json.dumps(sums, indent=1))
 
 
 def _verify(step_directory: Path, items: tuple[str, ...]) -> None:

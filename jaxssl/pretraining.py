@@ -11,7 +11,7 @@ from jax.experimental import multihost_utils
 from rich.console import Console
 
 import jaxssl
-from jaxssl import checkpoints, data, jsonable, models, parallel, recipe
+from jaxssl import checkpoints, data, files, jsonable, models, parallel, recipe
 from jaxssl.augment import recipes
 from jaxssl.training import loop, optimizers
 from jaxssl.types import Array, Batch, Features, MethodConfig, PyTree
@@ -181,7 +181,7 @@ def _claim(out: Path, identity: dict, method: type[MethodConfig]) -> None:
         multihost_utils.sync_global_devices("jaxssl: run directory checked")
     if jax.process_index() == 0:
         out.mkdir(parents=True, exist_ok=True)
-        recipe.write(path, json.dumps(identity, indent=1) + "\n")
+        files.write_whole(path, json.dumps(identity, indent=1) + "\n")
 
 
 def _read_identity(path: Path) -> dict | None:
@@ -195,5 +195,5 @@ def _read_identity(path: Path) -> dict | None:
 
 
 def _foreign(out: Path) -> Iterator[Path]:
-    """What lies in a directory, without the file that ``recipe.write`` leaves when it is killed."""
+    """What lies in a directory, without the file that ``write_whole`` leaves when it is killed."""
     return (path for path in out.iterdir() if path.name != f"{CONFIG_FILE}.tmp")

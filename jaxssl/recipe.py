@@ -6,7 +6,6 @@ import difflib
 import importlib.machinery
 import importlib.util
 import json
-import os
 import sys
 import traceback
 import types
@@ -180,11 +179,3 @@ def without_run(config: Mapping) -> dict:
     """The part of a recipe's JSON that defines the numbers of a run."""
     data = {name: value for name, value in config["data"].items() if name != "num_threads"}
     return {name: value for name, value in config.items() if name != "run"} | {"data": data}
-
-
-def write(path: str | os.PathLike, text: str) -> None:
-    """Writes a file whole or not at all."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    temporary.rename(path)

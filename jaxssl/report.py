@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxssl import checkpoints, data, methods, recipe
+from jaxssl import checkpoints, data, files, methods, recipe
 from jaxssl.evaluation import (
     collapsing,
     depth,
@@ -94,7 +94,7 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
             print(f"{picture.title} left out: {picture.sentence}", file=sys.stderr)
     page = out / "index.html"
     name = f"{type(config.method).__name__} on {train.name}, step {encoder.meta['step']}"
-    recipe.write(page, _page(name, pictures))
+    files.write_whole(page, _page(name, pictures))
     written = [picture.path for picture in pictures if picture.path is not None]
     return written + ([] if summarised is None else [out / SUMMARY]) + [page]
 
@@ -105,7 +105,7 @@ def _summarise(records: Sequence[dict], out: Path) -> dict | None:
     if found is None:
         (out / SUMMARY).unlink(missing_ok=True)
     else:
-        recipe.write(out / SUMMARY, json.dumps(found, indent=1) + "\n")
+        files.write_whole(out / SUMMARY, json.dumps(found, indent=1) + "\n")
     return found
 
 

@@ -8,13 +8,14 @@ import pytest
 import jaxssl
 
 PACKAGE = Path(jaxssl.__file__).parent
-BASE = {"types", "collectives", "jsonable", "colorspace", "schedules"}
+BASE = {"types", "collectives", "jsonable", "colorspace", "schedules", "files"}
 MAY_IMPORT = {
     "types": set(),
     "collectives": {"types"},
     "jsonable": set(),
     "colorspace": {"types"},
     "schedules": {"types"},
+    "files": set(),
     "cpu": set(),
     "losses": BASE,
     "pretext": BASE,

@@ -191,10 +191,3 @@ def test_a_record_that_cannot_be_read_stays_as_it_is():
     gone = today | {"optimizer": today["optimizer"] | {"gone": 1}}
     assert recipe.completed(gone, methods.all_configs()["MAE"]) == gone
     assert recipe.completed(gone, methods.all_configs()["SimCLR"]) == gone
-
-
-def test_a_file_is_written_whole(tmp_path):
-    recipe.write(tmp_path / "f.json", "one")
-    recipe.write(tmp_path / "f.json", "two")
-    assert [path.name for path in tmp_path.iterdir()] == ["f.json"]
-    assert (tmp_path / "f.json").read_text() == "two"

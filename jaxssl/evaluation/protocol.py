@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from jaxssl import files
+
 
 def stamp(protocol: Mapping) -> str:
     """Sixteen hexadecimal digits that change with any entry of a protocol.
@@ -45,8 +47,8 @@ def path(run: str | os.PathLike, protocol: Mapping, subject: Mapping) -> Path:
 
 def read(run: str | os.PathLike, step: int) -> list[dict]:
     """The results of one step of a run, by the names of their files."""
-    files = sorted(Path(run).glob(f"evaluation/step-{step}/*/*.json"))
-    return [json.loads(file.read_text()) for file in files]
+    found = sorted(Path(run).glob(f"evaluation/step-{step}/*/*.json"))
+    return [json.loads(file.read_text()) for file in found]
 
 
 def write(
@@ -71,9 +73,7 @@ def write(
     }
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(file.name + ".tmp")
-    temporary.write_text(json.dumps(record, indent=1) + "\n")
-    temporary.rename(file)
+    files.write_whole(file, json.dumps(record, indent=1) + "\n")
     return record
 
 

@@ -11,6 +11,8 @@ from jax.experimental import multihost_utils
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from jaxssl import files
+
 FILE = "metrics.jsonl"
 
 
@@ -20,9 +22,7 @@ class JsonLines:
     def __init__(self, path: Path, *, resume_step: int):
         """Opens the file, keeping only the rows of steps up to ``resume_step``."""
         rows = [row for row in read(path) if row["step"] <= resume_step] if path.exists() else []
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        temporary.rename(path)
+        files.write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
         self._file = path.open("a")
 
     def write(self, row: Mapping[str, float]) -> None:
