@@ -191,9 +191,9 @@ def draw_depth(
 def draw_few_labels(
     records: Sequence[dict], out: Path, *, num_classes: int | None
 ) -> list[Picture]:
-    """The accuracies by the number of labels; nothing where they were not measured."""
+    """The accuracies by the number of labels; nothing where there is but one number of them."""
     records = [record for record in records if record["protocol"]["evaluator"] == "few-label"]
-    if not records:
+    if all(len(record["results"]["best"]) < 2 for record in records):
         return []
     chance = 1 / num_classes if num_classes else None
     label_curve.accuracy_by_labels(records, out / "few-labels.png", chance=chance)

@@ -81,9 +81,10 @@ def test_draws_accuracies_once_they_are_measured(run, capsys):
 
 
 def test_draws_accuracy_by_labels_once_it_is_measured(run, tmp_path):
-    assert report.draw_few_labels(shown_records(run), tmp_path, num_classes=3) == []
-    options = few_label.FewLabelConfig(per_class=(1, 2), fractions=(), draws=2)
-    evaluate.few_label_eval(run, Subject(encoder="pixels", batch_size=8), options)
+    for per_class in ((1,), (1, 2)):
+        assert report.draw_few_labels(shown_records(run), tmp_path, num_classes=3) == []
+        options = few_label.FewLabelConfig(per_class=per_class, fractions=(), draws=2)
+        evaluate.few_label_eval(run, Subject(encoder="pixels", batch_size=8), options)
     (picture,) = report.draw_few_labels(shown_records(run), tmp_path, num_classes=3)
     assert names([picture.path]) == {"few-labels.png"}
 
