@@ -2,7 +2,7 @@
 
 Command: jaxssl pretrain dino_fashion_mnist_long --out runs/dino_long
 On an accelerator, the full-size encoder: add --encoder.depth 18 --encoder.num-stages 4
-Result: none yet; it was not run to its end. Half an hour on one CPU core at the speed it began with.
+Result: none yet, not run to its end; half an hour of one CPU core at the speed it began with.
 Source: Caron et al. 2021 (arXiv 2104.14294). Changed as in dino_fashion_mnist, with the encoder of
 simclr_fashion_mnist_long.
 """
