@@ -218,7 +218,7 @@ def draw_views(
     )
     state = checkpoints.restore_state(run, like, meta["step"])
     keys = jax.random.split(jax.random.key(0), len(images))
-    views = jax.jit(lambda batch, keys: training_step.make_views(method, batch, keys))(batch, keys)
+    views = jax.jit(lambda batch, keys: draws.make_views(method, batch, keys))(batch, keys)
     if hasattr(config.method, "pictures"):
         columns = config.method.pictures(module, state.params, state.state, views)
     else:

@@ -65,6 +65,23 @@ class Clock(NamedTuple):
     progress: Array
 
 
+class Plan(NamedTuple):
+    """How a run is divided into steps; computed once from its recipe and its data.
+
+    Attributes:
+        batch_size: G, examples of the global batch.
+        steps_per_epoch: optimizer steps of one pass over the training split.
+        total_steps: optimizer steps of the whole run.
+        freezes: whether the method freezes parameters (``Method.frozen``), which an optimizer must
+            know.
+    """
+
+    batch_size: int
+    steps_per_epoch: int
+    total_steps: int
+    freezes: bool = False
+
+
 class Embeddings(NamedTuple):
     """What a method compares between views, for watching whether it collapses.
 

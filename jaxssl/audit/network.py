@@ -110,7 +110,7 @@ def _right(
     batch: Batch,
     keys: Array,
 ) -> Array:
-    views = training_step.make_views(method, batch, keys)
+    views = draws.make_views(method, batch, keys)
     _, answers, _ = config.question(views)
     return config.answer(module, params, state, views).argmax(-1) == answers
 
@@ -125,5 +125,5 @@ def _values(
     key: Array,
     clock: Clock,
 ) -> Array:
-    views = training_step.make_views(method, batch, keys)
+    views = draws.make_views(method, batch, keys)
     return method.loss(params, state, views, key, clock)[0]

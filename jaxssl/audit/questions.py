@@ -99,7 +99,7 @@ def describe(
 
     @jax.jit
     def ask(batch: Batch, keys: Array) -> tuple[Array, Array, int]:
-        return config.question(training_step.make_views(method, batch, keys))
+        return config.question(draws.make_views(method, batch, keys))
 
     found, answers = {}, []
     for batch, keys in batches(source, count, seed=seed):

@@ -114,7 +114,7 @@ def measured(
         1,024 values.
     """
     parts = _part(opened.train, num_train), _part(opened.test, num_test)
-    shuffled = random_encoder.shuffled_images(parts[0], _BATCH, seed=0)
+    shuffled = random_encoder.shuffled_batches(parts[0], _BATCH, seed=0)
     encoders = {"trained": encoder, "random": random_encoder.draw(encoder, 0, shuffled)}
     found = {}
     for kind in KINDS:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxssl import checkpoints, colorspace, data, jsonable, losses
+from jaxssl import checkpoints, colorspace, data, inputs, jsonable, losses
 from jaxssl.data import transforms, video
 from jaxssl.evaluation import plots, protocol, random_encoder
 from jaxssl.types import Array
@@ -126,12 +126,13 @@ def run(
         ValueError: no checkpoint, film or mask that can be read, or cells that form no square grid.
     """
     encoder = checkpoints.restore_encoder(run_directory, step)
-    frames = read_frames(film, options, encoder.meta["image_size"])
+    size, channels = _image_side(encoder)
+    frames = read_frames(film, options, size)
     size = frames.shape[1]
     labels = None if mask is None else read_mask(mask, size)
     lab = colorspace.rgb_to_lab(jnp.asarray(frames, jnp.float32) / 255)
-    seen = colorspace.lab_to_rgb(lab.at[..., 1:].set(0))[..., : encoder.meta["channels"]]
-    random = random_encoder.draw(encoder, options.seed, [seen] * random_encoder.MIN_BATCHES)
+    seen = colorspace.lab_to_rgb(lab.at[..., 1:].set(0))[..., :channels]
+    random = random_encoder.draw(encoder, options.seed, [{"image": seen}] * random_encoder.MIN_BATCHES)
     carry = jax.jit(
         functools.partial(
             propagate, num_references=options.num_references, temperature=options.temperature
@@ -218,6 +219,18 @@ def read_mask(path: str | os.PathLike, size: int) -> np.ndarray:
             f"{len(np.unique(labels))}. Save it without antialiasing or JPEG."
         )
     return labels
+
+
+def _image_side(encoder: checkpoints.RestoredEncoder) -> tuple[int, int]:
+    """Side and channels of the images that an encoder is fed."""
+    image = inputs.image_side(encoder.inputs)
+    if image is None:
+        fed = ", ".join(f"{name} {list(shape)}" for name, shape, _ in encoder.inputs)
+        raise ValueError(
+            f"propagate: the encoder must be fed square images, as the frames of a film are; got "
+            f"one that is fed {fed}. Name a run of such an encoder."
+        )
+    return image
 
 
 def _side(num_cells: int, size: int) -> int:

@@ -15,16 +15,16 @@ show it in every row of metrics, under names that begin with ``PREFIX``:
 | ``neighbour_distance`` | embeddings | 0 | far from 0 |
 | ``prototypes_used`` | assignments | 1 | towards M |
 
-A spread is ``collapse.feature_std`` times sqrt(D), which does not depend on D; the others are those
-of ``collapse``.
+A spread is ``measures.feature_std`` times sqrt(D), which does not depend on D; the others are those
+of ``collapse.measures``.
 """
 
 from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from jaxssl import collapse, collectives
-from jaxssl.training import step as training_step
+from jaxssl import collectives, draws
+from jaxssl.collapse import measures
 from jaxssl.types import Array, Batch, Embeddings, Method, Metrics, PyTree, TrainState
 
 PREFIX = "collapse/"
@@ -62,18 +62,18 @@ def make_watch(
     if features is None and method.embed is None:
         return None
 
-    def watch(train: TrainState, batch: Batch) -> Metrics:
+    def watch(state: TrainState, batch: Batch) -> Metrics:
         measured = {}
         if features is not None:
-            rows = features(method.encoder(train.params, train.state), batch)
+            rows = features(method.encoder(state.params, state.state), batch)
             rows = _first_rows(rows, axis_name)
             measured["feature_spread"] = _spread(rows)
-            measured["feature_rank"] = collapse.effective_rank(rows)
+            measured["feature_rank"] = measures.effective_rank(rows)
         if method.embed is not None:
             num_examples = len(next(iter(batch.values())))
-            keys = training_step.example_keys(seed, train.step - 1, num_examples, axis_name)
-            views = training_step.make_views(method, batch, keys)
-            measured |= of_embeddings(method.embed(train.params, train.state, views), axis_name)
+            keys = draws.example_keys(seed, state.step - 1, num_examples, axis_name)
+            views = draws.make_views(method, batch, keys)
+            measured |= of_embeddings(method.embed(state.params, state.state, views), axis_name)
         return {PREFIX + name: value.astype(jnp.float32) for name, value in measured.items()}
 
     return watch
@@ -94,17 +94,17 @@ def of_embeddings(embeddings: Embeddings, axis_name: str | None = None) -> Metri
     rows = _first_rows(embeddings.first, axis_name)
     measured = {
         "embedding_spread": _spread(rows),
-        "embedding_rank": collapse.effective_rank(rows),
+        "embedding_rank": measures.effective_rank(rows),
         "embedding_scale": jnp.mean(jnp.std(rows, axis=0)),
     }
     if len(rows) > 1:
-        measured["uniformity"] = collapse.uniformity(rows)
-        measured["neighbour_distance"] = collapse.neighbour_distance(rows)
+        measured["uniformity"] = measures.uniformity(rows)
+        measured["neighbour_distance"] = measures.neighbour_distance(rows)
     if embeddings.second is not None:
         second = _first_rows(embeddings.second, axis_name)
-        measured["alignment"] = collapse.alignment(rows, second)
+        measured["alignment"] = measures.alignment(rows, second)
     if embeddings.assignments is not None:
-        entropy = collapse.usage_entropy(embeddings.assignments, axis_name=axis_name)
+        entropy = measures.usage_entropy(embeddings.assignments, axis_name=axis_name)
         measured["prototypes_used"] = jnp.exp(entropy)
     return measured
 
@@ -117,4 +117,4 @@ def _first_rows(rows: Array, axis_name: str | None) -> Array:
 
 def _spread(rows: Array) -> Array:
     """Standard deviation of the unit rows over that of rows in all directions: 0 to 1."""
-    return collapse.feature_std(rows) * jnp.sqrt(jnp.asarray(rows.shape[1], rows.dtype))
+    return measures.feature_std(rows) * jnp.sqrt(jnp.asarray(rows.shape[1], rows.dtype))

@@ -1,10 +1,10 @@
-"""When measurements mean that a run has collapsed, and what is done about it."""
+"""When measurements mean that a run has collapsed, and what its config wants done about it."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, get_args
 
-from jaxssl.training import watch
+from jaxssl.collapse import watch
 
 Action = Literal["ignore", "warn", "stop", "rewind"]
 

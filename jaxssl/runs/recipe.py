@@ -2,10 +2,8 @@
 
 import contextlib
 import dataclasses
-import difflib
 import importlib.machinery
 import importlib.util
-import json
 import sys
 import traceback
 import types
@@ -13,24 +11,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from jaxssl import jsonable, models
-from jaxssl.data import DataConfig
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl import words
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
-from jaxssl.types import MethodConfig
+from jaxssl.types import DataConfig, EncoderConfig, MethodConfig
 
 M = TypeVar("M", bound=MethodConfig)
-E = TypeVar("E", bound=models.EncoderConfig)
+E = TypeVar("E", bound=EncoderConfig)
+D = TypeVar("D", bound=DataConfig)
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe(Generic[M, E]):
+class Recipe(Generic[M, E, D]):
     """What to pretrain, on what, and how.
 
     Attributes:
         method: the self-supervised method and its hyper-parameters.
         encoder: the network that is kept.
-        data: the data set.
+        data: the data set; any frozen dataclass that ``open``s a split.
         optimizer: optimizer and learning-rate schedule.
         training: batch size, epochs and seed.
         run: backend, logging and checkpoints; changes no number of the run.
@@ -38,7 +36,7 @@ class Recipe(Generic[M, E]):
 
     method: M
     encoder: E
-    data: DataConfig
+    data: D
     optimizer: OptimizerConfig
     training: TrainingConfig
     run: RunConfig = RunConfig()
@@ -60,10 +58,9 @@ def load(name: str) -> Recipe:
     shipped = {path.stem: path for path in shipped_directory().glob("[!_]*.py")}
     path = shipped.get(name, Path(name))
     if not path.is_file():
-        near = difflib.get_close_matches(path.stem, shipped, n=1, cutoff=0.0)
         raise FileNotFoundError(
             f"config: must be the path of a config file or one of {', '.join(sorted(shipped))}; "
-            f"got {name!r}. Nearest: {near[0]}."
+            f"got {name!r}.{words.nearest(path.stem, shipped)}"
         )
     with _blaming(path):
         module = _run(path)
@@ -111,71 +108,4 @@ def shipped_directory() -> Path:
     spec = importlib.util.find_spec("jaxssl.recipes")
     if spec is not None and spec.origin is not None:
         return Path(spec.origin).parent
-    return Path(__file__).parent.parent / "configs"
-
-
-def to_json(recipe: Recipe) -> dict:
-    """The recipe as JSON values, with the names of its method and encoder beside their fields."""
-    encoder_name, encoder_fields = models.encoder_fields(recipe.encoder)
-    return jsonable.to_json(recipe) | {
-        "method": {
-            "name": type(recipe.method).__name__,
-            "fields": jsonable.to_json(recipe.method),
-        },
-        "encoder": {"name": encoder_name, "fields": encoder_fields},
-    }
-
-
-def from_json(config: Mapping, methods: Mapping[str, type[MethodConfig]]) -> Recipe:
-    """The inverse of ``to_json``, also after a trip through JSON.
-
-    Args:
-        config: what ``to_json`` gave.
-        methods: config class of each method by name (``jaxssl.methods.all_configs()``).
-    """
-    method, encoder = config["method"], config["encoder"]
-    return Recipe(
-        method=jsonable.from_json(methods[method["name"]], method["fields"]),
-        encoder=models.encoder_config(encoder["name"], encoder["fields"]),
-        data=jsonable.from_json(DataConfig, config["data"]),
-        optimizer=jsonable.from_json(OptimizerConfig, config["optimizer"]),
-        training=jsonable.from_json(TrainingConfig, config["training"]),
-        run=jsonable.from_json(RunConfig, config["run"]),
-    )
-
-
-def completed(config: Mapping, method: type[MethodConfig]) -> dict:
-    """A recorded recipe with the fields that jaxssl has gained since, at their defaults.
-
-    Args:
-        config: what ``to_json`` gave, after a trip through JSON.
-        method: config class of the method that the recipe is expected to have.
-
-    Returns:
-        The same with all of today's fields; ``config`` itself if it is of another method or has a
-        field that is no more.
-    """
-    if config["method"]["name"] != method.__name__:
-        return dict(config)
-    try:
-        return json.loads(json.dumps(to_json(from_json(config, {method.__name__: method}))))
-    except ValueError:
-        return dict(config)
-
-
-def differing_fields(ours: Mapping, theirs: Mapping, prefix: str = "") -> list[str]:
-    """Dotted names of the entries that differ between two JSON objects, "name (ours, theirs)"."""
-    names = []
-    for name in sorted(ours.keys() | theirs.keys()):
-        a, b = ours.get(name), theirs.get(name)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            names += differing_fields(a, b, f"{prefix}{name}.")
-        elif a != b:
-            names.append(f"{prefix}{name} ({a}, {b})")
-    return names
-
-
-def without_run(config: Mapping) -> dict:
-    """The part of a recipe's JSON that defines the numbers of a run."""
-    data = {name: value for name, value in config["data"].items() if name != "num_threads"}
-    return {name: value for name, value in config.items() if name != "run"} | {"data": data}
+    return Path(__file__).parents[2] / "configs"

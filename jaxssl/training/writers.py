@@ -1,5 +1,4 @@
-"""Where the numbers of a run go: JSON lines always, TensorBoard when it is installed and asked for,
-and one live line in the terminal."""
+"""Watchers that write: JSON lines always, TensorBoard when it is asked for, a line on the screen."""
 
 import json
 import os
@@ -11,22 +10,38 @@ from jax.experimental import multihost_utils
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from jaxssl import files
-
-FILE = "metrics.jsonl"
+from jaxssl import files, watching
 
 
-class JsonLines:
-    """Appends one JSON object a line; what a crash leaves half-written is cut off on resume."""
+def writers_of(metrics: Path, tensorboard: Path | None, console: Console) -> list[watching.Watcher]:
+    """What writes the rows of a run, on the first process; nothing on the others.
 
-    def __init__(self, path: Path, *, resume_step: int):
-        """Opens the file, keeping only the rows of steps up to ``resume_step``."""
-        rows = [row for row in read(path) if row["step"] <= resume_step] if path.exists() else []
-        files.write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
-        self._file = path.open("a")
+    Args:
+        metrics: file of JSON lines.
+        tensorboard: directory of event files, or None.
+        console: where the progress goes.
 
-    def write(self, row: Mapping[str, float]) -> None:
-        """Appends a row; it must carry ``step``."""
+    Raises:
+        ImportError: TensorBoard is asked for and the extra is not installed.
+    """
+    if jax.process_index() > 0:
+        return []
+    events = [] if tensorboard is None else [TensorBoard(tensorboard)]
+    return [*events, JsonLines(metrics), ProgressLine(console)]
+
+
+class JsonLines(watching.Watcher):
+    """Appends one JSON object a row; what a crash leaves half-written is cut off on resume."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def begin(self, run: watching.WatchedRun) -> None:
+        """Opens the file, keeping only the rows up to the step that is resumed from."""
+        self._open(run.step)
+
+    def see(self, row: watching.Row) -> None:
+        """Appends a row."""
         self._file.write(json.dumps(dict(row)) + "\n")
         self._file.flush()
 
@@ -34,9 +49,20 @@ class JsonLines:
         """Forces what was written to the disk."""
         os.fsync(self._file.fileno())
 
+    def cut(self, step: int) -> None:
+        """Keeps only the rows up to a step."""
+        self._file.close()
+        self._open(step)
+
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+    def _open(self, last_step: int) -> None:
+        rows = read(self._path) if self._path.exists() else []
+        kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= last_step]
+        files.write_whole(self._path, "".join(kept))
+        self._file = self._path.open("a")
 
 
 def read(path: str | os.PathLike) -> list[dict]:
@@ -50,28 +76,27 @@ def read(path: str | os.PathLike) -> list[dict]:
     return rows
 
 
-def history(out: Path, *, last_step: int) -> list[dict]:
-    """The rows that a run directory has up to a step; all processes read before one of them writes.
+def history(path: Path, *, last_step: int) -> tuple[dict, ...]:
+    """The rows of a file up to a step; all processes read before one of them writes.
 
     Args:
-        out: run directory, with a metrics file or not yet.
+        path: metrics file, there or not yet.
         last_step: of the rows.
     """
-    path = out / FILE
     rows = [row for row in read(path) if row["step"] <= last_step] if path.exists() else []
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("jaxssl metrics: history read")
-    return rows
+    return tuple(rows)
 
 
-class TensorBoard:
+class TensorBoard(watching.Watcher):
     """Writes the same rows as TensorBoard scalars."""
 
-    def __init__(self, directory: Path, *, resume_step: int):
-        """Opens the event file; on resume TensorBoard is told to drop later steps.
+    def __init__(self, directory: Path):
+        """Finds the extra.
 
         Raises:
-            ImportError: the extra is not installed.
+            ImportError: it is not installed.
         """
         try:
             import tensorboardX
@@ -80,9 +105,13 @@ class TensorBoard:
                 "run.tensorboard: needs the extra; install it with: pip install "
                 '"jaxssl[tensorboard]".'
             ) from error
-        self._writer = tensorboardX.SummaryWriter(str(directory), purge_step=resume_step + 1)
+        self._open = lambda step: tensorboardX.SummaryWriter(str(directory), purge_step=step + 1)
 
-    def write(self, row: Mapping[str, float]) -> None:
+    def begin(self, run: watching.WatchedRun) -> None:
+        """Opens an event file; on resume TensorBoard is told to drop later steps."""
+        self._writer = self._open(run.step)
+
+    def see(self, row: watching.Row) -> None:
         """Writes every entry but ``step`` as a scalar."""
         for name, value in row.items():
             if name != "step":
@@ -92,26 +121,34 @@ class TensorBoard:
         """Flushes the event file."""
         self._writer.flush()
 
+    def cut(self, step: int) -> None:
+        """Goes on in another event file, which drops the steps after this one."""
+        self._writer.close()
+        self._writer = self._open(step)
+
     def close(self) -> None:
         """Closes the event file."""
         self._writer.close()
 
 
-class ProgressLine:
+class ProgressLine(watching.Watcher):
     """Step, loss, images per second and time left; live in a terminal, one line a log elsewhere."""
 
-    def __init__(self, *, start_step: int, total_steps: int, console: Console):
+    def __init__(self, console: Console):
         self._console = console
         self._live = console.is_terminal
-        self._total = total_steps
         self._progress = Progress(
             BarColumn(bar_width=20), TextColumn("{task.description}"), console=console
         )
-        self._task = self._progress.add_task("compiling", total=total_steps, completed=start_step)
+
+    def begin(self, run: watching.WatchedRun) -> None:
+        """Shows that the first step is compiled."""
+        self._total = run.plan.total_steps
+        self._task = self._progress.add_task("compiling", total=self._total, completed=run.step)
         if self._live:
             self._progress.start()
 
-    def update(self, row: Mapping[str, float]) -> None:
+    def see(self, row: Mapping[str, float]) -> None:
         """Shows a row of metrics: step, loss, images_per_second, seconds_left."""
         text = (
             f"step {row['step']}/{self._total}  loss {row['loss']:.4f}  "
