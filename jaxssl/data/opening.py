@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+from jaxssl import words
 from jaxssl.data import arrays, folder, idx, known, loader, photographs, tfds_source, video
 from jaxssl.data import source as source_lib
 from jaxssl.data.config import DataConfig
@@ -132,7 +133,7 @@ def find_unprepared(path: str) -> Unprepared:
         raise FileNotFoundError(
             "open_source: path must be a file, a directory, tfds:NAME or one of "
             f'{", ".join(known.NAMES)}; got "{path}", which does not exist.'
-            + source_lib.nearest(path, known.NAMES)
+            + words.nearest(path, known.NAMES)
         )
     if place.is_file():
         if place.suffix != ".npz":
