@@ -17,13 +17,13 @@ PARTS_OF_TRAIN = ("fit", "validation")
 
 
 class Source(Protocol):
-    """Random access to the images of one split, in a fixed order.
+    """Random access to the examples of one split, in a fixed order.
 
-    Sources that are in memory are ``ArraySource``, with ``images`` and ``labels`` as arrays;
-    all others decode on demand.
+    Sources that are in memory are ``ArraySource``, with ``columns`` of whole arrays; all others
+    decode on demand.
 
     Attributes:
-        name: where the images come from, for messages and reports.
+        name: where the examples come from, for messages and reports.
         labelled: whether records carry a label.
         num_classes: number of classes of the whole data set; None without labels.
         class_names: one name per class; None without labels.
