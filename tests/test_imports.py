@@ -8,14 +8,15 @@ import pytest
 import jaxssl
 
 PACKAGE = Path(jaxssl.__file__).parent
-BASE = {"types", "collectives", "jsonable", "colorspace", "schedules", "files"}
+BASE = {"types", "collectives", "jsonable", "colorspace", "schedules", "files", "words"}
 MAY_IMPORT = {
     "types": set(),
     "collectives": {"types"},
-    "jsonable": set(),
+    "jsonable": {"words"},
     "colorspace": {"types"},
     "schedules": {"types"},
     "files": set(),
+    "words": set(),
     "cpu": set(),
     "losses": BASE,
     "pretext": BASE,

@@ -1,9 +1,8 @@
 """Encoder configs by name: what a checkpoint needs to rebuild an encoder from JSON."""
 
-import difflib
 from collections.abc import Mapping
 
-from jaxssl import jsonable
+from jaxssl import jsonable, words
 from jaxssl.models import convnext, resnet, split, vit
 
 EncoderConfig = vit.ViTConfig | resnet.ResNetConfig | convnext.ConvNeXtConfig | split.SplitConfig
@@ -32,7 +31,7 @@ def encoder_config(name: str, fields: Mapping[str, object]) -> EncoderConfig:
     if name not in _CONFIGS:
         raise ValueError(
             f"encoder_config: the encoder must be one of {', '.join(_CONFIGS)}; got {name!r}."
-            f"{_nearest(name, _CONFIGS)}"
+            f"{words.nearest(name, _CONFIGS)}"
         )
     return jsonable.from_json(_CONFIGS[name], fields)
 
@@ -57,9 +56,3 @@ def encoder_fields(config: EncoderConfig) -> tuple[str, dict[str, object]]:
         "encoder_fields: the config must be one of "
         f"{', '.join(known.__name__ for known in _CONFIGS.values())}; got {type(config).__name__}."
     )
-
-
-def _nearest(word: str, words: Mapping[str, object]) -> str:
-    by_lower = {known.lower(): known for known in words}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.4)
-    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""

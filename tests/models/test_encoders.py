@@ -34,14 +34,14 @@ def test_fields_left_out_take_their_default():
 @pytest.mark.parametrize(
     ("name", "fields", "text"),
     [
-        ("vit", {}, "must be one of ViT, ResNet, ConvNeXt, Split; got 'vit'. Did you mean 'ViT'?"),
+        ("vit", {}, "ViT, ResNet, ConvNeXt, Split; got 'vit'. Did you mean \"ViT\"?"),
         (
             "Unet",
             {},
             "encoder_config: the encoder must be one of ViT, ResNet, ConvNeXt, Split; got",
         ),
         ("ConvNeXt", {"depth": 3}, "ConvNeXtConfig: a field must be one of size, depths, dims"),
-        ("ViT", {"patchsize": 8}, "got 'patchsize'. Nearest: patch_size."),
+        ("ViT", {"patchsize": 8}, "got 'patchsize'. Did you mean \"patch_size\"?"),
         ("ResNet", {"patch_size": 8}, "ResNetConfig: a field must be one of depth, width_multi"),
         ("Split", {"half": {"depths": 18}}, "ResNetConfig: a field must be one of depth, width_mu"),
         ("ViT", {"size": "XL"}, "ViTConfig: size must be one of"),
