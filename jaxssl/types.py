@@ -126,6 +126,17 @@ class Method(NamedTuple):
     embed: Callable[[PyTree, PyTree, Views], Embeddings] | None = None
 
 
+class EncoderConfig(Protocol):
+    """The frozen dataclass that describes an encoder, such as ``models.ViTConfig``.
+
+    Its linen module is called with the arrays of ``Method.inputs``, and ``train``; it returns
+    Features, and holds the config as ``config``.
+    """
+
+    def build(self, *, axis_name: str | None = None) -> Any:
+        """The linen module, whose batch statistics are those of all devices of the axis."""
+
+
 class MethodConfig(Protocol):
     """The frozen dataclass of hyper-parameters that each file in ``methods/`` has one of.
 

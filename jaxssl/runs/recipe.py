@@ -7,7 +7,7 @@ import importlib.util
 import sys
 import traceback
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 

@@ -4,16 +4,15 @@ import dataclasses
 import json
 from collections.abc import Mapping
 
-from jaxssl import jsonable, named
+from jaxssl import data, jsonable, named
 from jaxssl.runs.recipe import Recipe
 from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
-from jaxssl.types import DataConfig, MethodConfig
+from jaxssl.types import MethodConfig
 
 # Where configs of each kind lie, and what makes a config one of them.
 METHODS = {"room": "jaxssl.methods", "does": "build"}
 ENCODERS = {"room": "jaxssl.models", "does": "build"}
-DATA = {"room": "jaxssl.data", "does": "open"}
 
 
 def to_json(recipe: Recipe) -> dict:
@@ -45,7 +44,7 @@ def from_json(config: Mapping) -> Recipe:
     return Recipe(
         method=method_from_json(config["method"]),
         encoder=named.from_json(config["encoder"], **ENCODERS),
-        data=data_from_json(config["data"]),
+        data=data.from_json(config["data"]),
         optimizer=jsonable.from_json(OptimizerConfig, config["optimizer"]),
         training=jsonable.from_json(TrainingConfig, config["training"]),
         run=jsonable.from_json(RunConfig, config["run"]),
@@ -55,11 +54,6 @@ def from_json(config: Mapping) -> Recipe:
 def method_from_json(entry: Mapping) -> MethodConfig:
     """The method of a recorded recipe."""
     return named.from_json(entry, **METHODS)
-
-
-def data_from_json(entry: Mapping) -> DataConfig:
-    """The data set of a recorded recipe; earlier versions had one kind, and did not name it."""
-    return named.from_json(entry, **DATA)
 
 
 def completed(config: Mapping) -> dict:

@@ -1,4 +1,4 @@
-"""Watchers that write: JSON lines always, TensorBoard when it is asked for, a line on the screen."""
+"""Watchers that write: JSON lines always, TensorBoard when asked for, a line on the screen."""
 
 import json
 import os
