@@ -6,16 +6,14 @@ with the sha256 of every file is added; a step counts only once its manifest is 
 restore verifies it first, because Orbax does not notice flipped bytes in array data.
 """
 
-from jaxssl.checkpoints.manager import (
-    MANIFEST,
-    CheckpointError,
-    Checkpoints,
+from jaxssl.checkpoints.encoder import (
     RestoredEncoder,
-    complete_steps,
     read_meta,
     restore_encoder,
     restore_state,
 )
+from jaxssl.checkpoints.manager import Checkpoints
+from jaxssl.checkpoints.manifest import MANIFEST, CheckpointError, complete_steps
 
 __all__ = [
     "MANIFEST",
