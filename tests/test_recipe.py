@@ -83,7 +83,7 @@ def test_every_shipped_recipe_traces_a_step_at_its_own_size(name):
     one = jax.tree.map(lambda leaf: leaf[:1], batch)
     state = jax.eval_shape(lambda: training_step.init_state(method, optimizer, one, seed=0))
     step = training_step.make_step(method, optimizer, seed=0, axis_name="data")
-    after, metrics = jax.eval_shape(parallel.shard_mapped(step, axis_name="data"), state, batch)
+    after, metrics = jax.eval_shape(parallel.map_shards(step, axis_name="data"), state, batch)
     form = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == form
     assert all(metric.shape == () for metric in metrics.values())

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxssl import checkpoints, recipe
+from jaxssl import checkpoints, draws, recipe, schedules
 from jaxssl.training import optimizers
 from jaxssl.training import step as training_step
 from jaxssl.types import Array, Batch, Clock, Method, MethodConfig, PyTree
@@ -92,9 +92,7 @@ def restore(
     trained = checkpoints.restore_state(run, jax.eval_shape(begin), meta["step"])
     plan = {name: meta["plan"][name] for name in ("steps_per_epoch", "total_steps")}
     return tuple(
-        Network(
-            config, module, method, state.params, state.state, training_step.clock_at(step, **plan)
-        )
+        Network(config, module, method, state.params, state.state, schedules.clock_at(step, **plan))
         for state, step in ((trained, meta["step"]), (first, 0))
     )
 

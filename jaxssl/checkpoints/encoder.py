@@ -3,17 +3,18 @@
 import dataclasses
 import json
 import os
+from typing import Any
 
 import jax
 
-from jaxssl import models
+from jaxssl import inputs, named
 from jaxssl.checkpoints import manifest, trees
 from jaxssl.types import Array, Features, PyTree, TrainState
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # by identity, so that jax.jit takes it
 class RestoredEncoder:
-    """A trained encoder, ready to use; calling it gives the features of images in eval mode.
+    """A trained encoder, ready to use; calling it gives the features of what it is fed.
 
     Attributes:
         module: the linen module.
@@ -21,13 +22,23 @@ class RestoredEncoder:
         meta: everything the run recorded beside them.
     """
 
-    module: models.ViT | models.ResNet | models.ConvNeXt | models.Split
+    module: Any
     variables: PyTree
     meta: dict
 
-    def __call__(self, images: Array) -> Features:
-        """Features of images [B, H, W, C], uint8 or float32 in [0, 1]; batch norm in eval mode."""
-        return self.module.apply(self.variables, images, train=False)
+    def __call__(self, *arrays: Array) -> Features:
+        """Features of a batch, in evaluation mode.
+
+        Args:
+            *arrays: what ``inputs`` says, each with a leading B axis; for nearly all encoders
+                images [B, H, W, C], uint8 or float32 in [0, 1].
+        """
+        return self.module.apply(self.variables, *arrays, train=False)
+
+    @property
+    def inputs(self) -> inputs.Inputs:
+        """What the encoder is fed: name, shape and type of each array of one example."""
+        return inputs.of_meta(self.meta)
 
 
 def restore_encoder(directory: str | os.PathLike, step: int | None = None) -> RestoredEncoder:
@@ -52,10 +63,9 @@ def restore_encoder(directory: str | os.PathLike, step: int | None = None) -> Re
     path = manifest.step_path("restore_encoder", directory, step)
     manifest.verify(path, ("encoder", "meta"))
     meta = json.loads((path / "meta" / "metadata").read_text())
-    module = models.encoder_config(meta["encoder"]["name"], meta["encoder"]["fields"]).build()
-    size, channels = meta["image_size"], meta["channels"]
-    images = jax.ShapeDtypeStruct((1, size, size, channels), "uint8")
-    like = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), images)
+    module = named.from_json(meta["encoder"], room="jaxssl.models", does="build").build()
+    example = inputs.shapes(inputs.of_meta(meta)).values()
+    like = jax.eval_shape(lambda *x: module.init(jax.random.key(0), *x, train=False), *example)
     variables = trees.restore(path, "encoder", like)
     return RestoredEncoder(module, variables, meta)
 

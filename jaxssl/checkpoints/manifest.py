@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from jaxssl import files
+from jaxssl.runs.directory import RunDirectory
 
 MANIFEST = "manifest.json"
 
@@ -25,8 +26,9 @@ def complete_steps(directory: str | os.PathLike) -> list[int]:
 def steps_directory(directory: Path, *, create: bool) -> Path:
     """The ``checkpoints`` directory of a run, whichever of the two is given."""
     directory = directory.absolute()
-    if directory.name != "checkpoints":
-        directory = directory / "checkpoints"
+    below = RunDirectory(directory).checkpoints
+    if directory.name != below.name:
+        directory = below
     if create:
         directory.mkdir(parents=True, exist_ok=True)
     return directory

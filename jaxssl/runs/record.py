@@ -10,9 +10,6 @@ from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 from jaxssl.types import MethodConfig
 
-# Where configs of each kind lie, and what makes a config one of them.
-METHODS = {"room": "jaxssl.methods", "does": "build"}
-ENCODERS = {"room": "jaxssl.models", "does": "build"}
 
 
 def to_json(recipe: Recipe) -> dict:
@@ -43,7 +40,7 @@ def from_json(config: Mapping) -> Recipe:
     """
     return Recipe(
         method=method_from_json(config["method"]),
-        encoder=named.from_json(config["encoder"], **ENCODERS),
+        encoder=named.from_json(config["encoder"], room="jaxssl.models", does="build"),
         data=data.from_json(config["data"]),
         optimizer=jsonable.from_json(OptimizerConfig, config["optimizer"]),
         training=jsonable.from_json(TrainingConfig, config["training"]),
@@ -53,7 +50,7 @@ def from_json(config: Mapping) -> Recipe:
 
 def method_from_json(entry: Mapping) -> MethodConfig:
     """The method of a recorded recipe."""
-    return named.from_json(entry, **METHODS)
+    return named.from_json(entry, room="jaxssl.methods", does="build")
 
 
 def completed(config: Mapping) -> dict:

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import tiny
 
-from jaxssl import jsonable
+from jaxssl import draws, jsonable
 from jaxssl.methods import denoising_autoencoder
-from jaxssl.training import step as training_step
 
 NUM_IMAGES = 4
 CORRUPTED = {"gaussian": 0.5, "masking": 0.25, "salt_and_pepper": 0.25}
@@ -20,7 +19,7 @@ def _views(config, module):
     method = config.build(module, axis_name=None)
     keys = jax.random.split(jax.random.key(1), NUM_IMAGES)
     batch = {"image": tiny.images(NUM_IMAGES)}
-    return method, jax.jit(lambda: training_step.make_views(method, batch, keys))()
+    return method, jax.jit(lambda: draws.make_views(method, batch, keys))()
 
 
 @pytest.fixture(scope="module", params=("ViT", "ResNet"))

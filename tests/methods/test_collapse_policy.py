@@ -17,7 +17,8 @@ import tiny
 from jaxssl import losses, methods
 from jaxssl.methods import simsiam
 from jaxssl.models import functional
-from jaxssl.training import freezing, guard, watch
+from jaxssl.collapse import policy, watch
+from jaxssl.training import freezing
 from jaxssl.training import step as training_step
 
 NUM_STEPS, STEPS_PER_ROW = 101, 10
@@ -81,7 +82,7 @@ def judged(found):
 
     The first two rows belong to the grace period; no row is the run's last.
     """
-    judge = guard.Guard(guard.CollapseConfig(grace_steps=20), last_step=10**6)
+    judge = policy.Guard(policy.CollapseConfig(grace_steps=20), last_step=10**6)
     judge.replay(found)
     return judge
 

@@ -9,10 +9,9 @@ import parity
 import pytest
 import tiny
 
-from jaxssl import jsonable
+from jaxssl import draws, jsonable
 from jaxssl.methods import context_encoder
 from jaxssl.models import functional
-from jaxssl.training import step as training_step
 
 NUM_IMAGES = 8
 KEY, STEP = jax.random.key(2), jnp.int32(0)
@@ -45,7 +44,7 @@ def cases():
 
         def views_params_state(method=method, batch=batch):
             keys = jax.random.split(jax.random.key(1), NUM_IMAGES)
-            views = training_step.make_views(method, batch, keys)
+            views = draws.make_views(method, batch, keys)
             return views, method.init(jax.random.key(0), views)
 
         views, (params, state) = jax.jit(views_params_state)()

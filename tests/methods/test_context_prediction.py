@@ -7,8 +7,8 @@ import pytest
 import tiny
 from scipy import stats
 
+from jaxssl import draws
 from jaxssl.methods import context_prediction
-from jaxssl.training import step as training_step
 
 OFFSETS = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 PLAIN = {"color": "none", "resample_prob": 0.0}
@@ -23,7 +23,7 @@ def built(**changes):
 def views_of(images, seed=0, **changes):
     _, method = built(**changes)
     keys = jax.random.split(jax.random.key(seed), len(images))
-    make = jax.jit(lambda batch: training_step.make_views(method, batch, keys))
+    make = jax.jit(lambda batch: draws.make_views(method, batch, keys))
     return jax.tree.map(np.asarray, make({"image": images}))
 
 

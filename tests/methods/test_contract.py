@@ -14,12 +14,12 @@ import parity
 import pytest
 import tiny
 
-from jaxssl import jsonable, methods, models, parallel
+from jaxssl import draws, jsonable, methods, models, parallel, schedules
 from jaxssl.training import step as training_step
 from jaxssl.types import Method, PyTree
 
 KEY = jax.random.key(0)
-CLOCK = training_step.clock_at(3, steps_per_epoch=4, total_steps=12)
+CLOCK = schedules.clock_at(3, steps_per_epoch=4, total_steps=12)
 OPTIMIZER = optax.sgd(0.01)
 MOMENTS = {"seed": 5, "steps_per_epoch": 2, "total_steps": 4}
 # Entries of the state that no step changes.
@@ -38,8 +38,8 @@ def batch():
 
 
 def views_of(method, batch):
-    keys = training_step.example_keys(0, CLOCK.step, len(batch["image"]), None)
-    return jax.jit(lambda batch: training_step.make_views(method, batch, keys))(batch)
+    keys = draws.example_keys(0, CLOCK.step, len(batch["image"]), None)
+    return jax.jit(lambda batch: draws.make_views(method, batch, keys))(batch)
 
 
 def loss_and_gradients(method, state):
@@ -211,7 +211,7 @@ def test_a_step_leaves_what_is_frozen_alone_and_nothing_else(case, step_on_one):
     if case.method.frozen is None:
         pytest.skip("nothing is ever frozen")
     state, after, _ = step_on_one
-    clock = training_step.clock_at(0, steps_per_epoch=2, total_steps=4)
+    clock = schedules.clock_at(0, steps_per_epoch=2, total_steps=4)
     frozen = frozen_at(case.method, state.params, clock)
     moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), state.params, after.params)
     for path, has_moved in jax.tree_util.tree_leaves_with_path(moved):

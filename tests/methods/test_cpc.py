@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tiny
 
+from jaxssl import draws
 from jaxssl.methods import cpc as cpc_method
 from jaxssl.models import functional
-from jaxssl.training import step as training_step
 
 NUM_IMAGES = 3
 ENCODER = tiny.ENCODERS["ViT"].build()
@@ -22,7 +22,7 @@ FOUR = dataclasses.replace(TINY, num_directions=4, target_dim=0, patch_crop=0, g
 def views_of(config, images):
     method = config.build(ENCODER, axis_name=None)
     keys = jax.random.split(jax.random.key(1), len(images))
-    return jax.jit(lambda: training_step.make_views(method, {"image": images}, keys))()
+    return jax.jit(lambda: draws.make_views(method, {"image": images}, keys))()
 
 
 @pytest.fixture(scope="module")

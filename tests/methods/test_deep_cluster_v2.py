@@ -12,9 +12,9 @@ import pytest
 import small_encoder
 import tiny
 
+from jaxssl import schedules
 from jaxssl.methods import clusters, deep_cluster_v2
 from jaxssl.models import kmeans
-from jaxssl.training import step as training_step
 
 KEY = jax.random.key(0)
 BATCH, IMAGES, PROTOTYPES, HEADS = 4, 10, 3, 3
@@ -47,7 +47,7 @@ def crops(seed, index):
 
 
 def clock_at(epoch):
-    return training_step.clock_at(round(epoch * 4), steps_per_epoch=4, total_steps=12)
+    return schedules.clock_at(round(epoch * 4), steps_per_epoch=4, total_steps=12)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_prototypes_change_at_the_clustering_alone_and_are_its_centroids(steps):
 def test_a_clustering_that_was_missed_is_made_at_the_next_step(steps):
     """As after a resume with another number of steps in an epoch."""
     state = jax.tree.map(jnp.asarray, steps[1][-1])
-    clock = training_step.clock_at(3, steps_per_epoch=2, total_steps=12)
+    clock = schedules.clock_at(3, steps_per_epoch=2, total_steps=12)
     assert CONFIG._clustered(state, clock)["num_clusterings"] == 3
 
 

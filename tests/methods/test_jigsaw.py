@@ -7,9 +7,9 @@ import pytest
 import tiny
 from scipy import stats
 
+from jaxssl import draws
 from jaxssl.methods import jigsaw
 from jaxssl.pretext import permutations
-from jaxssl.training import step as training_step
 
 PLAIN = {"normalize_tiles": False, "grey_prob": 0.0, "channel_shift": 0}
 TIGHT = PLAIN | {"tile_size": 5}  # cells of 5 pixels: nothing is lost between the tiles
@@ -24,7 +24,7 @@ def built(**changes):
 def views_of(images, seed=0, **changes):
     _, method = built(**changes)
     keys = jax.random.split(jax.random.key(seed), len(images))
-    make = jax.jit(lambda batch: training_step.make_views(method, batch, keys))
+    make = jax.jit(lambda batch: draws.make_views(method, batch, keys))
     return jax.tree.map(np.asarray, make({"image": images}))
 
 

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import tiny
 
-from jaxssl import losses, methods
+from jaxssl import draws, losses, methods
 from jaxssl.methods import mae
 from jaxssl.pretext import rotation
-from jaxssl.training import step as training_step
 
 NUM_IMAGES = 4
 SHOWING = [case for case in tiny.CASES if hasattr(methods.all_configs()[case[0]], "pictures")]
@@ -30,7 +29,7 @@ def shown(name, encoder, **changes):
     keys = jax.random.split(jax.random.key(1), NUM_IMAGES)
     numbers = np.arange(NUM_IMAGES, dtype=np.int32)
     batch = {"image": tiny.images(NUM_IMAGES), "index": numbers}
-    views = jax.jit(lambda: training_step.make_views(method, batch, keys))()
+    views = jax.jit(lambda: draws.make_views(method, batch, keys))()
     params, state = jax.jit(method.init)(jax.random.key(0), views)
     return views, config.pictures(module, params, state, views)
 

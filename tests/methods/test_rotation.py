@@ -9,9 +9,9 @@ import parity
 import pytest
 import tiny
 
+from jaxssl import draws
 from jaxssl.methods import rotation as rotation_method
 from jaxssl.pretext import rotation
-from jaxssl.training import step as training_step
 
 NUM_IMAGES = 8
 ENCODER = tiny.ENCODERS["ViT"].build()
@@ -31,9 +31,7 @@ def drawn():
     keys = jax.random.split(jax.random.key(1), NUM_IMAGES)
     batch = {"image": tiny.images(NUM_IMAGES)}
     methods = [config.build(ENCODER, axis_name=None) for config in (ONE, FOUR)]
-    one, four = jax.jit(
-        lambda: [training_step.make_views(method, batch, keys) for method in methods]
-    )()
+    one, four = jax.jit(lambda: [draws.make_views(method, batch, keys) for method in methods])()
     return one, four, *jax.jit(methods[1].init)(jax.random.key(0), four)
 
 

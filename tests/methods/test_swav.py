@@ -12,8 +12,8 @@ import pytest
 import small_encoder
 import tiny
 
+from jaxssl import schedules
 from jaxssl.methods import clusters, swav
-from jaxssl.training import step as training_step
 
 KEY = jax.random.key(0)
 BATCH, QUEUE, PROTOTYPES = 4, 8, 6
@@ -44,7 +44,7 @@ def crops(seed, *, num_local=2):
 
 
 def clock_at(epoch):
-    return training_step.clock_at(round(epoch * 4), steps_per_epoch=4, total_steps=12)
+    return schedules.clock_at(round(epoch * 4), steps_per_epoch=4, total_steps=12)
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,17 @@ import optax
 import pytest
 from rich.console import Console
 
-from jaxssl import checkpoints
-from jaxssl.training import log, loop, metrics
-from jaxssl.training import step as training_step
+from jaxssl import checkpoints, watching
+from jaxssl.runs.directory import RunDirectory
+from jaxssl.training import loop, writers
+from jaxssl.training.config import RunConfig, TrainingConfig
+from jaxssl.training.job import Job
+from jaxssl.training.rows import DivergedError
 from jaxssl.types import Method
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 2, 1), dtype=np.uint8)
-TRAINING = loop.TrainingConfig(batch_size=8, epochs=2, seed=3)  # 10 steps
-RUN = loop.RunConfig(log_every=1, checkpoint_every=3, keep_checkpoints=9)
+TRAINING = TrainingConfig(batch_size=8, epochs=2, seed=3)  # 10 steps
+RUN = RunConfig(log_every=1, checkpoint_every=3, keep_checkpoints=9)
 OPTIMIZER = optax.adam(0.1)
 TIMES = {"images_per_second", "seconds_left"}
 
@@ -74,35 +77,35 @@ class Loader:
         return {"image": IMAGES[step * 4 % 32 :][:8]}
 
 
-def train(out, loader=None, *, run=RUN, of=None, training=TRAINING):
+def job(loader=None, of=None):
+    return Job(
+        method=of or method(),
+        optimizer=OPTIMIZER,
+        schedule=schedule,
+        loader=loader or Loader(),
+        plan=TRAINING.plan(Loader.steps_per_epoch),
+        seed=TRAINING.seed,
+        meta={"what": "a test"},
+    )
+
+
+def train(out, loader=None, *, run=RUN, of=None, watchers=None):
     """One call of the loop; returns the outcome and what the console shows."""
     text = io.StringIO()
-    outcome = loop.train(
-        of or method(),
-        OPTIMIZER,
-        loader or Loader(),
-        training=training,
-        run=run,
-        schedule=schedule,
-        out=out,
-        meta={"what": "a test"},
-        console=Console(file=text, width=80),
-    )
+    out.mkdir(exist_ok=True)
+    console = Console(file=text, width=80)
+    outcome = loop.train(job(loader, of), run, RunDirectory(out), console, watchers)
     return outcome, text.getvalue()
 
 
 def final_state(out):
-    batch = {"image": IMAGES[:1]}
-    like = jax.eval_shape(
-        lambda: training_step.init_state(method(), OPTIMIZER, batch, seed=TRAINING.seed)
-    )
-    return checkpoints.restore_state(out, like)
+    return checkpoints.restore_state(out, jax.eval_shape(job().initial_state))
 
 
 def rows(out):
     return [
         {name: value for name, value in row.items() if name not in TIMES}
-        for row in metrics.read(out / metrics.FILE)
+        for row in writers.read(out / "metrics.jsonl")
     ]
 
 
@@ -131,7 +134,7 @@ def test_checkpoints_and_rows_of_a_whole_run(whole):
     state = final_state(out)
     assert state.step == 10
     assert state.state["count"] == 10
-    for row in metrics.read(out / metrics.FILE):
+    for row in writers.read(out / "metrics.jsonl"):
         assert row["learning_rate"] == pytest.approx(0.1 / row["step"])
         assert row["images_per_second"] > 0
         assert (row["seconds_left"] == 0) == (row["step"] == 10)
@@ -200,7 +203,7 @@ def test_what_ends_between_checkpoints_is_done_again_exactly(whole, tmp_path):
     with pytest.raises(OSError, match="disk gone"):
         train(tmp_path / "broken", Loader(fail, at=8), run=run)
     assert [row["step"] for row in rows(tmp_path / "broken")][-1] == 6
-    with (tmp_path / "broken" / metrics.FILE).open("a") as file:
+    with (tmp_path / "broken" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 8, "loss": 0.1}\n{"step": 9, "lo')
     train(tmp_path / "broken", run=run)
     train(tmp_path / "whole", run=run)
@@ -232,7 +235,7 @@ def test_backend_changes_no_number(whole, tmp_path):
 def test_a_diverging_metric_is_named_and_nothing_saved_after_it(tmp_path, name, value):
     of = method(diverging=name, at=6)
     for _ in range(2):  # a rerun comes to the same end
-        with pytest.raises(log.DivergedError, match=f"^{name} is {value} at step 7: the run stopp"):
+        with pytest.raises(DivergedError, match=f"^{name} is {value} at step 7: the run stopp"):
             train(tmp_path, of=of)
         assert checkpoints.complete_steps(tmp_path) == [3, 6]
         assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3, 4, 5, 6]
@@ -242,7 +245,7 @@ def test_a_diverging_metric_is_named_and_nothing_saved_after_it(tmp_path, name, 
 
 
 def test_divergence_in_the_step_of_a_checkpoint_is_not_saved(tmp_path):
-    with pytest.raises(log.DivergedError, match="loss is nan at step 6"):
+    with pytest.raises(DivergedError, match="loss is nan at step 6"):
         train(tmp_path, of=method(diverging="loss", at=5))
     assert checkpoints.complete_steps(tmp_path) == [3]
 
@@ -251,27 +254,93 @@ def test_meta_is_saved_with_every_step(whole):
     assert checkpoints.read_meta(whole[0], 6) == {"what": "a test", "step": 6}
 
 
+class Measuring(watching.Watcher):
+    """Measures every row with a program of its own; keeps what it was told."""
+
+    def __init__(self):
+        self.heard = []
+
+    def begin(self, run):
+        self.heard.append(("begin", run.step, len(run.history)))
+
+    def measure(self, state, batch):
+        return {"size": jax.jit(lambda x: jnp.sum(jnp.square(x)))(state.params["encoder"])}
+
+    def see(self, row):
+        self.heard.append(("see", row["step"], row["size"]))
+
+    def sync(self):
+        self.heard.append(("sync",))
+
+    def close(self):
+        self.heard.append(("close",))
+
+
+def test_a_watcher_sees_the_run_and_changes_no_number_of_it(whole, tmp_path):
+    """With all watchers, with one of somebody's own, with none: the same bits."""
+    watcher = Measuring()
+    train(tmp_path / "own", watchers=[watcher])
+    train(tmp_path / "none", watchers=[])
+    assert not (tmp_path / "none" / "metrics.jsonl").exists()
+    for out in (tmp_path / "own", tmp_path / "none"):
+        jax.tree.map(np.testing.assert_array_equal, final_state(out), final_state(whole[0]))
+    assert watcher.heard[0] == ("begin", 0, 0) and watcher.heard[-1] == ("close",)
+    seen = [each for each in watcher.heard if each[0] == "see"]
+    assert [step for _, step, _ in seen] == list(range(1, 11))
+    assert seen[-1][2] == pytest.approx(float((final_state(whole[0]).params["encoder"] ** 2).sum()))
+    assert sum(each == ("sync",) for each in watcher.heard) == 4  # one a checkpoint
+
+
+def test_a_watcher_may_forbid_a_save_and_end_a_run(tmp_path):
+    class Strict(watching.Watcher):
+        def allows_save(self, state, batch):
+            return int(state.step) != 6
+
+        def see(self, row):
+            if row["step"] == 8:
+                raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        train(tmp_path, watchers=[Strict()])
+    assert checkpoints.complete_steps(tmp_path) == [3]
+
+
+def test_watchers_of_a_recipe_are_built_for_each_call(tmp_path):
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        def build(self):
+            built.append(Measuring())
+            return built[-1]
+
+    built = []
+    run = dataclasses.replace(RUN, watchers=(Config(),))
+    for _ in range(2):
+        train(tmp_path, run=run)
+    first, again = (watcher.heard for watcher in built)
+    assert first[0] == ("begin", 0, 0) and again == [("begin", 10, 10), ("close",)]
+
+
 @pytest.mark.parametrize(
     ("epochs", "steps_per_epoch", "expected"),
     [(2, 5, 10), (0.5, 5, 2), (0.01, 5, 1), (1.3, 10, 13)],
 )
 def test_total_steps(epochs, steps_per_epoch, expected):
-    assert loop.total_steps(loop.TrainingConfig(epochs=epochs), steps_per_epoch) == expected
+    assert TrainingConfig(epochs=epochs).plan(steps_per_epoch).total_steps == expected
 
 
 @pytest.mark.parametrize(
     ("config", "field", "value", "text"),
     [
-        (loop.TrainingConfig, "epochs", 0, "training.epochs: must be greater than 0; got 0"),
-        (loop.TrainingConfig, "seed", -1, r"training.seed: must lie in \[0, 2\^31\); got -1"),
-        (loop.RunConfig, "log_every", 0, "run.log_every: must be at least 1; got 0"),
+        (TrainingConfig, "epochs", 0, "training.epochs: must be greater than 0; got 0"),
+        (TrainingConfig, "seed", -1, r"training.seed: must lie in \[0, 2\^31\); got -1"),
+        (RunConfig, "log_every", 0, "run.log_every: must be at least 1; got 0"),
         (
-            loop.RunConfig,
+            RunConfig,
             "checkpoint_every",
             -5,
             "run.checkpoint_every: must be at least 1; got -5",
         ),
-        (loop.RunConfig, "keep_checkpoints", 0, "run.keep_checkpoints: must be at least 1; got 0"),
+        (RunConfig, "keep_checkpoints", 0, "run.keep_checkpoints: must be at least 1; got 0"),
     ],
 )
 def test_wrong_values_are_named(config, field, value, text):

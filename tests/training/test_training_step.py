@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxssl import parallel
+from jaxssl import draws, parallel
 from jaxssl.training import step as training_step
 from jaxssl.types import Method
 
@@ -71,7 +71,7 @@ def test_step_is_the_step_by_hand_on_any_number_of_devices(devices, backend):
 
 def test_keys_depend_on_seed_step_and_position_only():
     def data(seed, step, count):
-        keys = training_step.example_keys(seed, jnp.int32(step), count, None)
+        keys = draws.example_keys(seed, jnp.int32(step), count, None)
         return np.asarray(jax.random.key_data(keys))
 
     np.testing.assert_array_equal(data(0, 1, 4), data(0, 1, 8)[:4])

@@ -5,8 +5,10 @@ import dataclasses
 import pytest
 from collapsing_run import RUN, Loader, last, method, rows, train
 
-from jaxssl import checkpoints, cli, pretraining
-from jaxssl.training import guard, loop, watch
+from jaxssl import checkpoints, cli
+from jaxssl.collapse import policy, watch
+from jaxssl.runs import pretrain
+from jaxssl.training import loop
 
 
 def spread(value, step):
@@ -15,10 +17,10 @@ def spread(value, step):
 
 def judged(values, *, last_step=100, **config):
     """What a guard says after rows at steps 10, 20, ..."""
-    judge = guard.Guard(guard.CollapseConfig(**config), last_step=last_step)
+    judge = policy.Guard(policy.CollapseConfig(**config), last_step=last_step)
     for number, value in enumerate(values, 1):
         judge.see(10 * number, spread(value, 10 * number))
-    replayed = guard.Guard(guard.CollapseConfig(**config), last_step=last_step)
+    replayed = policy.Guard(policy.CollapseConfig(**config), last_step=last_step)
     replayed.replay(spread(value, 10 * number) for number, value in enumerate(values, 1))
     assert (replayed.collapse, replayed.suspected) == (judge.collapse, judge.suspected)
     return judge
@@ -70,13 +72,13 @@ def test_at_the_last_step_a_suspicion_is_enough():
     ],
 )
 def test_which_measurement_is_judged(row, name):
-    judge = guard.Guard(guard.CollapseConfig(), last_step=9)
+    judge = policy.Guard(policy.CollapseConfig(), last_step=9)
     found = judge.below({watch.PREFIX + key: value for key, value in row.items()})
     assert (found and found.name) == (name and watch.PREFIX + name)
 
 
 def test_embeddings_that_shrink_are_judged_by_the_largest_so_far():
-    judge = guard.Guard(guard.CollapseConfig(grace_steps=0), last_step=99)
+    judge = policy.Guard(policy.CollapseConfig(grace_steps=0), last_step=99)
     for step, scale in enumerate((0.15, 4.0, 0.3, 0.1), 1):
         judge.see(step, {"collapse/embedding_spread": 1.0, "collapse/embedding_scale": scale})
         assert judge.suspected == (step == 4)
@@ -93,7 +95,7 @@ def test_embeddings_that_shrink_are_judged_by_the_largest_so_far():
 )
 def test_wrong_values_are_named(field, value, text):
     with pytest.raises(ValueError, match=f"^run.collapse.{text}"):
-        guard.CollapseConfig(**{field: value})
+        policy.CollapseConfig(**{field: value})
 
 
 FOUND = (
@@ -117,7 +119,7 @@ def test_warn_says_it_once_and_ignore_nothing(tmp_path):
 def test_stop_saves_nothing_that_is_suspected(tmp_path):
     ending = r"It stopped; the newest healthy checkpoint is step 4\. .* another --out\.$"
     for _ in range(2):  # a rerun comes to the same end
-        with pytest.raises(guard.CollapsedError, match=FOUND + ending):
+        with pytest.raises(policy.CollapsedError, match=FOUND + ending):
             train(tmp_path, of=method(dead=last(6)), action="stop")
         assert checkpoints.complete_steps(tmp_path) == [2, 4]
         assert [row["step"] for row in rows(tmp_path)] == list(range(1, 9))
@@ -125,7 +127,7 @@ def test_stop_saves_nothing_that_is_suspected(tmp_path):
 
 def test_a_checkpoint_between_rows_is_measured_itself(tmp_path):
     run = dataclasses.replace(RUN, log_every=3)
-    with pytest.raises(guard.CollapsedError, match=r"below 0.1 at step 9 .*since step 6"):
+    with pytest.raises(policy.CollapsedError, match=r"below 0.1 at step 9 .*since step 6"):
         # Dead from step 4 on: the row of step 3 is healthy, the state of step 4 is not.
         train(tmp_path, of=method(dead=last(4)), run=run, action="stop", patience=2)
     assert checkpoints.complete_steps(tmp_path) == [2]
@@ -139,7 +141,7 @@ def test_a_passing_dip_costs_one_checkpoint_and_no_run(tmp_path):
 
 
 def test_suspected_at_the_last_step_is_collapsed(tmp_path):
-    with pytest.raises(guard.CollapsedError, match=r"at step 10\. It stopped; .* is step 8"):
+    with pytest.raises(policy.CollapsedError, match=r"at step 10\. It stopped; .* is step 8"):
         train(tmp_path, of=method(dead=last(10)), action="stop")
     assert checkpoints.complete_steps(tmp_path) == [2, 4, 6, 8]
 
@@ -151,7 +153,7 @@ def test_a_signal_while_suspected_saves_nothing(tmp_path):
 
 
 def test_collapsed_from_the_beginning_has_no_healthy_checkpoint(tmp_path):
-    with pytest.raises(guard.CollapsedError, match="It stopped; no healthy checkpoint was saved"):
+    with pytest.raises(policy.CollapsedError, match="It stopped; no healthy checkpoint was saved"):
         train(tmp_path, of=method(dead=last(0)), action="stop")
     assert checkpoints.complete_steps(tmp_path) == []
 
@@ -160,7 +162,7 @@ def test_rewind_leaves_the_newest_healthy_checkpoint_and_its_rows(tmp_path):
     healthy = train(tmp_path / "healthy")[0]
     assert healthy.step == 10
     ending = r"It stopped and went back to step 4, the newest healthy checkpoint\. "
-    with pytest.raises(guard.CollapsedError, match=FOUND + ending):
+    with pytest.raises(policy.CollapsedError, match=FOUND + ending):
         train(tmp_path / "run", of=method(dead=last(6)), action="rewind")
     assert checkpoints.complete_steps(tmp_path / "run") == [2, 4]
     assert rows(tmp_path / "run") == rows(tmp_path / "healthy")[:4]
@@ -169,10 +171,10 @@ def test_rewind_leaves_the_newest_healthy_checkpoint_and_its_rows(tmp_path):
 def test_rewind_of_a_run_that_was_let_go_on(tmp_path):
     train(tmp_path, of=method(dead=last(6)), action="warn")
     # What lies in the directory is judged too: not one step is taken.
-    with pytest.raises(guard.CollapsedError, match=r"\(later ones, to 10, are not: evaluate with"):
+    with pytest.raises(policy.CollapsedError, match=r"\(later ones, to 10, are not: evaluate with"):
         train(tmp_path, of=method(dead=last(6)), action="stop")
     assert checkpoints.complete_steps(tmp_path) == [2, 4, 6, 8, 10]
-    with pytest.raises(guard.CollapsedError, match=FOUND + "It stopped and went back to step 4"):
+    with pytest.raises(policy.CollapsedError, match=FOUND + "It stopped and went back to step 4"):
         train(tmp_path, of=method(dead=last(6)), action="rewind")
     assert checkpoints.complete_steps(tmp_path) == [2, 4]
     assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3, 4]
@@ -180,7 +182,7 @@ def test_rewind_of_a_run_that_was_let_go_on(tmp_path):
 
 def test_rewind_with_nothing_healthy_leaves_nothing(tmp_path):
     train(tmp_path, of=method(dead=last(0)))
-    with pytest.raises(guard.CollapsedError, match="back to its beginning, since no healthy ch"):
+    with pytest.raises(policy.CollapsedError, match="back to its beginning, since no healthy ch"):
         train(tmp_path, of=method(dead=last(0)), action="rewind")
     assert checkpoints.complete_steps(tmp_path) == []
     assert rows(tmp_path) == []
@@ -207,9 +209,9 @@ def test_killed_while_deleting_no_step_counts_that_cannot_be_restored(tmp_path, 
 def test_status_and_message_of_the_command_line(tmp_path, monkeypatch, capsys):
     def collapses(config, out, console):
         assert config.run.collapse.action == "stop"
-        raise guard.CollapsedError("the run has collapsed.")
+        raise policy.CollapsedError("the run has collapsed.")
 
-    monkeypatch.setattr(pretraining, "run", collapses)
+    monkeypatch.setattr(pretrain, "run", collapses)
     words = ["simclr_fashion_mnist", "--out", str(tmp_path), "--run.collapse.action", "stop"]
     assert cli.main(["pretrain", *words]) == 1
     assert capsys.readouterr().err == "jaxssl: the run has collapsed.\n"

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from collapsing_run import BATCH, OPTIMIZER, RUN, Loader, features, method, rows, train
 
-from jaxssl import collapse, parallel
-from jaxssl.training import log, loop, watch
+from jaxssl import collapse, draws, parallel
+from jaxssl.collapse import watch
+from jaxssl.training import loop
 from jaxssl.training import step as training_step
+from jaxssl.training.rows import DivergedError
 from jaxssl.types import Embeddings
 
 OF_EMBEDDINGS = {
@@ -35,9 +37,7 @@ def test_measures_the_views_of_the_step_and_the_state_after_it():
     state = state_after(3)
     got = jax.jit(watch.make_watch(method(), seed=3, features=features))(state, BATCH)
     # The third step's keys: two steps were completed when it began.
-    views = training_step.make_views(
-        method(), BATCH, training_step.example_keys(3, jnp.int32(2), 8, None)
-    )
+    views = draws.make_views(method(), BATCH, draws.example_keys(3, jnp.int32(2), 8, None))
     first, second, assignments = method().embed(state.params, state.state, views)
     plain = features({"params": state.params["encoder"]}, BATCH)
     unit = np.asarray(first) / np.linalg.norm(first, axis=1, keepdims=True)
@@ -65,8 +65,8 @@ def test_the_number_of_devices_changes_no_number(monkeypatch, max_rows):
     expected = jax.jit(watch.make_watch(of, seed=3, features=features))(state, BATCH)
     for num_devices in (1, 8):
         devices = jax.devices()[:num_devices]
-        measure = parallel.measured(
-            watch.make_watch(of, seed=3, axis_name=loop.AXIS, features=features), devices=devices
+        measure = parallel.map_measurement(
+            watch.make_watch(of, seed=3, axis_name=parallel.AXIS, features=features), devices=devices
         )
         placed = parallel.replicate(state, devices)
         for _ in range(2):  # the state was not donated
@@ -126,5 +126,5 @@ def test_a_measurement_that_is_not_finite_stops_the_run(tmp_path):
     def broken(variables, batch):
         return features(variables, batch) * jnp.inf
 
-    with pytest.raises(log.DivergedError, match=r"^collapse/feature_\w+ is nan at step 1"):
+    with pytest.raises(DivergedError, match=r"^collapse/feature_\w+ is nan at step 1"):
         train(tmp_path, features=broken)

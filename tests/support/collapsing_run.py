@@ -11,14 +11,18 @@ import numpy as np
 import optax
 from rich.console import Console
 
-from jaxssl.training import guard, loop, metrics
+from jaxssl.collapse.policy import CollapseConfig
+from jaxssl.runs.directory import RunDirectory
+from jaxssl.training import loop, writers
+from jaxssl.training.config import RunConfig, TrainingConfig
+from jaxssl.training.job import Job
 from jaxssl.types import Embeddings, Method
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 2, 1), dtype=np.uint8)
 BATCH = {"image": IMAGES[:8]}
-TRAINING = loop.TrainingConfig(batch_size=8, epochs=2, seed=3)  # 10 steps
-CONFIG = guard.CollapseConfig(patience=3, grace_steps=0)
-RUN = loop.RunConfig(log_every=1, checkpoint_every=2, keep_checkpoints=9, collapse=CONFIG)
+TRAINING = TrainingConfig(batch_size=8, epochs=2, seed=3)  # 10 steps
+CONFIG = CollapseConfig(patience=3, grace_steps=0)
+RUN = RunConfig(log_every=1, checkpoint_every=2, keep_checkpoints=9, collapse=CONFIG)
 OPTIMIZER = optax.sgd(0.01)
 TIMES = {"images_per_second", "seconds_left"}
 
@@ -77,25 +81,25 @@ def train(out, *, of=None, loader=None, run=RUN, features=None, **collapse_field
     """One call of the loop; returns the outcome and what the console shows."""
     text = io.StringIO()
     run = dataclasses.replace(run, collapse=dataclasses.replace(run.collapse, **collapse_fields))
-    outcome = loop.train(
-        of or method(),
-        OPTIMIZER,
-        loader or Loader(),
-        training=TRAINING,
-        run=run,
+    job = Job(
+        method=of or method(),
+        optimizer=OPTIMIZER,
         schedule=lambda step: jnp.float32(0.01),
-        out=out,
+        loader=loader or Loader(),
+        plan=TRAINING.plan(Loader.steps_per_epoch),
+        seed=TRAINING.seed,
         meta={},
-        console=Console(file=text, width=80),
-        features=features,
+        pooled_features=features,
     )
+    out.mkdir(exist_ok=True)
+    outcome = loop.train(job, run, RunDirectory(out), Console(file=text, width=80))
     return outcome, text.getvalue()
 
 
 def rows(out):
     return [
         {name: value for name, value in row.items() if name not in TIMES}
-        for row in metrics.read(out / metrics.FILE)
+        for row in writers.read(out / "metrics.jsonl")
     ]
 
 
