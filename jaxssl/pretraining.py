@@ -33,7 +33,7 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
     """
     training = config.training
     parallel.check_batch_size(training.batch_size, jax.device_count())
-    source = data.open_source(config.data, config.data.train_split)
+    source = config.data.open(config.data.train_split)
     loader = data.Loader(
         source,
         batch_size=training.batch_size,
@@ -71,7 +71,7 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
     peak = optimizers.peak_learning_rate(config.optimizer, training.batch_size)
     about = (
         f"{type(config.method).__name__} of a {encoder_name} on {source.name}: {len(source):,} "
-        f"{'images' if config.data.num_frames == 1 else 'clips'}; {config.optimizer.name} with "
+        f"{config.data.unit}; {config.optimizer.name} with "
         f"learning rate {peak:g} = {config.optimizer.base_learning_rate:g} x "
         f"{training.batch_size} / 256"
     )

@@ -13,18 +13,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from jaxssl import jsonable, models
-from jaxssl.data import DataConfig
+from jaxssl import data, jsonable, models
 from jaxssl.training.loop import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
-from jaxssl.types import MethodConfig
+from jaxssl.types import DataConfig, MethodConfig
 
 M = TypeVar("M", bound=MethodConfig)
 E = TypeVar("E", bound=models.EncoderConfig)
+D = TypeVar("D", bound=DataConfig)
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe(Generic[M, E]):
+class Recipe(Generic[M, E, D]):
     """What to pretrain, on what, and how.
 
     Attributes:
@@ -38,7 +38,7 @@ class Recipe(Generic[M, E]):
 
     method: M
     encoder: E
-    data: DataConfig
+    data: D
     optimizer: OptimizerConfig
     training: TrainingConfig
     run: RunConfig = RunConfig()
@@ -123,6 +123,7 @@ def to_json(recipe: Recipe) -> dict:
             "fields": jsonable.to_json(recipe.method),
         },
         "encoder": {"name": encoder_name, "fields": encoder_fields},
+        "data": data.to_json(recipe.data),
     }
 
 
@@ -137,7 +138,7 @@ def from_json(config: Mapping, methods: Mapping[str, type[MethodConfig]]) -> Rec
     return Recipe(
         method=jsonable.from_json(methods[method["name"]], method["fields"]),
         encoder=models.encoder_config(encoder["name"], encoder["fields"]),
-        data=jsonable.from_json(DataConfig, config["data"]),
+        data=data.from_json(config["data"]),
         optimizer=jsonable.from_json(OptimizerConfig, config["optimizer"]),
         training=jsonable.from_json(TrainingConfig, config["training"]),
         run=jsonable.from_json(RunConfig, config["run"]),
@@ -177,5 +178,8 @@ def differing_fields(ours: Mapping, theirs: Mapping, prefix: str = "") -> list[s
 
 def without_run(config: Mapping) -> dict:
     """The part of a recipe's JSON that defines the numbers of a run."""
-    data = {name: value for name, value in config["data"].items() if name != "num_threads"}
-    return {name: value for name, value in config.items() if name != "run"} | {"data": data}
+    fields = {
+        name: value for name, value in config["data"]["fields"].items() if name != "num_threads"
+    }
+    kept = {name: value for name, value in config.items() if name != "run"}
+    return kept | {"data": {**config["data"], "fields": fields}}

@@ -135,6 +135,19 @@ class ClipData(ImageData):
         return dataclasses.replace(super().matching(inputs), num_frames=1)
 
 
+def to_json(config: object) -> dict:
+    """A config as JSON values, with the name of its class beside its fields."""
+    return {"name": type(config).__name__, "fields": jsonable.to_json(config)}
+
+
+def from_json(entry: Mapping[str, Any]) -> ImageData | ClipData:
+    """The inverse of ``to_json``, also of records from before the class was named."""
+    if "fields" not in entry:
+        return from_old_fields(entry)
+    kinds = {kind.__name__: kind for kind in (ImageData, ClipData)}
+    return jsonable.from_json(kinds[entry["name"]], entry["fields"])
+
+
 def from_old_fields(fields: Mapping[str, Any]) -> ImageData | ClipData:
     """The data of a record from before its kind was recorded, when all were images or clips.
 
