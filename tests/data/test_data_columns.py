@@ -1,5 +1,8 @@
 """Data that is no image, or not only: sources of columns, and what batches make of them."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -107,3 +110,17 @@ def test_wrong_columns_say_what_is_missing(columns, message):
     with pytest.raises(ValueError, match=message) as raised:
         data.from_columns(columns)
     assert "\n" not in str(raised.value)
+
+
+def test_the_config_of_the_guide_opens_its_text(tmp_path):
+    guide = Path(__file__).parents[2] / "docs" / "data.md"
+    blocks = re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)
+    (code,) = (block for block in blocks if "class TextData" in block)
+    names = {"__name__": "guide"}
+    exec(code, names)
+    np.save(tmp_path / "train.npy", np.arange(30, dtype=np.int32))
+    config = names["TextData"](str(tmp_path), length=4)
+    source = config.matching([]).open(config.train_split)
+    assert len(source) == 7 and source.name == "text"
+    assert source[6]["tokens"].tolist() == [24, 25, 26, 27]
+    assert data.Loader(source, batch_size=2, seed=0).batch(0)["tokens"].shape == (2, 4)
