@@ -47,7 +47,7 @@ import numpy as np
 import table
 import torch
 
-from jaxssl import data, files, recipe
+from jaxssl import files, recipe
 from jaxssl.evaluation import evaluate, features, knn, linear, preparation, splits
 from jaxssl.evaluation import subject as subjects
 from jaxssl.training import optimizers
@@ -98,7 +98,7 @@ class Views(torch.utils.data.Dataset):
     """Pairs of views of the images of a source."""
 
     def __init__(self, source, transform):
-        self.images, self.transform = source.images, transform
+        self.images, self.transform = source.columns["image"], transform
 
     def __len__(self):
         return len(self.images)
@@ -243,7 +243,7 @@ def train(method, seed, run, options):
 
 def open_splits(config):
     splits = config.data.train_split, config.data.test_split
-    return tuple(data.open_source(config.data, split) for split in splits)
+    return tuple(config.data.open(split) for split in splits)
 
 
 def transform_of(config):
@@ -299,7 +299,7 @@ def extract(encoder, source, config):
     mean, std = config.encoder.mean[0], config.encoder.std[0]
     parts = []
     for start in range(0, len(source), 500):
-        images = torch.tensor(source.images[start : start + 500]).permute(0, 3, 1, 2)
+        images = torch.tensor(source.columns["image"][start : start + 500]).permute(0, 3, 1, 2)
         parts.append(encoder((images.float() / 255 - mean) / std).numpy())
     return np.concatenate(parts)
 

@@ -11,7 +11,7 @@ narrower projector, with the paper's ratio of predictor to projector.
 
 from jaxssl import models
 from jaxssl.augment import recipes
-from jaxssl.data import DataConfig
+from jaxssl.data import ImageData
 from jaxssl.methods.simsiam import SimSiam
 from jaxssl.recipe import Recipe
 from jaxssl.training.loop import RunConfig, TrainingConfig
@@ -30,7 +30,7 @@ def get_config() -> Recipe:
         encoder=models.ResNetConfig(
             depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
         ),
-        data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
+        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(
             base_learning_rate=2e-3,
             weight_decay=0.05,

@@ -82,9 +82,9 @@ def pretrain(words: Sequence[str]) -> None:
         )
     name, *overrides = words
     default = recipe.load(name)
-    # Narrowed to the config's own method and encoder, so that each of their fields is an option.
+    # Narrowed to the config's own method, encoder and data: each of their fields is an option.
     options = arguments.parse(
-        commands.Pretrain[type(default.method), type(default.encoder)],
+        commands.Pretrain[type(default.method), type(default.encoder), type(default.data)],
         overrides,
         prog=f"jaxssl pretrain {name}",
         default=commands.Pretrain(out=tyro.MISSING, recipe=default),
@@ -158,7 +158,7 @@ def run_audit(words: Sequence[str]) -> int:
     else:
         default = recipe.load(name)
         options = arguments.parse(
-            commands.AuditConfig[type(default.method), type(default.encoder)],
+            commands.AuditConfig[type(default.method), type(default.encoder), type(default.data)],
             overrides,
             prog=f"jaxssl audit {name}",
             default=commands.AuditConfig(recipe=default),

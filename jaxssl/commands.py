@@ -10,13 +10,13 @@ from jaxssl import recipe
 from jaxssl.audit import audit
 from jaxssl.evaluation import few_label, knn, linear, pooling, propagation
 from jaxssl.evaluation import subject as subjects
-from jaxssl.recipe import E, M
+from jaxssl.recipe import D, E, M
 
 RunDirectory = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 
 
 @dataclasses.dataclass(frozen=True)
-class Pretrain(Generic[M, E]):
+class Pretrain(Generic[M, E, D]):
     """Pretrains an encoder. The same command on the same --out resumes where it stopped.
 
     Attributes:
@@ -29,7 +29,7 @@ class Pretrain(Generic[M, E]):
     """
 
     out: Path
-    recipe: Annotated[recipe.Recipe[M, E], tyro.conf.arg(name="")]
+    recipe: Annotated[recipe.Recipe[M, E, D], tyro.conf.arg(name="")]
     coordinator: str | None = None
     num_processes: int = 1
     process_id: int | None = None
@@ -186,7 +186,7 @@ class AuditRun:
 
 
 @dataclasses.dataclass(frozen=True)
-class AuditConfig(Generic[M, E]):
+class AuditConfig(Generic[M, E, D]):
     """Audits a recipe before it is trained: what do cheap cues know of the answers?
 
     Attributes:
@@ -196,7 +196,7 @@ class AuditConfig(Generic[M, E]):
         options: how much is measured, and what counts.
     """
 
-    recipe: Annotated[recipe.Recipe[M, E], tyro.conf.arg(name="")]
+    recipe: Annotated[recipe.Recipe[M, E, D], tyro.conf.arg(name="")]
     out: Path | None = None
     strict: bool = False
     options: Annotated[audit.Options, tyro.conf.arg(name="")] = audit.Options()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxssl import checkpoints, data, files, methods, recipe
+from jaxssl import checkpoints, data, draws, files, methods, recipe
 from jaxssl.evaluation import (
     collapsing,
     depth,
@@ -83,8 +83,8 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
         told = f"{summary.sentence(summarised)} {accuracies.sentence}"
         accuracies = accuracies._replace(sentence=told)
     by_depth = draw_depth(run, records, out, num_classes=test.num_classes)
-    train_part, test_part = _spread(train, NUM_TRAIN), _spread(test, NUM_TEST)
-    examples = test_part.images[_first_of_each_class(test_part)[:NUM_EXAMPLES]]
+    train_part, test_part = data.sample(train, NUM_TRAIN), data.sample(test, NUM_TEST)
+    examples = test_part.columns["image"][_first_of_each_class(test_part)[:NUM_EXAMPLES]]
     views = draw_views(run, config, encoder.meta, examples, out)
     features = draw_features(encoder, train_part, test_part, out)
     by_labels = draw_few_labels(records, out, num_classes=test.num_classes)
@@ -247,8 +247,8 @@ def draw_features(
     count = min(NUM_NEIGHBOURS, len(train))
     _, rows = knn.nearest(bank, np.arange(len(train)), queries[chosen], count=count)
     plots.neighbours(
-        test.images[chosen],
-        train.images[rows],
+        test.columns["image"][chosen],
+        train.columns["image"][rows],
         (test.labels[chosen], train.labels[rows]) if test.labelled and train.labelled else None,
         out / "neighbours.png",
         class_names=test.class_names,
@@ -298,18 +298,6 @@ def _records(run: Path, step: int, opened: splits.Splits) -> list[dict]:
     return [
         record for record in protocol.read(run, step) if shown.items() <= record["protocol"].items()
     ]
-
-
-def _spread(source: data.Source, count: int) -> data.ArraySource:
-    """At most ``count`` images, evenly spaced over a split that may be sorted, in memory."""
-    rows = np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)
-    records = [source[row] for row in rows.tolist()]
-    return data.from_arrays(
-        np.stack([record["image"] for record in records]),
-        np.array([record["label"] for record in records]) if source.labelled else None,
-        class_names=source.class_names,
-        name=source.name,
-    )
 
 
 def _first_of_each_class(source: data.ArraySource) -> np.ndarray:

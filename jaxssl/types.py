@@ -13,8 +13,8 @@ after that. Encoders subtract ``mean`` and divide by ``std`` themselves.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, Self
 
 import jax
 
@@ -161,6 +161,31 @@ class MethodConfig(Protocol):
 
     def build(self, encoder: Any, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters, a linen encoder and the axis name into a Method."""
+
+
+class DataConfig(Protocol):
+    """The frozen dataclass that says which data set a run reads, such as ``data.ImageData``.
+
+    Attributes:
+        train_split: split that pretraining learns from.
+        test_split: split that evaluation measures on.
+        num_threads: threads that decode; changes no number of a run.
+        unit: what an example is called, in the plural, such as "images".
+    """
+
+    train_split: str
+    test_split: str
+    num_threads: int
+
+    @property
+    def unit(self) -> str:
+        """What an example is called, in the plural."""
+
+    def open(self, split: str) -> Any:
+        """One split as a ``data.Source``."""
+
+    def matching(self, inputs: Sequence[Any]) -> Self:
+        """The same data in the shape that an encoder is fed, by its inputs' names and shapes."""
 
 
 @jax.tree_util.register_dataclass

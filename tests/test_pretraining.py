@@ -49,7 +49,7 @@ def config(tmp_path_factory):
     return recipe.Recipe(
         method=Statistical(augment=recipes.CropFlip(size=tiny.SIZE)),
         encoder=models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=8),
-        data=data.DataConfig(path=str(npz), image_size=tiny.SIZE, channels=1),
+        data=data.ImageData(path=str(npz), image_size=tiny.SIZE, channels=1),
         optimizer=OptimizerConfig(warmup_epochs=0),
         training=TrainingConfig(batch_size=8, epochs=0.5),
         run=RunConfig(log_every=1),
@@ -61,7 +61,7 @@ def test_statistics_are_taken_once_and_kept_by_the_checkpoint(config, tmp_path, 
     ASKED.clear()
     pretraining.run(config, tmp_path / "run", Console(quiet=True))
     (images,) = ASKED
-    train = data.open_source(config.data, "train").images
+    train = config.data.open("train").columns["image"]
     np.testing.assert_array_equal(images, train[np.linspace(0, len(train) - 1, 10).astype(int)])
 
     recorded = checkpoints.read_meta(tmp_path / "run")["config"]["method"]

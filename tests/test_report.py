@@ -11,7 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from jaxssl import models, pretraining, recipe, report
-from jaxssl.data import DataConfig, from_arrays
+from jaxssl.data import ImageData, from_arrays
 from jaxssl.evaluation import evaluate, few_label, knn, protocol, splits
 from jaxssl.evaluation.subject import Subject
 from jaxssl.training import loop, optimizers
@@ -24,7 +24,7 @@ def config(path):
     return recipe.Recipe(
         method=tiny.method("MAE"),
         encoder=ENCODER,
-        data=DataConfig(path=str(path), image_size=tiny.SIZE, channels=3),
+        data=ImageData(path=str(path), image_size=tiny.SIZE, channels=3),
         optimizer=optimizers.OptimizerConfig(warmup_epochs=0),
         training=loop.TrainingConfig(batch_size=8, epochs=1),
         run=loop.RunConfig(log_every=1),
@@ -166,14 +166,6 @@ def test_examples_are_the_first_of_each_class_then_the_others():
     np.testing.assert_array_equal(report._first_of_each_class(source), [2, 0, 3, 1, 4])
     source = dataclasses.replace(source, labels=None)
     np.testing.assert_array_equal(report._first_of_each_class(source), np.arange(5))
-
-
-def test_a_large_split_is_thinned_evenly():
-    images = tiny.images(10)
-    part = report._spread(from_arrays(images, np.arange(10)), 4)
-    np.testing.assert_array_equal(part.labels, [0, 3, 6, 9])
-    np.testing.assert_array_equal(part.images, images[[0, 3, 6, 9]])
-    assert len(report._spread(from_arrays(images), 99)) == 10
 
 
 def test_bars_of_grids_are_those_of_the_stage_that_held_out_images_choose():

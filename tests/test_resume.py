@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from jaxssl import checkpoints, cli, data, methods, recipe
+from jaxssl import checkpoints, cli, methods, recipe
 from jaxssl.training import loop, optimizers
 from jaxssl.training import step as training_step
 
@@ -57,7 +57,7 @@ def states_of(*outs):
     meta = checkpoints.restore_encoder(outs[0]).meta
     config = recipe.from_json(meta["config"], methods.all_configs())
     method = config.method.build(config.encoder.build(axis_name=loop.AXIS), axis_name=loop.AXIS)
-    images = data.open_source(config.data, "train").images[:1]
+    images = config.data.open("train").columns["image"][:1]
     batch = {"image": images, "index": np.zeros(1, np.int32)}
     optimizer = optimizers.build(config.optimizer, **meta["plan"])
     like = jax.eval_shape(

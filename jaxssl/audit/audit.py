@@ -132,8 +132,7 @@ def audit_run(
     run = Path(run)
     encoder = checkpoints.restore_encoder(run, step)
     config = recipe.from_json(encoder.meta["config"], methods.all_configs())
-    if data_path is not None:
-        config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=data_path))
+    config = dataclasses.replace(config, data=data.elsewhere(config.data, data_path))
     sources = _splits(config)
     batch, _ = next(questions.batches(sources[1], 2, seed=options.seed))
     trained, untrained = network.restore(run, config, encoder.meta, batch)

@@ -6,9 +6,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxssl import data
+from jaxssl import data, draws
 from jaxssl.audit import cues
-from jaxssl.training import step as training_step
 from jaxssl.types import Array, Batch, Method, MethodConfig
 
 MIN_SIZE = 6  # pixels: three lines at a border and three beside them

@@ -10,10 +10,9 @@ start, and an in-memory data set needs none of them. JAX is not used here at all
 """
 
 from jaxssl.data.arrays import ArraySource, from_arrays, from_columns
-from jaxssl.data.config import ClipData, ImageData, elsewhere, from_old_fields
+from jaxssl.data.config import ClipData, ImageData, elsewhere, from_json, from_old_fields, to_json
 from jaxssl.data.loader import Loader, batches
 from jaxssl.data.memory import sample
-from jaxssl.data.opening import open_source
 from jaxssl.data.preparation import Prepared, prepare
 from jaxssl.data.source import Source
 
@@ -28,8 +27,9 @@ __all__ = [
     "elsewhere",
     "from_arrays",
     "from_columns",
+    "from_json",
     "from_old_fields",
-    "open_source",
     "prepare",
     "sample",
+    "to_json",
 ]

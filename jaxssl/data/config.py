@@ -3,21 +3,16 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
-from jaxssl import jsonable
+from jaxssl import jsonable, named
 from jaxssl.data import opening
 from jaxssl.data import source as source_lib
+from jaxssl.inputs import Input
+from jaxssl.types import DataConfig
 
 D = TypeVar("D")
 FILM_FIELDS = ("num_frames", "frame_rate", "clip_rate")
-
-
-class Input(Protocol):
-    """What an encoder is fed of one example: its name, and its shape without a batch axis."""
-
-    name: str
-    shape: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +128,20 @@ class ClipData(ImageData):
     def matching(self, inputs: Sequence[Input]) -> Self:
         """The same films as single frames; see ``ImageData.matching``."""
         return dataclasses.replace(super().matching(inputs), num_frames=1)
+
+
+def from_json(entry: Mapping[str, Any]) -> DataConfig:
+    """The config that ``named.to_json`` described; also of records from before kinds were named.
+
+    Args:
+        entry: of any data set that can be imported.
+
+    Raises:
+        ValueError: for what is no config of a data set, or a field that it does not have.
+    """
+    if "fields" not in entry:
+        return from_old_fields(entry)
+    return named.from_json(entry, room="jaxssl.data", does="open")
 
 
 def from_old_fields(fields: Mapping[str, Any]) -> ImageData | ClipData:

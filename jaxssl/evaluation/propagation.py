@@ -132,7 +132,8 @@ def run(
     labels = None if mask is None else read_mask(mask, size)
     lab = colorspace.rgb_to_lab(jnp.asarray(frames, jnp.float32) / 255)
     seen = colorspace.lab_to_rgb(lab.at[..., 1:].set(0))[..., :channels]
-    random = random_encoder.draw(encoder, options.seed, [{"image": seen}] * random_encoder.MIN_BATCHES)
+    batches = [{"image": seen}] * random_encoder.MIN_BATCHES
+    random = random_encoder.draw(encoder, options.seed, batches)
     carry = jax.jit(
         functools.partial(
             propagate, num_references=options.num_references, temperature=options.temperature
@@ -180,8 +181,8 @@ def run(
 def read_frames(film: str | os.PathLike, options: PropagationConfig, size: int) -> np.ndarray:
     """The first frames of a film, uint8 [T, S, S, 3]."""
     size = options.image_size or size
-    config = data.DataConfig(str(film), size, 3, frame_rate=options.frame_rate)
-    stills = data.open_source(config, "all")
+    config = data.ClipData(str(film), size, 3, frame_rate=options.frame_rate)
+    stills = config.open("all")
     if not isinstance(stills, video.VideoSource) or len(stills.files) != 1 or len(stills) < 2:
         raise ValueError(
             f"propagate: must be given one video of at least 2 frames at {options.frame_rate:g} a "
@@ -189,7 +190,7 @@ def read_frames(film: str | os.PathLike, options: PropagationConfig, size: int) 
         )
     num_frames = min(options.num_frames, len(stills))
     clip = dataclasses.replace(config, num_frames=num_frames)
-    return data.open_source(clip, "all")[0]["video"]
+    return clip.open("all")[0]["video"]
 
 
 def read_mask(path: str | os.PathLike, size: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from jaxssl.runs.directory import RunDirectory
 from jaxssl.runs.recipe import Recipe
 from jaxssl.training import loop, optimizers
 from jaxssl.training.job import Job
-from jaxssl.types import Array, Batch, MethodConfig, PyTree, Source
+from jaxssl.types import Array, Batch, MethodConfig, PyTree
 
 NUM_SAMPLED = 5000  # images that the statistics of a data set are taken from
 
@@ -53,7 +53,7 @@ def run(recipe: Recipe, out: Path, console: Console) -> loop.Outcome:
     return outcome
 
 
-def build(recipe: Recipe, source: Source, loader: data.Loader) -> Job:
+def build(recipe: Recipe, source: data.Source, loader: data.Loader) -> Job:
     """Builds every part of a run.
 
     Args:
@@ -93,7 +93,7 @@ def build(recipe: Recipe, source: Source, loader: data.Loader) -> Job:
     )
 
 
-def prepare(method: MethodConfig, source: Source) -> MethodConfig:
+def prepare(method: MethodConfig, source: data.Source) -> MethodConfig:
     """The method with what it asks of a data set, where it asks for anything.
 
     Args:
@@ -105,7 +105,7 @@ def prepare(method: MethodConfig, source: Source) -> MethodConfig:
     return method.prepare(len(source), _sampler(source))
 
 
-def prepare_once(recipe: Recipe, source: Source, directory: RunDirectory) -> Recipe:
+def prepare_once(recipe: Recipe, source: data.Source, directory: RunDirectory) -> Recipe:
     """The recipe with its method prepared for the data set.
 
     A run that is resumed keeps what it began with, to the last bit, whatever machine goes on.
@@ -143,12 +143,12 @@ def claim(directory: RunDirectory, identity: Mapping) -> None:
         files.write_whole(directory.config, json.dumps(identity, indent=1) + "\n")
 
 
-def _identity(recipe: Recipe, source: Source) -> dict:
+def _identity(recipe: Recipe, source: data.Source) -> dict:
     """What makes a run this run, as config.json records it."""
     return {"config": record.to_json(recipe), "dataset": _dataset(recipe, source)}
 
 
-def _dataset(recipe: Recipe, source: Source) -> dict:
+def _dataset(recipe: Recipe, source: data.Source) -> dict:
     return {
         "name": source.name,
         "split": recipe.data.train_split,
@@ -157,7 +157,7 @@ def _dataset(recipe: Recipe, source: Source) -> dict:
     }
 
 
-def _loader(recipe: Recipe, source: Source) -> data.Loader:
+def _loader(recipe: Recipe, source: data.Source) -> data.Loader:
     return data.Loader(
         source,
         batch_size=recipe.training.batch_size,
@@ -168,7 +168,7 @@ def _loader(recipe: Recipe, source: Source) -> data.Loader:
     )
 
 
-def _sampler(source: Source) -> Callable[[], np.ndarray]:
+def _sampler(source: data.Source) -> Callable[[], np.ndarray]:
     """Reads images spread evenly over a split, frames of clips one by one, when it is called."""
 
     def sample() -> np.ndarray:
@@ -182,7 +182,7 @@ def _sampler(source: Source) -> Callable[[], np.ndarray]:
     return sample
 
 
-def _about(recipe: Recipe, source: Source) -> str:
+def _about(recipe: Recipe, source: data.Source) -> str:
     """The line about method, data and learning rate."""
     optimizer, batch_size = recipe.optimizer, recipe.training.batch_size
     peak = optimizers.peak_learning_rate(optimizer, batch_size)

@@ -11,7 +11,6 @@ from jaxssl.training.optimizers import OptimizerConfig
 from jaxssl.types import MethodConfig
 
 
-
 def to_json(recipe: Recipe) -> dict:
     """The recipe as JSON values; method, encoder and data set by the names of their classes.
 

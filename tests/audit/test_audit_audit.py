@@ -13,7 +13,7 @@ from rich.console import Console
 from jaxssl import cli, models, pretraining, recipe
 from jaxssl.audit import audit, table
 from jaxssl.augment import recipes
-from jaxssl.data import DataConfig
+from jaxssl.data import ImageData
 from jaxssl.methods.rotation import Rotation
 from jaxssl.training import loop, optimizers
 
@@ -21,7 +21,7 @@ FEW = ["--num-fit", "200", "--num-score", "100"]
 CONFIG = """
 from jaxssl import models, recipe
 from jaxssl.augment import recipes
-from jaxssl.data import DataConfig
+from jaxssl.data import ImageData
 from jaxssl.methods.{module} import {name}
 from jaxssl.training import loop, optimizers
 
@@ -30,7 +30,7 @@ def get_config():
     return recipe.Recipe(
         method={name}(augment=crop),
         encoder=models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=4),
-        data=DataConfig(path="{path}", image_size=16, channels=3),
+        data=ImageData(path="{path}", image_size=16, channels=3),
         optimizer=optimizers.OptimizerConfig(),
         training=loop.TrainingConfig(batch_size=8, epochs=1),
     )
@@ -63,7 +63,7 @@ def pretrain(folder, method, *, labelled=True):
     config = recipe.Recipe(
         method=method,
         encoder=models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=4, pool="mean"),
-        data=DataConfig(path=str(path), image_size=tiny.SIZE, channels=3),
+        data=ImageData(path=str(path), image_size=tiny.SIZE, channels=3),
         optimizer=optimizers.OptimizerConfig(warmup_epochs=0),
         training=loop.TrainingConfig(batch_size=8, epochs=1),
         run=loop.RunConfig(log_every=1),

@@ -109,7 +109,7 @@ def test_pretrain_without_a_config_lists_them(refused):
         (["--training.batch-size", 12], r"got 12 for 8 devices. Nearest: 8 or 16\."),
         (["--training.batch-size", 3], r"got 3 for 8 devices. Nearest: 8\."),
         (["--training.batch-size", 0], r"got 0 for 8 devices. Nearest: 8\."),
-        (["--training.batch-size", 64], "at least one batch of 64 images; got 32"),
+        (["--training.batch-size", 64], "at least one batch of 64 examples; got 32"),
         (["--run.backend", "jit"], "jit.*pmap.*shard_map"),
         (["--encoder.patch-size", 3], "patch.*3"),
         (["--num-processes", 2], "needs --coordinator HOST:PORT and --process-id 0 to 1; got None"),
@@ -291,7 +291,7 @@ def test_ctrl_c_before_the_first_step(capsys, monkeypatch, npz, tmp_path):
     def interrupt(*_):
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(data, "open_source", interrupt)
+    monkeypatch.setattr(data.ImageData, "open", interrupt)
     assert cli.main(tiny_runs.words(MAE, npz, tmp_path / "run")) == 130
     assert capsys.readouterr().err == "jaxssl: interrupted\n"
 

@@ -66,7 +66,8 @@ def test_the_number_of_devices_changes_no_number(monkeypatch, max_rows):
     for num_devices in (1, 8):
         devices = jax.devices()[:num_devices]
         measure = parallel.map_measurement(
-            watch.make_watch(of, seed=3, axis_name=parallel.AXIS, features=features), devices=devices
+            watch.make_watch(of, seed=3, axis_name=parallel.AXIS, features=features),
+            devices=devices,
         )
         placed = parallel.replicate(state, devices)
         for _ in range(2):  # the state was not donated

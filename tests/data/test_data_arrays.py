@@ -7,7 +7,7 @@ from jaxssl import data
 
 
 def open_npz(path, split="train", *, image_size=6, channels=1):
-    return data.open_source(data.DataConfig(str(path), image_size, channels), split)
+    return data.ImageData(str(path), image_size, channels).open(split)
 
 
 def test_from_arrays_gives_images_labels_and_numbered_classes(images, labels):
@@ -15,7 +15,7 @@ def test_from_arrays_gives_images_labels_and_numbered_classes(images, labels):
     assert len(source) == 20 and source.labelled and source.num_classes == 4
     assert source.class_names == ("0", "1", "2", "3")
     assert source.labels.dtype == np.int32
-    np.testing.assert_array_equal(source.images, images)
+    np.testing.assert_array_equal(source.columns["image"], images)
     np.testing.assert_array_equal(source[7]["image"], images[7])
     assert source[7]["label"] == 3
 
@@ -48,7 +48,7 @@ def test_fingerprint_does_not_depend_on_the_size_asked_for(tmp_path, images, lab
     np.savez(tmp_path / "a.npz", images=images, labels=labels)
     small = open_npz(tmp_path / "a.npz")
     large = open_npz(tmp_path / "a.npz", image_size=9, channels=3)
-    assert large.images.shape == (16, 9, 9, 3)
+    assert large.columns["image"].shape == (16, 9, 9, 3)
     assert small.fingerprint == large.fingerprint
 
 
@@ -63,15 +63,17 @@ def test_npz_with_splits(tmp_path, images, labels, names):
     arrays = (images[:12], labels[:12] % 2, images[12:], labels[12:])
     np.savez(tmp_path / "a.npz", **dict(zip(names, arrays)))
     train, test = (open_npz(tmp_path / "a.npz", split) for split in ("train", "test"))
-    np.testing.assert_array_equal(train.images, images[:12])
-    np.testing.assert_array_equal(test.images, images[12:])
+    np.testing.assert_array_equal(train.columns["image"], images[:12])
+    np.testing.assert_array_equal(test.columns["image"], images[12:])
     np.testing.assert_array_equal(test.labels, labels[12:])
     assert train.num_classes == test.num_classes == 4  # of the whole data set
 
 
 def test_npz_test_split_falls_back_to_val(tmp_path, images):
     np.savez(tmp_path / "a.npz", train_images=images[:12], val_images=images[12:])
-    np.testing.assert_array_equal(open_npz(tmp_path / "a.npz", "test").images, images[12:])
+    np.testing.assert_array_equal(
+        open_npz(tmp_path / "a.npz", "test").columns["image"], images[12:]
+    )
 
 
 def test_npz_class_names(tmp_path, images, labels):
@@ -83,13 +85,15 @@ def test_single_set_is_divided_once_and_for_all(tmp_path, images, labels):
     np.savez(tmp_path / "a.npz", images=images, labels=labels)
     train, test, whole = (open_npz(tmp_path / "a.npz", s) for s in ("train", "test", "all"))
     assert (len(train), len(test), len(whole)) == (16, 4, 20)
-    rows = [[row.tobytes() for row in source.images] for source in (train, test)]
+    rows = [[row.tobytes() for row in source.columns["image"]] for source in (train, test)]
     assert set(rows[0]).isdisjoint(rows[1])
     assert set(rows[0]) | set(rows[1]) == {row.tobytes() for row in images}
-    np.testing.assert_array_equal(whole.images, images)
-    np.testing.assert_array_equal(open_npz(tmp_path / "a.npz", "test").images, test.images)
+    np.testing.assert_array_equal(whole.columns["image"], images)
+    np.testing.assert_array_equal(
+        open_npz(tmp_path / "a.npz", "test").columns["image"], test.columns["image"]
+    )
     # Not a cut: a file sorted by class must not lose its last classes.
-    assert test.images.tobytes() not in (images[:4].tobytes(), images[-4:].tobytes())
+    assert test.columns["image"].tobytes() not in (images[:4].tobytes(), images[-4:].tobytes())
     assert train.num_classes == test.num_classes == 4
 
 
@@ -111,7 +115,7 @@ def test_single_set_is_divided_once_and_for_all(tmp_path, images, labels):
         ({"images": np.zeros((3, 4, 4, 4), np.uint8)}, r"alpha channel: images\[\.\.\., :3\]"),
         ({"labels": np.zeros(3)}, r"labels of arrays must be integers \[N\]; got float64 \[3\]"),
         ({"labels": np.eye(3, dtype=int)}, r"got int64 \[3, 3\]. Take labels.argmax"),
-        ({"labels": np.zeros(2, int)}, r"one label per image; got 3 images and 2 labels"),
+        ({"labels": np.zeros(2, int)}, r"one per example; got 3 examples and 2 labels"),
         ({"labels": np.array([0, -1, 2])}, r"at least 0; got -1. Leave the labels out"),
         ({"class_names": ("a", "b")}, r"below the number of class names, 2; got 2"),
     ],

@@ -9,7 +9,7 @@ from jaxssl.data import transforms
 
 
 def open_folder(folder, split="all"):
-    return data.open_source(data.DataConfig(str(folder), 8, 3), split)
+    return data.ImageData(str(folder), 8, 3).open(split)
 
 
 def test_classes_are_subfolders_in_alphabetical_order(class_folder):
@@ -79,11 +79,11 @@ def test_fingerprint_sees_names_and_sizes(class_folder):
 
 def test_in_memory_holds_what_would_be_decoded(class_folder):
     source = open_folder(class_folder)
-    held = data.open_source(data.DataConfig(str(class_folder), 8, 3, in_memory=True), "all")
+    held = data.ImageData(str(class_folder), 8, 3, in_memory=True).open("all")
     assert isinstance(held, data.ArraySource)
     assert (held.fingerprint, held.class_names) == (source.fingerprint, source.class_names)
     for row in range(12):
-        np.testing.assert_array_equal(held.images[row], source[row]["image"])
+        np.testing.assert_array_equal(held.columns["image"][row], source[row]["image"])
         assert held.labels[row] == source[row]["label"]
 
 

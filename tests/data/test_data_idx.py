@@ -7,14 +7,14 @@ from jaxssl import data
 
 
 def open_idx(directory, split="train"):
-    return data.open_source(data.DataConfig(str(directory), 6, 1), split)
+    return data.ImageData(str(directory), 6, 1).open(split)
 
 
 def test_idx_directory_gzipped_or_not(idx_directory, images, labels):
     train, test = open_idx(idx_directory), open_idx(idx_directory, "test")
-    np.testing.assert_array_equal(train.images, images[:12])
+    np.testing.assert_array_equal(train.columns["image"], images[:12])
     np.testing.assert_array_equal(train.labels, labels[:12])
-    np.testing.assert_array_equal(test.images, images[12:])
+    np.testing.assert_array_equal(test.columns["image"], images[12:])
     np.testing.assert_array_equal(test.labels, labels[12:])
     assert train.num_classes == 4 and train.class_names == ("0", "1", "2", "3")
 

@@ -192,7 +192,10 @@ def test_read_ahead_stops_at_its_end():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"batch_size": 21}, r"at least one batch of 21 images; got 20. Set a batch size of at mo"),
+        (
+            {"batch_size": 21},
+            r"at least one batch of 21 examples; got 20. Set a batch size of at mo",
+        ),
         ({"batch_size": 0}, r"batch_size must be a multiple .* got 0\."),
         (
             {"batch_size": 10, "process_count": 4},

@@ -14,8 +14,8 @@ def npz(tmp_path):
 
 
 def opened(path, *splits, **fields):
-    config = data.DataConfig(str(path), 6, 1, **fields)
-    return [data.open_source(config, split) for split in splits]
+    config = data.ImageData(str(path), 6, 1, **fields)
+    return [config.open(split) for split in splits]
 
 
 def check_parts(sources):
@@ -43,7 +43,9 @@ def test_train_is_divided_in_memory_and_on_disk_alike(npz, tmp_path):
     by_name = opened("tfds:squares", "train", "fit", "validation", data_dir=str(tmp_path))
     assert check_parts(by_name) == rows
     (held,) = opened(tmp_path / "squares", "validation", in_memory=True)
-    np.testing.assert_array_equal(held.images, np.stack([one["image"] for one in on_disk[2]]))
+    np.testing.assert_array_equal(
+        held.columns["image"], np.stack([one["image"] for one in on_disk[2]])
+    )
 
 
 def test_slices_of_tfds_know_what_they_share(npz, tmp_path):
@@ -61,7 +63,7 @@ def test_a_validation_split_of_its_own_comes_first(tmp_path):
     np.savez(tmp_path / "b.npz", train_images=images[:20], val_images=images[20:])
     fit, validation = opened(tmp_path / "b.npz", "fit", "validation")
     assert len(fit) == 18
-    np.testing.assert_array_equal(validation.images, images[20:])
+    np.testing.assert_array_equal(validation.columns["image"], images[20:])
 
 
 def test_one_image_cannot_be_divided(tmp_path):

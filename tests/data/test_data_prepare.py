@@ -16,7 +16,7 @@ def prepare(source, out_dir, **options):
 
 
 def all_records(path, size=8, channels=3):
-    source = data.open_source(data.DataConfig(str(path), size, channels), "all")
+    source = data.ImageData(str(path), size, channels).open("all")
     return source, [source[row] for row in range(len(source))]
 
 
@@ -38,8 +38,8 @@ def test_a_class_folder_comes_back_whole(class_folder, tmp_path):
     assert source.class_names == ("cat", "dog")
     assert as_set(records) == as_set(all_records(class_folder)[1])
     for split in ("train", "test"):
-        before = data.open_source(data.DataConfig(str(class_folder), 8, 3), split)
-        after = data.open_source(data.DataConfig(str(tmp_path / "out" / "pets"), 8, 3), split)
+        before = data.ImageData(str(class_folder), 8, 3).open(split)
+        after = data.ImageData(str(tmp_path / "out" / "pets"), 8, 3).open(split)
         assert as_set(before[row] for row in range(len(before))) == as_set(
             after[row] for row in range(len(after))
         )
@@ -66,14 +66,14 @@ def test_own_splits_are_kept(split_folder, tmp_path):
         "train": 8,
         "val": 4,
     }
-    source = data.open_source(data.DataConfig(str(tmp_path / "out"), 8, 3), "test")
+    source = data.ImageData(str(tmp_path / "out"), 8, 3).open("test")
     assert len(source) == 4  # val stands for test
 
 
 def test_arrays_come_back_exactly(idx_directory, images, labels, tmp_path):
     prepare(idx_directory, tmp_path / "out")
     for split, rows in (("train", slice(12)), ("test", slice(12, None))):
-        source = data.open_source(data.DataConfig(str(tmp_path / "out"), 6, 1), split)
+        source = data.ImageData(str(tmp_path / "out"), 6, 1).open(split)
         assert as_set(source[row] for row in range(len(source))) == {
             (image.tobytes(), label) for image, label in zip(images[rows], labels[rows])
         }
@@ -84,7 +84,7 @@ def test_arrays_come_back_exactly(idx_directory, images, labels, tmp_path):
 def test_unlabelled_images_have_no_label_feature(tmp_path):
     write_pictures(tmp_path / "flat", 4)
     prepare(tmp_path / "flat", tmp_path / "out")
-    assert not data.open_source(data.DataConfig(str(tmp_path / "out"), 8, 3), "train").labelled
+    assert not data.ImageData(str(tmp_path / "out"), 8, 3).open("train").labelled
 
 
 def test_corrupt_files_are_named_counted_and_left_out(class_folder, tmp_path, capfd):
@@ -106,7 +106,7 @@ def test_corrupt_files_are_named_counted_and_left_out(class_folder, tmp_path, ca
 
 
 def all_good_records(folder, bad):
-    source = data.open_source(data.DataConfig(str(folder), 8, 3), "all")
+    source = data.ImageData(str(folder), 8, 3).open("all")
     for row, file in enumerate(source.listing.files):
         if os.path.basename(file) not in bad:
             yield source[row]

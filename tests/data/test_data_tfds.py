@@ -18,11 +18,11 @@ def data_dir(tmp_path_factory):
 
 
 def open_named(data_dir, name="squares", split="train"):
-    return data.open_source(data.DataConfig(f"tfds:{name}", 6, 1, data_dir=str(data_dir)), split)
+    return data.ImageData(f"tfds:{name}", 6, 1, data_dir=str(data_dir)).open(split)
 
 
 def open_directory(directory, split="train"):
-    return data.open_source(data.DataConfig(str(directory), 6, 1), split)
+    return data.ImageData(str(directory), 6, 1).open(split)
 
 
 def test_by_name_by_directory_and_by_version_are_one(data_dir):
@@ -125,7 +125,7 @@ def test_tensor_images_without_labels_and_validation_for_test(tmp_path):
     images = np.random.default_rng(5).integers(0, 256, (3, 6, 6, 3), np.uint8)
     features = {"image": tfds.features.Tensor(shape=(6, 6, 3), dtype=np.uint8)}
     build("tensors", features, [{"image": image} for image in images], tmp_path)
-    source = data.open_source(data.DataConfig(str(tmp_path / "tensors"), 6, 3), "test")
+    source = data.ImageData(str(tmp_path / "tensors"), 6, 3).open("test")
     assert len(source) == 3 and not source.labelled and source.num_classes is None
     assert set(source[0]) == {"image"}
     assert {record["image"].tobytes() for record in (source[0], source[1], source[2])} == {

@@ -51,7 +51,7 @@ def write_video(path, *, count=NUM_FRAMES, timestamps=None, size=(32, 32), first
 
 
 def open_video(path, split="all", **fields):
-    return data.open_source(data.DataConfig(str(path), 8, 3, **fields), split)
+    return data.ClipData(str(path), 8, 3, **fields).open(split)
 
 
 def numbers(clip):
@@ -119,8 +119,8 @@ def test_frames_are_fitted_as_images_are(tmp_path):
     with av.open(str(path)) as container:
         frames = [frame.to_image() for frame in container.decode(video=0)]
     for channels in (1, 3):
-        config = data.DataConfig(str(path), 8, channels, num_frames=3, frame_rate=RATE)
-        clip = data.open_source(config, "all")[0]["video"]
+        config = data.ClipData(str(path), 8, channels, num_frames=3, frame_rate=RATE)
+        clip = config.open("all")[0]["video"]
         for made, frame in zip(clip, frames, strict=True):
             expected = transforms.fit(frame, image_size=8, channels=channels)
             np.testing.assert_array_equal(made, expected)
@@ -143,6 +143,20 @@ def test_single_frames_are_images(films):
     assert len(source) == NUM_FRAMES and set(source[0]) == {"image"}
     assert numbers(np.stack([source[row]["image"] for row in range(50)])) == list(range(50))
     assert not source.labelled and source.class_names is None and source.num_classes is None
+
+
+def test_images_of_a_film_are_its_frames_at_six_a_second(films):
+    source = data.ImageData(str(films[".mp4"]), 8, 3).open("all")
+    assert len(source) == 12 and source.fingerprint == open_video(films[".mp4"]).fingerprint
+    assert numbers(np.stack([source[row]["image"] for row in range(3)])) == [0, 4, 8]
+
+
+def test_a_sample_of_clips_has_videos(films):
+    source = open_video(films[".mkv"], num_frames=3)
+    part = data.sample(source, 2)
+    assert set(part.columns) == {"video"} and part.columns["video"].shape == (2, 3, 8, 8, 3)
+    for clip, row in zip(part.columns["video"], (0, len(source) - 1)):
+        np.testing.assert_array_equal(clip, source[row]["video"])
 
 
 def test_splits_of_one_file_share_no_frame(films):
@@ -181,7 +195,7 @@ def test_in_memory_decodes_once_and_keeps_all(films, tmp_path):
 def test_fingerprint_is_of_content_and_clips_whatever_the_size(films, tmp_path):
     fingerprint = open_video(films[".mkv"]).fingerprint
     copy = write_video(tmp_path / "other.mkv", first=1)
-    same = data.open_source(data.DataConfig(str(films[".mkv"]), 16, 1), "all")
+    same = data.ImageData(str(films[".mkv"]), 16, 1).open("all")
     assert same.fingerprint == fingerprint
     assert open_video(copy).fingerprint != fingerprint
     assert open_video(films[".mkv"], frame_rate=5.0).fingerprint != fingerprint
@@ -287,19 +301,6 @@ def test_clips_of_still_images_are_refused(tmp_path):
         ValueError, match=r"num_frames must be 1 for .* still images; got 4, and no"
     ):
         open_video(tmp_path / "pictures", num_frames=4)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"num_frames": 0}, r"DataConfig: num_frames must be at least 1; got 0"),
-        ({"frame_rate": 0.0}, r"DataConfig: frame_rate must be finite and above 0.*; got 0\.0"),
-        ({"clip_rate": -1.0}, r"DataConfig: clip_rate must be finite and above 0.*; got -1\.0"),
-    ],
-)
-def test_rates_that_cannot_be(fields, message):
-    with pytest.raises(ValueError, match=message):
-        data.DataConfig("film.mp4", 8, 3, **fields)
 
 
 def test_a_seek_that_lands_too_late_begins_at_the_start(films, monkeypatch):

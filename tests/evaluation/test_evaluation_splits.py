@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxssl import data, jsonable
+from jaxssl import data
 from jaxssl.evaluation import knn, splits
 
 
@@ -16,14 +16,14 @@ def config(tmp_path):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (200, 8, 8, 3), np.uint8)
     np.savez(tmp_path / "noise.npz", images=images, labels=np.arange(200) % 4)
-    return data.DataConfig(str(tmp_path / "noise.npz"), image_size=8, channels=3)
+    return data.ImageData(str(tmp_path / "noise.npz"), image_size=8, channels=3)
 
 
 def test_a_probe_of_noise_is_at_chance_whatever_pretraining_learned_from(config):
     # Pretrained on "all": a probe fitted to the same would know every test image.
     config = dataclasses.replace(config, train_split="all")
-    recorded = json.loads(json.dumps(jsonable.to_json(config)))
-    meta = {"config": {"data": recorded}, "image_size": 8}
+    recorded = json.loads(json.dumps(data.to_json(config)))
+    meta = {"config": {"data": recorded}, "image_size": 8, "channels": 3}
     opened = splits.open_splits(meta)
     assert (opened.train_name, opened.test_name) == ("train", "test")
     splits.check(opened)
@@ -31,7 +31,7 @@ def test_a_probe_of_noise_is_at_chance_whatever_pretraining_learned_from(config)
 
     def accuracy(opened):
         sets = [
-            (source.images.reshape(len(source), -1) - 127.5, source.labels)
+            (source.columns["image"].reshape(len(source), -1) - 127.5, source.labels)
             for source in (opened.train, opened.test)
         ]
         (result,) = knn.evaluate(*sets[0], *sets[1], num_neighbors=(1,))
@@ -68,7 +68,9 @@ def test_a_split_without_labels_is_named():
     text = r'got the split "unlabelled" of birds without labels. Name a labelled split with --tr'
     with pytest.raises(ValueError, match=text):
         splits.check(splits.Splits(bare, labelled, "unlabelled", "test"))
-    hidden = dataclasses.replace(labelled, images=images[4:], labels=-np.ones(4, np.int32))
+    hidden = dataclasses.replace(
+        labelled, columns={"image": images[4:], "label": -np.ones(4, np.int32)}
+    )
     text = r'at least 0; got -1 in the split "test" of birds.*another with --test-split'
     with pytest.raises(ValueError, match=text):
         splits.check(splits.Splits(labelled, hidden, "train", "test"))

@@ -56,7 +56,9 @@ def test_images_come_shuffled_and_without_labels():
     images = tiny.images(16)
     source = data.from_arrays(images, np.arange(16))
     batches = list(random_encoder.shuffled_batches(source, 4, seed=0))
-    assert len(batches) == random_encoder.MIN_BATCHES and batches[0]["image"].shape == images[:4].shape
+    assert (
+        len(batches) == random_encoder.MIN_BATCHES and batches[0]["image"].shape == images[:4].shape
+    )
     first_pass = np.concatenate([batch["image"] for batch in batches[:4]])
     assert not np.array_equal(first_pass, images)
     assert {each.tobytes() for each in first_pass} == {each.tobytes() for each in images}

@@ -15,9 +15,9 @@ import small_encoder
 import tiny
 
 from jaxssl import losses, methods
+from jaxssl.collapse import policy, watch
 from jaxssl.methods import simsiam
 from jaxssl.models import functional
-from jaxssl.collapse import policy, watch
 from jaxssl.training import freezing
 from jaxssl.training import step as training_step
 
