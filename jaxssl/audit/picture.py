@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jaxssl.audit import audit
-from jaxssl.evaluation import canvas
+from jaxssl.report import canvas
 
 FILE = "audit.png"
 _PLAIN, _WARNED, _LINE = canvas.COLOURS[0], canvas.COLOURS[1], "#808080"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxssl.evaluation import canvas, label_curve
+from jaxssl.report import canvas, label_curve
 
 
 def record(encoder, accuracies, *, half_width=0.02, layer="pooled", **subject):

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from jaxssl.evaluation import canvas
+from jaxssl.report import canvas
 
 PREFIX = "collapse/"
 

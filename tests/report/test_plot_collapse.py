@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxssl.evaluation import canvas, collapsing, plots
+from jaxssl.report import canvas, collapsing, plots
 from jaxssl.training import watch
 
 MEASURED = {"embedding_spread": 0.8, "feature_spread": 0.4, "alignment": 0.1, "uniformity": -2.0}

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from jaxssl.evaluation import canvas
+from jaxssl.report import canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

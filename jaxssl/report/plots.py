@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxssl.evaluation import canvas, collapsing
+from jaxssl.report import canvas, collapsing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxssl.evaluation import canvas, plots
+from jaxssl.report import canvas, plots
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)

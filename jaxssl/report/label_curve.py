@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
-from jaxssl.evaluation import canvas
+from jaxssl.report import canvas
 
 _LINES = {"trained": "-", "random": "--", "pca": "-.", "pixels": ":"}
 _MARKERS = {"trained": "o", "random": "s", "pca": "^", "pixels": "D"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxssl.evaluation import canvas, depth
+from jaxssl.report import canvas, depth
 
 
 def linear(accuracy):
