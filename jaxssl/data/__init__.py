@@ -10,7 +10,7 @@ start, and an in-memory data set needs none of them. JAX is not used here at all
 """
 
 from jaxssl.data.arrays import ArraySource, from_arrays, from_columns
-from jaxssl.data.config import ClipData, ImageData, elsewhere, from_json, from_old_fields, to_json
+from jaxssl.data.config import ClipData, ImageData, elsewhere, from_json, from_old_fields
 from jaxssl.data.loader import Loader, batches
 from jaxssl.data.memory import sample
 from jaxssl.data.preparation import Prepared, prepare
@@ -31,5 +31,4 @@ __all__ = [
     "from_old_fields",
     "prepare",
     "sample",
-    "to_json",
 ]
