@@ -34,6 +34,9 @@ def to_json(config: object) -> dict:
 def from_json(cls: type[T], fields: Mapping) -> T:
     """Rebuilds a dataclass from what ``to_json`` gave, after a trip through JSON.
 
+    Where the class has a class method ``upgrade(fields) -> fields``, that sees the fields first and
+    turns what records of earlier versions hold into today's.
+
     Args:
         cls: a dataclass whose fields are plain values, tuples of them, or dataclasses.
         fields: field name to JSON value; missing fields take their defaults, or what ``added``
@@ -45,6 +48,8 @@ def from_json(cls: type[T], fields: Mapping) -> T:
     Raises:
         ValueError: a field that ``cls`` does not have (names the nearest).
     """
+    if hasattr(cls, "upgrade"):
+        fields = cls.upgrade(dict(fields))
     hints = typing.get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]
     for name in fields:

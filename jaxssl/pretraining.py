@@ -12,12 +12,11 @@ from rich.console import Console
 
 import jaxssl
 from jaxssl import checkpoints, data, files, jsonable, models, parallel, recipe
-from jaxssl.augment import recipes
 from jaxssl.training import loop, optimizers
-from jaxssl.types import Array, Batch, Features, MethodConfig, PyTree
+from jaxssl.types import Array, Batch, Features, Method, MethodConfig, PyTree
 
 CONFIG_FILE = "config.json"
-NUM_FITTED = 5000  # images that the statistics of a data set are taken from
+NUM_SAMPLED = 5000  # images that the statistics of a data set are taken from
 
 
 def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
@@ -48,7 +47,7 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
         "total_steps": loop.total_steps(training, loader.steps_per_epoch),
     }
     asked = recipe.to_json(config)
-    config = dataclasses.replace(config, method=_fitted_once(config.method, source, out))
+    config = dataclasses.replace(config, method=_prepared_once(config.method, source, out))
     encoder = config.encoder.build(axis_name=loop.AXIS)
     method = config.method.build(encoder, axis_name=loop.AXIS)
     encoder_name, encoder_fields = models.encoder_fields(config.encoder)
@@ -87,7 +86,7 @@ def run(config: recipe.Recipe, out: Path, console: Console) -> loop.Outcome:
             meta=meta,
             console=console,
             about=about,
-            features=_plain_features(encoder.apply, config.method.augment.size),
+            features=_plain_features(encoder.apply, method),
         )
     console.print(f"{_ending(outcome)} after step {outcome.step} of {outcome.total_steps}: {out}")
     return outcome
@@ -99,54 +98,55 @@ def _ending(outcome: loop.Outcome) -> str:
     return "stopped and saved" if outcome.stopped else "done"
 
 
-def _plain_features(apply: Callable[..., Features], size: int) -> Callable[[PyTree, Batch], Array]:
-    """The pooled features of a batch's images as they are, in evaluation mode.
+def _plain_features(
+    apply: Callable[..., Features], method: Method
+) -> Callable[[PyTree, Batch], Array]:
+    """The pooled features of a batch as it is, in evaluation mode.
 
     Args:
         apply: of the encoder's linen module.
-        size: side in pixels that the images, or the first frames of clips, are resized to.
+        method: says what the encoder is given.
     """
-    resize = recipes.Resize(size)
 
     def features(variables: PyTree, batch: Batch) -> Array:
-        images = batch["image"] if "image" in batch else batch["video"][:, 0]
-        images = jax.vmap(lambda image: resize(None, image))(images)
-        return apply(variables, images, train=False).pooled
+        inputs = jax.vmap(method.inputs)(batch)
+        return apply(variables, *inputs.values(), train=False).pooled
 
     return features
 
 
-def fitted(method: MethodConfig, source: data.Source) -> MethodConfig:
-    """The method with the size and the statistics of a data set, where it asks for any.
+def prepared(method: MethodConfig, source: data.Source) -> MethodConfig:
+    """The method with what depends on the data set, where it asks for any.
 
     Args:
         method: a config; see ``types.MethodConfig``.
         source: of the training split.
 
     Returns:
-        What its ``sized`` makes of the number of images or clips, and its ``fitted`` of up to
-        ``NUM_FITTED`` images spread evenly over the split; the method itself where it has neither.
+        What its ``prepare`` makes of the number of images or clips and of up to ``NUM_SAMPLED``
+        images spread evenly over the split; the method itself where it has no ``prepare``.
     """
-    if hasattr(method, "sized"):
-        method = method.sized(len(source))
-    if not hasattr(method, "fitted"):
+    if not hasattr(method, "prepare"):
         return method
-    num_rows = min(max(NUM_FITTED // len(_images(source[0])), 1), len(source))
-    rows = np.linspace(0, len(source) - 1, num_rows).astype(int)
-    return method.fitted(np.concatenate([_images(source[row]) for row in rows.tolist()]))
+
+    def sample() -> np.ndarray:
+        num_rows = min(max(NUM_SAMPLED // len(_images(source[0])), 1), len(source))
+        rows = np.linspace(0, len(source) - 1, num_rows).astype(int)
+        return np.concatenate([_images(source[row]) for row in rows.tolist()])
+
+    return method.prepare(len(source), sample)
 
 
-def _fitted_once(method: MethodConfig, source: data.Source, out: Path) -> MethodConfig:
-    """The method with what it asks of the data set; see ``fitted``.
+def _prepared_once(method: MethodConfig, source: data.Source, out: Path) -> MethodConfig:
+    """The method with what it asks of the data set; see ``prepared``.
 
     A run that is resumed keeps those it began with, to the last bit, whatever machine goes on.
     """
-    asks = hasattr(method, "fitted") or hasattr(method, "sized")
-    if asks and checkpoints.complete_steps(out):
+    if hasattr(method, "prepare") and checkpoints.complete_steps(out):
         recorded = checkpoints.read_meta(out)["config"]["method"]
         if recorded["name"] == type(method).__name__:  # else this is another run, soon refused
             return jsonable.from_json(type(method), recorded["fields"])
-    return fitted(method, source)
+    return prepared(method, source)
 
 
 def _images(record: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -209,8 +209,7 @@ def draw_views(
     run: Path, config: recipe.Recipe, meta: dict, images: np.ndarray, out: Path
 ) -> Picture:
     """What the method made of a few images [B, H, W, C] uint8, and the network of that."""
-    module = config.encoder.build()
-    method = config.method.build(module, axis_name=None)
+    method = config.method.build(config.encoder.build(), axis_name=None)
     batch = {"image": images, "index": np.arange(len(images), dtype=np.int32)}
     optimizer = optimizers.build(config.optimizer, **meta["plan"])
     like = jax.eval_shape(
@@ -219,12 +218,12 @@ def draw_views(
     state = checkpoints.restore_state(run, like, meta["step"])
     keys = jax.random.split(jax.random.key(0), len(images))
     views = jax.jit(lambda batch, keys: training_step.make_views(method, batch, keys))(batch, keys)
-    if hasattr(config.method, "pictures"):
-        columns = config.method.pictures(module, state.params, state.state, views)
-    else:
+    if method.show is None:
         columns = image_leaves(views)
+    else:
+        columns = method.show(state.params, state.state, views)
     plots.image_grid(
-        [("test image", images), *((title, np.asarray(made)) for title, made in columns)],
+        [("test image", images), *((title, np.asarray(column)) for title, column in columns)],
         out / "views.png",
         title=f"{type(config.method).__name__}, step {meta['step']}",
     )

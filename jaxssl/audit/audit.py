@@ -10,6 +10,7 @@ import jaxssl
 from jaxssl import checkpoints, data, jsonable, methods, pretraining, recipe
 from jaxssl.audit import controls, cues, network, probes, questions, usefulness
 from jaxssl.evaluation import protocol, splits
+from jaxssl.types import Method
 
 FILE = "audit.json"
 SOLVABLE, NO_SHORTCUT, USEFUL = "solvable", "no shortcut", "useful"
@@ -93,11 +94,11 @@ def audit_config(config: recipe.Recipe, options: Options, out: Path | None = Non
     """
     sources = _splits(config)
     rows, lines = [], []
-    if questions.has_question(config.method):
-        method = pretraining.fitted(config.method, sources[0])
-        config = dataclasses.replace(config, method=method)
-        method = config.method.build(config.encoder.build(), axis_name=None)
-        rows, described = _probe_rows(config, method, sources, options)
+    prepared = pretraining.prepared(config.method, sources[0])
+    config = dataclasses.replace(config, method=prepared)
+    method = prepared.build(config.encoder.build(), axis_name=None)
+    if method.ask is not None:
+        rows, described = _probe_rows(method, sources, options)
         lines.append(_what_was_asked(described))
     else:
         lines.append(_no_question(config))
@@ -138,8 +139,8 @@ def audit_run(
     batch, _ = next(questions.batches(sources[1], 2, seed=options.seed))
     trained, untrained = network.restore(run, config, encoder.meta, batch)
     rows, lines = [], []
-    if questions.has_question(config.method):
-        probed, described = _probe_rows(config, trained.method, sources, options)
+    if trained.method.ask is not None:
+        probed, described = _probe_rows(trained.method, sources, options)
         lines.append(_what_was_asked(described))
         chance = probed[0].chance
         rows += _accuracy_rows(trained, untrained, sources[1], chance, options) + probed
@@ -159,12 +160,12 @@ def audit_run(
 
 
 def _probe_rows(
-    config: recipe.Recipe, method, sources: tuple[data.Source, data.Source], options: Options
+    method: Method, sources: tuple[data.Source, data.Source], options: Options
 ) -> tuple[list[Row], questions.Described]:
     """A row for each cue that applies."""
     counts = (options.num_fit, options.num_score)
     fit, score = (
-        questions.describe(config.method, method, source, count, seed=_seed(options, stream))
+        questions.describe(method, source, count, seed=_seed(options, stream))
         for source, count, stream in zip(sources, counts, (_FIT, _SCORE))
     )
     chance = probes.chance_of(fit.answers, fit.num_answers)

@@ -16,7 +16,7 @@ import tiny
 
 from jaxssl import losses, methods
 from jaxssl.methods import simsiam
-from jaxssl.models import functional
+from jaxssl.methods.shared import functional
 from jaxssl.training import freezing, guard, watch
 from jaxssl.training import step as training_step
 

@@ -11,7 +11,7 @@ import tiny
 
 from jaxssl import jsonable
 from jaxssl.methods import context_encoder
-from jaxssl.models import functional
+from jaxssl.methods.shared import functional
 from jaxssl.training import step as training_step
 
 NUM_IMAGES = 8

@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from jaxssl.methods import cpc as cpc_method
-from jaxssl.models import functional
+from jaxssl.methods.shared import functional
 from jaxssl.training import step as training_step
 
 NUM_IMAGES = 3

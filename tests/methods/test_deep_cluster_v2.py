@@ -12,8 +12,8 @@ import pytest
 import small_encoder
 import tiny
 
-from jaxssl.methods import clusters, deep_cluster_v2
-from jaxssl.models import kmeans
+from jaxssl.methods import deep_cluster_v2
+from jaxssl.methods.shared import clusters, kmeans
 from jaxssl.training import step as training_step
 
 KEY = jax.random.key(0)

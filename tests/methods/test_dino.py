@@ -12,7 +12,8 @@ import pytest
 import small_encoder
 import tiny
 
-from jaxssl.methods import dino, multi_crop
+from jaxssl.methods import dino
+from jaxssl.methods.shared import multi_crop
 from jaxssl.models import vit
 from jaxssl.training import step as training_step
 

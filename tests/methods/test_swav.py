@@ -12,7 +12,8 @@ import pytest
 import small_encoder
 import tiny
 
-from jaxssl.methods import clusters, swav
+from jaxssl.methods import swav
+from jaxssl.methods.shared import clusters
 from jaxssl.training import step as training_step
 
 KEY = jax.random.key(0)
