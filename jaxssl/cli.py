@@ -164,7 +164,7 @@ def run_audit(words: Sequence[str]) -> int:
             default=commands.AuditConfig(recipe=default),
         )
         out = options.out
-        record = audit.audit_config(options.recipe, options.options, out)
+        record = audit.audit_recipe(options.recipe, options.options, out)
     table.show(record, Console())
     if out is not None:
         print(out / audit.FILE)

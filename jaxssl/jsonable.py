@@ -35,6 +35,9 @@ def to_json(config: object) -> dict:
 def from_json(cls: type[T], fields: Mapping) -> T:
     """Rebuilds a dataclass from what ``to_json`` gave, after a trip through JSON.
 
+    Where the class has a class method ``upgrade(fields) -> fields``, that sees the fields first and
+    turns what records of earlier versions hold into today's.
+
     Args:
         cls: a dataclass whose fields are plain values, tuples of them, or dataclasses. Where it has
             a class method ``upgrade``, that turns the fields of an earlier version into its own.

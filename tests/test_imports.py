@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "evaluation": BASE | {"data", "losses", "checkpoints", "parallel"},
     "recipe": BASE | {"models", "data", "training"},
     "pretraining": BASE
-    | {"__init__", "recipe", "models", "augment", "data", "checkpoints", "parallel", "training"},
+    | {"__init__", "recipe", "models", "data", "checkpoints", "parallel", "training"},
     "arguments": set(),
     "commands": {"recipe", "audit", "evaluation"},
     "report": None,  # everything

@@ -75,7 +75,7 @@ def method(name):
     config = methods.all_configs()[name]()
     augment = dataclasses.replace(config.augment, **view_sizes(config.augment))
     config = dataclasses.replace(config, augment=augment, **changes(config))
-    return pretraining.fitted(config, data.from_arrays(images()))
+    return pretraining.prepared(config, data.from_arrays(images()))
 
 
 def images(num_images=16):

@@ -19,7 +19,7 @@ def draw(record: Mapping, path: str | os.PathLike) -> Path | None:
     Shortcuts are hatched and orange, and every verdict is written beside its bar.
 
     Args:
-        record: what ``audit.audit_run`` or ``audit.audit_config`` returned.
+        record: what ``audit.audit_run`` or ``audit.audit_recipe`` returned.
         path: PNG file to write.
 
     Returns:

@@ -1,6 +1,7 @@
 """Self-supervised methods: one file each, a frozen dataclass of hyper-parameters with build().
 
-A new file is found by walking the package; there is no list to edit.
+A new file is found by walking the package; there is no list to edit. ``shared`` holds what several
+of them are made of.
 """
 
 import dataclasses
@@ -14,8 +15,10 @@ from jaxssl.types import MethodConfig
 @functools.cache
 def all_configs() -> dict[str, type[MethodConfig]]:
     """Every method's config class by its name."""
-    found = {}
+    configs = {}
     for info in pkgutil.iter_modules(__path__):
+        if info.ispkg:
+            continue
         module = importlib.import_module(f"{__name__}.{info.name}")
         for name, value in vars(module).items():
             if (
@@ -23,5 +26,5 @@ def all_configs() -> dict[str, type[MethodConfig]]:
                 and value.__module__ == module.__name__
                 and hasattr(value, "build")
             ):
-                found[name] = value
-    return found
+                configs[name] = value
+    return configs

@@ -9,8 +9,8 @@ import jax
 from jaxssl import losses
 from jaxssl.augment import recipes
 from jaxssl.losses import checks, numerics
-from jaxssl.methods import two_views
-from jaxssl.models import ema, functional, heads, layers, queue
+from jaxssl.methods.shared import ema, functional, queue, two_views
+from jaxssl.models import heads, layers
 from jaxssl.types import Array, Method, PyTree, Views
 
 
@@ -104,20 +104,7 @@ class MoCoV1:
                 target["state"] = ema.update(target["state"], online, momentum)
             return state | {"target": target}
 
-        return Method(
-            view=two_views.view(self.augment),
-            init=init,
-            loss=loss,
-            advance=advance,
-            encoder=functional.encoder_variables,
-            embed=two_views.embed(network),
-        )
-
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """See ``two_views.pictures``."""
-        return two_views.pictures(self._network(encoder, None), params, state, views)
+        return two_views.assemble(self.augment, network, init, loss, advance=advance)
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         del axis_name  # no batch norm in the projector

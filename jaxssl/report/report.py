@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxssl import checkpoints, data, draws, files, methods, recipe
+from jaxssl import checkpoints, data, draws, files, named
 from jaxssl.evaluation import (
     collapsing,
     depth,
@@ -24,8 +24,9 @@ from jaxssl.evaluation import (
     splits,
     summary,
 )
-from jaxssl.training import metrics, optimizers
-from jaxssl.training import step as training_step
+from jaxssl.runs.directory import RunDirectory
+from jaxssl.runs.opened import OpenedRun, open_run
+from jaxssl.training import writers
 from jaxssl.types import Array, Views
 
 SUMMARY = "summary.json"
@@ -68,11 +69,11 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
     """
     run = Path(run)
     encoder = checkpoints.restore_encoder(run)
-    config = recipe.from_json(encoder.meta["config"], methods.all_configs())
+    opened_run = open_run(run, encoder.meta["step"])
     opened = splits.open_splits(encoder.meta, data_path)
     splits.check_disjoint(opened)
     train, test = opened.train, opened.test
-    out = run / "report"
+    out = RunDirectory(run).report
     out.mkdir(exist_ok=True)
 
     curve = draw_curve(run, out)
@@ -85,7 +86,7 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
     by_depth = draw_depth(run, records, out, num_classes=test.num_classes)
     train_part, test_part = data.sample(train, NUM_TRAIN), data.sample(test, NUM_TEST)
     examples = test_part.columns["image"][_first_of_each_class(test_part)[:NUM_EXAMPLES]]
-    views = draw_views(run, config, encoder.meta, examples, out)
+    views = draw_views(opened_run, examples, out)
     features = draw_features(encoder, train_part, test_part, out)
     by_labels = draw_few_labels(records, out, num_classes=test.num_classes)
     pictures = [views, curve, *draw_collapse(run, out), *features, accuracies, by_depth, *by_labels]
@@ -93,7 +94,7 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
         if picture.path is None:
             print(f"{picture.title} left out: {picture.sentence}", file=sys.stderr)
     page = out / "index.html"
-    name = f"{type(config.method).__name__} on {train.name}, step {encoder.meta['step']}"
+    name = f"{named.short(opened_run.recipe.method)} on {train.name}, step {encoder.meta['step']}"
     files.write_whole(page, _page(name, pictures))
     written = [picture.path for picture in pictures if picture.path is not None]
     return written + ([] if summarised is None else [out / SUMMARY]) + [page]
@@ -112,8 +113,8 @@ def _summarise(records: Sequence[dict], out: Path) -> dict | None:
 def draw_curve(run: Path, out: Path) -> Picture:
     """The training curve of ``RUN/metrics.jsonl``."""
     title = "Training curve"
-    path = run / metrics.FILE
-    rows = metrics.read(path) if path.exists() else []
+    path = RunDirectory(run).metrics
+    rows = writers.read(path) if path.exists() else []
     if not rows:
         return Picture(title, f"no rows in {path} yet; jaxssl pretrain writes them.", None)
     plots.training_curve(rows, out / "curve.png")
@@ -123,8 +124,8 @@ def draw_curve(run: Path, out: Path) -> Picture:
 
 def draw_collapse(run: Path, out: Path) -> list[Picture]:
     """What ``RUN/metrics.jsonl`` measured beside the loss; nothing where it did not."""
-    path = run / metrics.FILE
-    rows = metrics.read(path) if path.exists() else []
+    path = RunDirectory(run).metrics
+    rows = writers.read(path) if path.exists() else []
     if not collapsing.is_measured(rows):
         return []
     collapsing.collapse_curves(rows, out / "collapse.png")
@@ -205,28 +206,20 @@ def draw_few_labels(
     return [Picture("Few labels", sentence, out / "few-labels.png")]
 
 
-def draw_views(
-    run: Path, config: recipe.Recipe, meta: dict, images: np.ndarray, out: Path
-) -> Picture:
+def draw_views(run: OpenedRun, images: np.ndarray, out: Path) -> Picture:
     """What the method made of a few images [B, H, W, C] uint8, and the network of that."""
-    module = config.encoder.build()
-    method = config.method.build(module, axis_name=None)
+    method = run.method
     batch = {"image": images, "index": np.arange(len(images), dtype=np.int32)}
-    optimizer = optimizers.build(config.optimizer, **meta["plan"])
-    like = jax.eval_shape(
-        lambda: training_step.init_state(method, optimizer, batch, seed=config.training.seed)
-    )
-    state = checkpoints.restore_state(run, like, meta["step"])
     keys = jax.random.split(jax.random.key(0), len(images))
     views = jax.jit(lambda batch, keys: draws.make_views(method, batch, keys))(batch, keys)
-    if hasattr(config.method, "pictures"):
-        columns = config.method.pictures(module, state.params, state.state, views)
-    else:
+    if method.show is None:
         columns = image_leaves(views)
+    else:
+        columns = method.show(run.params, run.method_state, views)
     plots.image_grid(
-        [("test image", images), *((title, np.asarray(made)) for title, made in columns)],
+        [("test image", images), *((title, np.asarray(column)) for title, column in columns)],
         out / "views.png",
-        title=f"{type(config.method).__name__}, step {meta['step']}",
+        title=f"{named.short(run.recipe.method)}, step {run.step}",
     )
     sentence = "Test images, what the method makes of them, and what the network makes of that."
     return Picture("The task", sentence, out / "views.png")

@@ -20,7 +20,7 @@ from jaxssl.augment import recipes
 from jaxssl.methods.context_prediction import ContextPrediction
 from jaxssl.methods.rotation import Rotation
 from jaxssl.pretext import rotation
-from jaxssl.types import Method
+from jaxssl.types import Method, Question
 
 SIZE = 48
 WHOLE = recipes.CropFlip(size=SIZE, crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0)
@@ -78,7 +78,7 @@ def found(config, train=None, test=None):
     ]
     method = config.build(tiny.ENCODERS["ViT"].build(), axis_name=None)
     fit, score = (
-        questions.describe(config, method, source, count, seed=seed)
+        questions.describe(method, source, count, seed=seed)
         for seed, (source, count) in enumerate(zip(sources, (NUM_FIT, NUM_SCORE)))
     )
     chance = probes.chance_of(fit.answers, fit.num_answers)
@@ -138,17 +138,21 @@ class Marked(ContextPrediction):
 
     marked: bool = True
 
-    def question(self, views):
-        pair, labels, num_answers = super().question(views)
+    def build(self, encoder, *, axis_name):
+        method = super().build(encoder, axis_name=axis_name)
+        return method._replace(ask=lambda views: self._mark(method.ask(views)))
+
+    def _mark(self, question):
         if not self.marked:
-            return pair, labels, num_answers
+            return question
+        pair, labels, _ = question
         ends = jnp.array([0, self.patch_size - 1])
         rows = jnp.arange(self.patch_size)
         across = rows[None] == ends[labels % 2][:, None]  # [B, P]
         upright = (labels // 2 % 2 == 0)[:, None, None]
         line = jnp.where(upright, across[:, :, None], across[:, None, :])[:, None, :, :, None]
         is_second = jnp.arange(2)[None, :, None, None, None] == 1
-        return jnp.where(line & is_second, 1.0, pair), labels, num_answers
+        return question._replace(inputs=jnp.where(line & is_second, 1.0, pair))
 
 
 @pytest.mark.slow
@@ -208,10 +212,11 @@ class Turn:
             turned = jax.vmap(turn, in_axes=2, out_axes=2)(image)
             return {"image": turned, "label": label}
 
-        return Method(view=view, init=None, loss=None, advance=None, encoder=None)
+        def ask(views):
+            return Question(views["image"][:, None], views["label"], 4)
 
-    def question(self, views):
-        return views["image"][:, None], views["label"], 4
+        unused = dict.fromkeys(("init", "loss", "advance", "encoder", "inputs"))
+        return Method(view=view, ask=ask, **unused)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ import tiny
 from jaxssl import losses, methods
 from jaxssl.collapse import policy, watch
 from jaxssl.methods import simsiam
-from jaxssl.models import functional
+from jaxssl.methods.shared import functional
 from jaxssl.training import freezing
 from jaxssl.training import step as training_step
 

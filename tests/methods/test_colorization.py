@@ -10,7 +10,7 @@ import tiny
 
 from jaxssl import colorspace, models
 from jaxssl.methods import colorization
-from jaxssl.models import functional
+from jaxssl.methods.shared import functional
 from jaxssl.pretext import color
 
 KEY = jax.random.key(0)

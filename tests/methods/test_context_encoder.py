@@ -11,7 +11,7 @@ import tiny
 
 from jaxssl import draws, jsonable
 from jaxssl.methods import context_encoder
-from jaxssl.models import functional
+from jaxssl.methods.shared import functional
 
 NUM_IMAGES = 8
 KEY, STEP = jax.random.key(2), jnp.int32(0)

@@ -11,7 +11,7 @@ import tiny
 
 from jaxssl import draws
 from jaxssl.methods import cpc as cpc_method
-from jaxssl.models import functional
+from jaxssl.methods.shared import functional
 
 NUM_IMAGES = 3
 ENCODER = tiny.ENCODERS["ViT"].build()

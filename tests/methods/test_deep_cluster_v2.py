@@ -13,8 +13,8 @@ import small_encoder
 import tiny
 
 from jaxssl import schedules
-from jaxssl.methods import clusters, deep_cluster_v2
-from jaxssl.models import kmeans
+from jaxssl.methods import deep_cluster_v2
+from jaxssl.methods.shared import clusters, kmeans
 
 KEY = jax.random.key(0)
 BATCH, IMAGES, PROTOTYPES, HEADS = 4, 10, 3, 3

@@ -13,7 +13,8 @@ import small_encoder
 import tiny
 
 from jaxssl import draws, schedules
-from jaxssl.methods import dino, multi_crop
+from jaxssl.methods import dino
+from jaxssl.methods.shared import multi_crop
 from jaxssl.models import vit
 
 KEY = jax.random.key(0)

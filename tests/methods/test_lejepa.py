@@ -10,7 +10,8 @@ import small_encoder
 import tiny
 
 from jaxssl import draws, schedules
-from jaxssl.methods import lejepa, multi_crop
+from jaxssl.methods import lejepa
+from jaxssl.methods.shared import multi_crop
 from jaxssl.models import vit
 
 KEY = jax.random.key(0)

@@ -8,7 +8,7 @@ import tiny
 
 from jaxssl import colorspace
 from jaxssl.methods import split_brain
-from jaxssl.models import functional
+from jaxssl.methods.shared import functional
 from jaxssl.pretext import gamut
 
 KEY = jax.random.key(0)

@@ -13,7 +13,8 @@ import small_encoder
 import tiny
 
 from jaxssl import schedules
-from jaxssl.methods import clusters, swav
+from jaxssl.methods import swav
+from jaxssl.methods.shared import clusters
 
 KEY = jax.random.key(0)
 BATCH, QUEUE, PROTOTYPES = 4, 8, 6

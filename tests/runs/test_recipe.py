@@ -68,7 +68,7 @@ def test_every_shipped_recipe_traces_a_step_at_its_own_size(name):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (batch_size, side, side, channels), dtype=np.uint8)
     source = data.from_arrays(images)
-    kind = pretraining.fitted(config.method, source)
+    kind = pretraining.prepared(config.method, source)
     method = kind.build(config.encoder.build(axis_name="data"), axis_name="data")
     optimizer = optimizers.build(
         config.optimizer,

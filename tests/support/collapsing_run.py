@@ -55,6 +55,7 @@ def method(*, dead=lambda count: False, compares_views=True):
         loss=loss,
         advance=lambda params, state, clock: state,
         encoder=lambda params, state: {"params": params["encoder"]},
+        inputs=dict,
         embed=embed if compares_views else None,
     )
 

@@ -55,6 +55,7 @@ def method():
         loss=loss,
         advance=lambda params, state, clock: state,
         encoder=lambda params, state: params["encoder"],
+        inputs=dict,
         frozen=frozen,
     )
 

@@ -58,6 +58,7 @@ def method(*, diverging=None, at=None):
         loss=loss,
         advance=lambda params, state, clock: state,
         encoder=lambda params, state: {"params": params["encoder"]},
+        inputs=dict,
     )
 
 

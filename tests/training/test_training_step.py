@@ -31,6 +31,7 @@ def linear_method(axis_name=None):
         loss=loss,
         advance=lambda params, state, clock: {"count": state["count"] + 10},
         encoder=lambda params, state: params["encoder"],
+        inputs=dict,
     )
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxssl.models import ema
+from jaxssl.methods.shared import ema
 
 
 def test_a_momentum_warms_up_to_its_value_and_stays():

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxssl.models import kmeans
+from jaxssl.methods.shared import kmeans
 
 NUM_POINTS, NUM_CENTROIDS, NUM_FEATURES = 41, 5, 4
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 
-from jaxssl.types import Array, Clock, Example, Features, Method, Metrics, PyTree, Views
+from jaxssl.types import Array, Features, PyTree
 
 
 def init(module: nn.Module, key: Array, *args, **kwargs) -> tuple[PyTree, PyTree]:
@@ -67,7 +67,7 @@ def over_views(
     Returns:
         ``(outputs [V, B, ...], state)``; the running statistics move by the mean over views.
     """
-    outputs, states = jax.vmap(lambda each: apply(params, state, each))(inputs)
+    outputs, states = jax.vmap(lambda view: apply(params, state, view))(inputs)
     return outputs, jax.tree.map(lambda leaf: leaf.mean(axis=0), states)
 
 
@@ -170,17 +170,3 @@ class WithPredictor:
 def encoder_variables(params: PyTree, state: PyTree) -> PyTree:
     """``Method.encoder`` of every method that keeps both under "encoder"."""
     return variables(params["encoder"], state["encoder"])
-
-
-def method(
-    view: Callable[[Array, Example], Views],
-    init: Callable[[Array, Views], tuple[PyTree, PyTree]],
-    loss: Callable[[PyTree, PyTree, Views, Array, Clock], tuple[Array, tuple[PyTree, Metrics]]],
-) -> Method:
-    """The ``types.Method`` of three functions whose state changes in the loss alone."""
-    return Method(view=view, init=init, loss=loss, advance=_unchanged, encoder=encoder_variables)
-
-
-def _unchanged(params: PyTree, state: PyTree, clock: Clock) -> PyTree:
-    del params, clock
-    return state

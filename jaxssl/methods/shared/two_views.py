@@ -1,5 +1,6 @@
 """What the methods of two views share: making them, methods with and without a target, pictures."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -7,46 +8,69 @@ import jax.numpy as jnp
 
 from jaxssl import schedules
 from jaxssl.augment import recipes
-from jaxssl.models import ema, functional
-from jaxssl.types import Array, Clock, Embeddings, Example, Method, Metrics, PyTree, Views
+from jaxssl.methods.shared import assembly, ema, functional
+from jaxssl.types import Array, Clock, Embeddings, Example, Method, Metrics, Picture, PyTree, Views
 
 
-def view(augment: recipes.SimCLR) -> Callable[[Array, Example], Views]:
-    """``Method.view`` that makes {"a", "b"}, [H, W, C] each, of the augmentation's pair."""
-
-    def make(key: Array, example: Example) -> Views:
-        view_a, view_b = augment.pair(key, example["image"])
-        return {"a": view_a, "b": view_b}
-
-    return make
+def make_view(augment: recipes.SimCLR, key: Array, example: Example) -> Views:
+    """``Method.view``: {"a", "b"}, [H, W, C] each, of the augmentation's pair."""
+    view_a, view_b = augment.pair(key, example["image"])
+    return {"a": view_a, "b": view_b}
 
 
-def stacked(views: Views) -> Array:
+def stack(views: Views) -> Array:
     """Both views as one array [2, B, H, W, C]."""
     return jnp.stack([views["a"], views["b"]])
 
 
-def embed(network: functional.WithHead) -> Callable[[PyTree, PyTree, Views], Embeddings]:
-    """``Method.embed`` of the projections of both views."""
-
-    def embedded(params: PyTree, state: PyTree, views: Views) -> Embeddings:
-        projections, _ = functional.over_views(network.apply, params, state, stacked(views))
-        return Embeddings(*projections)
-
-    return embedded
+def embed(network: functional.WithHead, params: PyTree, state: PyTree, views: Views) -> Embeddings:
+    """``Method.embed``: the projections of both views, each with batch statistics of its own."""
+    projections, _ = functional.over_views(network.apply, params, state, stack(views))
+    return Embeddings(*projections)
 
 
-def method(
+def assemble(
     augment: recipes.SimCLR,
     network: functional.WithHead,
-    compare: Callable[[Array, Array, Views], tuple[Array, Metrics]],
+    init: Callable[[Array, Views], tuple[PyTree, PyTree]],
+    loss: Callable[[PyTree, PyTree, Views, Array, Clock], tuple[Array, tuple[PyTree, Metrics]]],
+    *,
+    advance: Callable[[PyTree, PyTree, Clock], PyTree] | None = None,
+    frozen: Callable[[PyTree, Clock], PyTree] | None = None,
+) -> Method:
+    """The method of two views of an image.
+
+    Args:
+        augment: gives the pair.
+        network: encoder and projector, for ``Method.embed`` and ``Method.show``.
+        init: see ``types.Method``.
+        loss: of views {"a", "b"}, [B, H, W, C] each.
+        advance: None where the state changes in the loss alone.
+        frozen: None where no parameter is ever frozen.
+    """
+    return assembly.assemble(
+        functools.partial(make_view, augment),
+        init,
+        loss,
+        size=augment.size,
+        advance=advance,
+        frozen=frozen,
+        embed=functools.partial(embed, network),
+        show=functools.partial(show, network),
+    )
+
+
+def compare_projections(
+    augment: recipes.SimCLR,
+    network: functional.WithHead,
+    compare: Callable[[Array, Array], tuple[Array, Metrics]],
 ) -> Method:
     """The method whose loss compares the projections of two views, and keeps nothing else.
 
     Args:
         augment: gives the pair.
         network: encoder and projector; each view has batch statistics of its own.
-        compare: ``(projections of a [B, D], of b, views) -> (values, metrics)``.
+        compare: ``(projections of a [B, D], of b [B, D]) -> (values, metrics)``.
     """
 
     def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
@@ -54,20 +78,20 @@ def method(
 
     def loss(params, state, views, key, clock):
         del key, clock
-        projections, state = functional.over_views(network.apply, params, state, stacked(views))
-        values, metrics = compare(*projections, views)
+        projections, state = functional.over_views(network.apply, params, state, stack(views))
+        values, metrics = compare(*projections)
         return values, (state, metrics)
 
-    made = functional.method(view(augment), init, loss)
-    return made._replace(embed=embed(network))
+    return assemble(augment, network, init, loss)
 
 
-def method_of_target(
+def compare_with_target(
     augment: recipes.SimCLR,
     online: functional.WithPredictor,
     compare: Callable[[Array, Array], Array],
     *,
     target_momentum: float,
+    frozen: Callable[[PyTree, Clock], PyTree] | None = None,
 ) -> Method:
     """The method that compares each view's prediction with a target's projection of the other.
 
@@ -80,6 +104,7 @@ def method_of_target(
         compare: ``(predictions [2, B, D], targets [2, B, D]) -> values [B]``; targets are those
             of the other view, without a gradient.
         target_momentum: at the start.
+        frozen: None where no parameter is ever frozen.
     """
     network = online.network
 
@@ -89,7 +114,7 @@ def method_of_target(
 
     def loss(params, state, views, key, clock):
         del key, clock
-        images, target = stacked(views), state["target"]
+        images, target = stack(views), state["target"]
         _, predictions, new_state = online.apply(params, state, images)
         targets, target_state = functional.over_views(
             network.apply, target["params"], target["state"], images
@@ -101,17 +126,16 @@ def method_of_target(
         momentum = schedules.cosine(target_momentum, 1.0, clock.progress)
         return state | {"target": ema.follow(state["target"], params, momentum)}
 
-    made = functional.method(view(augment), init, loss)
-    return made._replace(advance=advance, embed=embed(network))
+    return assemble(augment, network, init, loss, advance=advance, frozen=frozen)
 
 
-def pictures(
+def show(
     network: functional.WithHead, params: PyTree, state: PyTree, views: Views
-) -> list[tuple[str, Array]]:
-    """Both views, and which of the second views the network takes for the first one's twin.
+) -> list[Picture]:
+    """``Method.show``: both views, and which second view the network takes for the first's pair.
 
     Args:
-        network: encoder and projector, built without an axis name.
+        network: encoder and projector.
         params: of a checkpoint.
         state: of a checkpoint.
         views: {"a", "b"}, [B, H, W, C] each.

@@ -4,12 +4,14 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxssl.losses import numerics
-from jaxssl.methods import multi_crop
-from jaxssl.models import functional, heads
-from jaxssl.types import Array, PyTree, Views
+from jaxssl.methods.shared import functional, multi_crop
+from jaxssl.models import heads
+from jaxssl.types import Array, Picture, PyTree, Views
 
 
-def network(encoder: nn.Module, width: int, dim: int, axis_name: str | None) -> functional.WithHead:
+def build_network(
+    encoder: nn.Module, width: int, dim: int, axis_name: str | None
+) -> functional.WithHead:
     """Encoder and projector: one hidden layer of ``width`` with batch norm, ``dim`` outputs."""
     projector = heads.MLP((width, dim), dtype=encoder.config.dtype, axis_name=axis_name)
     return functional.WithHead(encoder, projector, "projector")
@@ -24,17 +26,17 @@ def project(
     return numerics.unit_rows(outputs), state
 
 
-def pictures(
+def show(
     network: functional.WithHead,
     params: PyTree,
     state: PyTree,
     views: Views,
     prototypes: Array,
-) -> list[tuple[str, Array]]:
-    """``multi_crop.pictures``, and the first global views sorted by their prototypes.
+) -> list[Picture]:
+    """``multi_crop.show``, and the first global views sorted by their prototypes.
 
     Args:
-        network: encoder and projector, built without an axis name.
+        network: encoder and projector.
         params: of a checkpoint.
         state: of a checkpoint.
         views: with "global" [B, 2, H, W, C].
@@ -49,4 +51,4 @@ def pictures(
     num_images = jnp.bincount(chosen, length=len(prototypes))
     order = jnp.lexsort((chosen, -num_images[chosen]))
     title = f"sorted by prototype ({int((num_images > 0).sum())} used)"
-    return [*multi_crop.pictures(network, params, state, views), (title, first[order])]
+    return [*multi_crop.show(network, params, state, views), (title, first[order])]

@@ -1,6 +1,6 @@
 """What the multi-crop methods share: making crops of two sizes, encoding them, pictures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import flax.linen as nn
 import jax
@@ -8,27 +8,23 @@ import jax.numpy as jnp
 
 from jaxssl import models
 from jaxssl.augment import recipes
-from jaxssl.methods import two_views
-from jaxssl.models import drop_path, functional
-from jaxssl.types import Array, Example, PyTree, Views
+from jaxssl.methods.shared import functional, two_views
+from jaxssl.models import drop_path
+from jaxssl.types import Array, Example, Picture, PyTree, Views
 
 
-def view(augment: recipes.MultiCrop, *, depth: int = 0) -> Callable[[Array, Example], Views]:
+def make_view(augment: recipes.MultiCrop, key: Array, example: Example, *, depth: int = 0) -> Views:
     """``Method.view``: {"global": [U, H, W, C], "local": [L, h, w, C]}, no "local" where L is 0.
 
     Where ``depth`` is above 0 there are also the draws of stochastic depth, "branch" [U + L, depth,
     2]: they belong to the example, so no number of devices changes them.
     """
-
-    def make(key: Array, example: Example) -> Views:
-        if not depth:
-            return augment(key, example["image"])
-        crop_key, branch_key = jax.random.split(key)
-        views = augment(crop_key, example["image"])
-        num_views = sum(len(crops) for crops in views.values())
-        return views | {"branch": jax.random.uniform(branch_key, (num_views, depth, 2))}
-
-    return make
+    if not depth:
+        return augment(key, example["image"])
+    crop_key, branch_key = jax.random.split(key)
+    views = augment(crop_key, example["image"])
+    num_views = sum(len(crops) for crops in views.values())
+    return views | {"branch": jax.random.uniform(branch_key, (num_views, depth, 2))}
 
 
 def depth_to_draw(owner: str, rate: float, encoder: nn.Module) -> int:
@@ -99,26 +95,26 @@ def apply(
     return _like(outputs, features), {"encoder": encoder_state, network.name: head_state}
 
 
-def pictures(
+def show(
     network: functional.WithHead, params: PyTree, state: PyTree, views: Views
-) -> list[tuple[str, Array]]:
-    """Both global views and which of them the network takes for a pair; a local view, enlarged.
+) -> list[Picture]:
+    """``Method.show``: both global views and which the network takes for a pair; a local view.
 
     Args:
-        network: encoder and projector, built without an axis name.
+        network: encoder and projector.
         params: of a checkpoint.
         state: of a checkpoint.
-        views: a batch of what ``view`` makes, with two global views.
+        views: a batch of what ``make_view`` makes, with two global views.
 
     Returns:
-        Titles and images float32 [B, H, W, C] in [0, 1].
+        Titles and images float32 [B, H, W, C] in [0, 1]; the local view is enlarged.
     """
     pair = {"a": views["global"][:, 0], "b": views["global"][:, 1]}
-    shown = two_views.pictures(network, params, state, pair)
+    pictures = two_views.show(network, params, state, pair)
     if "local" in views:
         local = views["local"][:, 0]
-        shown.append(("a local view", jax.image.resize(local, pair["a"].shape, "nearest")))
-    return shown
+        pictures.append(("a local view", jax.image.resize(local, pair["a"].shape, "nearest")))
+    return pictures
 
 
 def _rows(views: Array) -> Array:
