@@ -47,9 +47,10 @@ import numpy as np
 import table
 import torch
 
-from jaxssl import files, recipe
+from jaxssl import files, inputs
 from jaxssl.evaluation import evaluate, features, knn, linear, preparation, splits
 from jaxssl.evaluation import subject as subjects
+from jaxssl.runs import recipe, record
 from jaxssl.training import optimizers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -329,15 +330,14 @@ def measure(method, seed, run, options):
         stages=(),
         protocol=preparation.protocol_of(
             opened,
-            image_size=config.data.image_size,
-            channels=config.data.channels,
+            inputs.of_image(config.data.image_size, config.data.channels),
             subject=subject,
         ),
         subject=described,
     )
     probe = evaluate.linear_eval(run, subject, linear.LinearConfig(), prepared)
     votes = evaluate.knn_eval(run, subject, knn.KnnConfig(), prepared)
-    record = {
+    result = {
         "method": method,
         "seed": seed,
         "linear": probe["results"]["test_accuracy"],
@@ -348,9 +348,9 @@ def measure(method, seed, run, options):
         "workers": options.workers,
         "versions": described["versions"] | {"python": platform.python_version()},
         "command": f"python benchmarks/lightly_peers.py {' '.join(sys.argv[1:])}",
-        "recipe": recipe.to_json(config),
+        "recipe": record.to_json(config),
     }
-    files.write_whole(run / "peer.json", json.dumps(record, indent=1) + "\n")
+    files.write_whole(run / "peer.json", json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

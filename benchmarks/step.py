@@ -15,9 +15,11 @@ import time
 import jax
 import numpy as np
 
-from jaxssl import cpu, data, draws, parallel, pretraining, recipe
+from jaxssl import cpu, data, draws, parallel
+from jaxssl.runs import pretrain, recipe
 from jaxssl.training import flops, optimizers
 from jaxssl.training import step as training_step
+from jaxssl.types import Plan
 
 RECIPES = ("simclr_fashion_mnist", "mae_fashion_mnist", "rotation_fashion_mnist")
 
@@ -57,15 +59,11 @@ def prepare(name, batch_size):
     shape = (batch_size, config.data.image_size, config.data.image_size, config.data.channels)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     batch = {"image": images, "index": np.arange(batch_size, dtype=np.int32)}
-    method = pretraining.fitted(config.method, data.from_arrays(images)).build(
+    method = pretrain.prepare(config.method, data.from_arrays(images)).build(
         config.encoder.build(axis_name=parallel.AXIS), axis_name=parallel.AXIS
     )
     optimizer = optimizers.build(
-        config.optimizer,
-        batch_size=batch_size,
-        steps_per_epoch=100,
-        total_steps=1000,
-        freezes=method.frozen is not None,
+        config.optimizer, Plan(batch_size, 100, 1000, freezes=method.frozen is not None)
     )
     state = parallel.replicate(
         jax.jit(lambda: training_step.init_state(method, optimizer, batch, seed=0))()

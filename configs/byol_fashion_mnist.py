@@ -12,8 +12,8 @@ from jaxssl import models
 from jaxssl.augment import recipes
 from jaxssl.data import ImageData
 from jaxssl.methods.byol import BYOL
-from jaxssl.recipe import Recipe
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 

@@ -20,8 +20,8 @@ from jaxssl import models
 from jaxssl.augment import recipes
 from jaxssl.data import ImageData
 from jaxssl.methods.dino import DINO
-from jaxssl.recipe import Recipe
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 

@@ -15,8 +15,8 @@ from jaxssl import models
 from jaxssl.augment import recipes
 from jaxssl.data import ClipData
 from jaxssl.methods.video_colorization import VideoColorization
-from jaxssl.recipe import Recipe
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 

@@ -90,7 +90,7 @@ def pretrain(words: Sequence[str]) -> None:
         default=commands.Pretrain(out=tyro.MISSING, recipe=default),
     )
     _join_processes(options)
-    pretraining.run(options.recipe, options.out, Console(quiet=jax.process_index() > 0))
+    pretrain.run(options.recipe, options.out, Console(quiet=jax.process_index() > 0))
 
 
 def linear_eval(words: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from jaxssl import recipe
 from jaxssl.audit import audit
 from jaxssl.evaluation import few_label, knn, linear, pooling, propagation
 from jaxssl.evaluation import subject as subjects
-from jaxssl.recipe import D, E, M
+from jaxssl.runs.recipe import D, E, M
 
 RunDirectory = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 

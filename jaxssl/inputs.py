@@ -30,6 +30,11 @@ class Input(NamedTuple):
 Inputs = tuple[Input, ...]
 
 
+def of_image(size: int, channels: int) -> Inputs:
+    """What an encoder of square images is fed."""
+    return (Input("image", (size, size, channels), "float32"),)
+
+
 def of_example(example: Mapping[str, object]) -> Inputs:
     """What an example holds; anything with a shape and a dtype will do."""
     return tuple(
@@ -95,8 +100,7 @@ def of_meta(meta: Mapping) -> Inputs:
     """
     if "inputs" in meta:
         return from_json(meta["inputs"])
-    size, channels = meta["image_size"], meta["channels"]
-    return (Input("image", (size, size, channels), "float32"),)
+    return of_image(meta["image_size"], meta["channels"])
 
 
 def example_of_meta(meta: Mapping) -> Inputs:

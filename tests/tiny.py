@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import small_encoder
 
-from jaxssl import data, methods, models, pretraining
+from jaxssl import data, methods, models
+from jaxssl.runs import pretrain
 
 SIZE = 16
 # What a field's name says about its size; every method is shrunk by these and nothing else.
@@ -75,7 +76,7 @@ def method(name):
     config = methods.all_configs()[name]()
     augment = dataclasses.replace(config.augment, **view_sizes(config.augment))
     config = dataclasses.replace(config, augment=augment, **changes(config))
-    return pretraining.prepared(config, data.from_arrays(images()))
+    return pretrain.prepare(config, data.from_arrays(images()))
 
 
 def images(num_images=16):

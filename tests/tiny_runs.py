@@ -10,7 +10,7 @@ import time
 import numpy as np
 import tiny
 
-from jaxssl import recipe
+from jaxssl.runs import recipe
 
 BATCH_SIZE = 8
 NUM_TRAIN, NUM_TEST = 32, 8  # 4 steps an epoch

@@ -10,12 +10,14 @@ import tiny
 from PIL import Image
 from rich.console import Console
 
-from jaxssl import cli, models, pretraining, recipe
+from jaxssl import cli, models
 from jaxssl.audit import audit, table
 from jaxssl.augment import recipes
 from jaxssl.data import ImageData
 from jaxssl.methods.rotation import Rotation
-from jaxssl.training import loop, optimizers
+from jaxssl.runs import pretrain, recipe
+from jaxssl.training import optimizers
+from jaxssl.training.config import RunConfig, TrainingConfig
 
 FEW = ["--num-fit", "200", "--num-score", "100"]
 CONFIG = """
@@ -32,7 +34,7 @@ def get_config():
         encoder=models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=4),
         data=ImageData(path="{path}", image_size=16, channels=3),
         optimizer=optimizers.OptimizerConfig(),
-        training=loop.TrainingConfig(batch_size=8, epochs=1),
+        training=TrainingConfig(batch_size=8, epochs=1),
     )
 """
 
@@ -57,7 +59,7 @@ def write_config(folder, name, *, line=False):
     return str(config)
 
 
-def pretrain(folder, method, *, labelled=True):
+def pretrained(folder, method, *, labelled=True):
     """A run of a few steps; returns its directory."""
     path = write_data(folder / "images.npz", labelled=labelled)
     config = recipe.Recipe(
@@ -65,19 +67,19 @@ def pretrain(folder, method, *, labelled=True):
         encoder=models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=4, pool="mean"),
         data=ImageData(path=str(path), image_size=tiny.SIZE, channels=3),
         optimizer=optimizers.OptimizerConfig(warmup_epochs=0),
-        training=loop.TrainingConfig(batch_size=8, epochs=1),
-        run=loop.RunConfig(log_every=1),
+        training=TrainingConfig(batch_size=8, epochs=1),
+        run=RunConfig(log_every=1),
     )
     # optax relies on implicit promotion in its bias correction.
     with jax.numpy_dtype_promotion("standard"):
-        pretraining.run(config, folder / "run", Console(file=io.StringIO()))
+        pretrain.run(config, folder / "run", Console(file=io.StringIO()))
     return folder / "run"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     crop = recipes.CropFlip(size=tiny.SIZE, crop_scale=(0.5, 1.0))
-    return pretrain(tmp_path_factory.mktemp("audit"), Rotation(augment=crop))
+    return pretrained(tmp_path_factory.mktemp("audit"), Rotation(augment=crop))
 
 
 def call(*words):
@@ -172,7 +174,7 @@ def test_recorded_accuracies_are_used_if_they_belong_together(run):
 
 
 def test_a_run_without_a_question_or_labels_has_losses(tmp_path):
-    run = pretrain(tmp_path, tiny.method("MAE"), labelled=False)
+    run = pretrained(tmp_path, tiny.method("MAE"), labelled=False)
     with jax.numpy_dtype_promotion("standard"):
         record = audit.audit_run(run, audit.Options(num_fit=40, num_score=24))
     rows = record["results"]["rows"]

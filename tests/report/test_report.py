@@ -10,11 +10,13 @@ import tiny
 from PIL import Image
 from rich.console import Console
 
-from jaxssl import models, pretraining, recipe, report
+from jaxssl import models, report
 from jaxssl.data import ImageData, from_arrays
 from jaxssl.evaluation import evaluate, few_label, knn, protocol, splits
 from jaxssl.evaluation.subject import Subject
-from jaxssl.training import loop, optimizers
+from jaxssl.runs import pretrain, recipe
+from jaxssl.training import optimizers
+from jaxssl.training.config import RunConfig, TrainingConfig
 
 ENCODER = models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=2, pool="mean")
 FEATURE_PICTURES = {"views.png", "neighbours.png", "embedding.png"}
@@ -26,8 +28,8 @@ def config(path):
         encoder=ENCODER,
         data=ImageData(path=str(path), image_size=tiny.SIZE, channels=3),
         optimizer=optimizers.OptimizerConfig(warmup_epochs=0),
-        training=loop.TrainingConfig(batch_size=8, epochs=1),
-        run=loop.RunConfig(log_every=1),
+        training=TrainingConfig(batch_size=8, epochs=1),
+        run=RunConfig(log_every=1),
     )
 
 
@@ -41,7 +43,7 @@ def run(tmp_path_factory):
     np.savez(folder / "blocks.npz", **arrays)
     # optax relies on implicit promotion in its bias correction.
     with jax.numpy_dtype_promotion("standard"):
-        pretraining.run(config(folder / "blocks.npz"), folder / "run", Console(file=io.StringIO()))
+        pretrain.run(config(folder / "blocks.npz"), folder / "run", Console(file=io.StringIO()))
     return folder / "run"
 
 

@@ -11,10 +11,12 @@ import tiny_runs
 from jax.experimental import multihost_utils
 from rich.console import Console
 
-from jaxssl import checkpoints, data, jsonable, methods, models, pretraining, recipe
+from jaxssl import checkpoints, data, jsonable, methods, models
 from jaxssl.augment import recipes
 from jaxssl.methods.rotation import Rotation
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs import pretrain, recipe, record
+from jaxssl.runs.directory import RunDirectory
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 ASKED = []
@@ -27,16 +29,13 @@ class Statistical(Rotation):
     mean: tuple[float, ...] = ()
     num_examples: int = 0
 
-    def sized(self, num_examples):
-        return dataclasses.replace(self, num_examples=num_examples)
-
-    def fitted(self, images):
-        assert self.num_examples, "fitted before it knew the size"
-        ASKED.append(images)
-        return dataclasses.replace(self, mean=(float(images.mean()),))
+    def prepare(self, num_examples, sample):
+        ASKED.append(sample())
+        mean = float(ASKED[-1].mean())
+        return dataclasses.replace(self, mean=(mean,), num_examples=num_examples)
 
     def build(self, encoder, *, axis_name):
-        assert self.mean, "built before it was fitted"
+        assert self.mean, "built before it was prepared"
         return super().build(encoder, axis_name=axis_name)
 
 
@@ -57,9 +56,9 @@ def config(tmp_path_factory):
 
 
 def test_statistics_are_taken_once_and_kept_by_the_checkpoint(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(pretraining, "NUM_FITTED", 10)
+    monkeypatch.setattr(pretrain, "NUM_SAMPLED", 10)
     ASKED.clear()
-    pretraining.run(config, tmp_path / "run", Console(quiet=True))
+    pretrain.run(config, tmp_path / "run", Console(quiet=True))
     (images,) = ASKED
     train = config.data.open("train").columns["image"]
     np.testing.assert_array_equal(images, train[np.linspace(0, len(train) - 1, 10).astype(int)])
@@ -70,23 +69,23 @@ def test_statistics_are_taken_once_and_kept_by_the_checkpoint(config, tmp_path, 
         config.method, mean=(float(images.mean()),), num_examples=len(train)
     )
     # What was asked for is what a resumed run is compared with, not what it was answered.
-    identity = json.loads((tmp_path / "run" / pretraining.CONFIG_FILE).read_text())
+    identity = json.loads((tmp_path / "run" / "config.json").read_text())
     assert identity["config"]["method"]["fields"]["mean"] == []
-    pretraining.run(config, tmp_path / "run", Console(quiet=True))
+    pretrain.run(config, tmp_path / "run", Console(quiet=True))
     assert len(ASKED) == 1
 
 
 def test_another_method_in_the_same_directory_is_refused_whatever_it_asks(config, tmp_path):
-    pretraining.run(config, tmp_path / "run", Console(quiet=True))
+    pretrain.run(config, tmp_path / "run", Console(quiet=True))
     other = dataclasses.replace(
         config, method=methods.all_configs()["Rotation"](config.method.augment)
     )
     refusal = r"must be new or the directory of this very run.*method.name"
     with pytest.raises(ValueError, match=refusal):
-        pretraining.run(other, tmp_path / "run", Console(quiet=True))
+        pretrain.run(other, tmp_path / "run", Console(quiet=True))
     back = dataclasses.replace(config, method=Statistical(recipes.CropFlip(size=8)))
     with pytest.raises(ValueError, match=r"must be new or the directory of this very run.*size"):
-        pretraining.run(back, tmp_path / "run", Console(quiet=True))
+        pretrain.run(back, tmp_path / "run", Console(quiet=True))
 
 
 def test_processes_agree_before_the_first_writes(monkeypatch, tmp_path):
@@ -96,8 +95,8 @@ def test_processes_agree_before_the_first_writes(monkeypatch, tmp_path):
     monkeypatch.setattr(
         multihost_utils, "sync_global_devices", lambda name: calls.append(list(tmp_path.iterdir()))
     )
-    config = recipe.load("mae_fashion_mnist")
-    identity = {"config": recipe.to_json(config), "dataset": {}}
-    pretraining._claim(tmp_path / "run", identity, type(config.method))
-    assert calls == [[]]
+    identity = {"config": record.to_json(recipe.load("mae_fashion_mnist")), "dataset": {}}
+    (tmp_path / "run").mkdir()
+    pretrain.claim(RunDirectory(tmp_path / "run"), identity)
+    assert calls == [[tmp_path / "run"]]
     assert (tmp_path / "run" / "config.json").exists()

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from jaxssl import checkpoints, cli, methods, recipe
-from jaxssl.training import loop, optimizers
-from jaxssl.training import step as training_step
+from jaxssl import checkpoints, cli
+from jaxssl.runs.opened import open_run
 
 MAE = "mae_fashion_mnist"
 NUM_STEPS = 10
@@ -54,16 +53,7 @@ def whole(npz, tmp_path_factory):
 
 def states_of(*outs):
     """The last training state of runs of one recipe, all of it."""
-    meta = checkpoints.restore_encoder(outs[0]).meta
-    config = recipe.from_json(meta["config"], methods.all_configs())
-    method = config.method.build(config.encoder.build(axis_name=loop.AXIS), axis_name=loop.AXIS)
-    images = config.data.open("train").columns["image"][:1]
-    batch = {"image": images, "index": np.zeros(1, np.int32)}
-    optimizer = optimizers.build(config.optimizer, **meta["plan"])
-    like = jax.eval_shape(
-        lambda: training_step.init_state(method, optimizer, batch, seed=config.training.seed)
-    )
-    states = [checkpoints.restore_state(out, like) for out in outs]
+    states = [open_run(out).state for out in outs]
     assert all(state.step == NUM_STEPS for state in states)
     return states
 
