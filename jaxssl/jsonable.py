@@ -35,7 +35,8 @@ def from_json(cls: type[T], fields: Mapping) -> T:
     """Rebuilds a dataclass from what ``to_json`` gave, after a trip through JSON.
 
     Args:
-        cls: a dataclass whose fields are plain values, tuples of them, or dataclasses.
+        cls: a dataclass whose fields are plain values, tuples of them, or dataclasses. Where it has
+            a class method ``upgrade``, that turns the fields of an earlier version into its own.
         fields: field name to JSON value; missing fields take their defaults, or what ``added``
             says was so before they were there.
 
@@ -45,6 +46,8 @@ def from_json(cls: type[T], fields: Mapping) -> T:
     Raises:
         ValueError: a field that ``cls`` does not have (names the nearest).
     """
+    if hasattr(cls, "upgrade"):
+        fields = cls.upgrade(dict(fields))
     hints = typing.get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]
     for name in fields:

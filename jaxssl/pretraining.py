@@ -12,7 +12,7 @@ from rich.console import Console
 
 import jaxssl
 from jaxssl import checkpoints, data, files, jsonable, models, parallel, recipe
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.training import loop, optimizers
 from jaxssl.types import Array, Batch, Features, MethodConfig, PyTree
 
@@ -106,7 +106,7 @@ def _plain_features(apply: Callable[..., Features], size: int) -> Callable[[PyTr
         apply: of the encoder's linen module.
         size: side in pixels that the images, or the first frames of clips, are resized to.
     """
-    resize = recipes.Resize(size)
+    resize = policies.Resize(size)
 
     def features(variables: PyTree, batch: Batch) -> Array:
         images = batch["image"] if "image" in batch else batch["video"][:, 0]

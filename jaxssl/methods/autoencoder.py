@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.models import conv_decoder, functional
 from jaxssl.types import Array, Example, Method, PyTree, Views
 
@@ -33,7 +33,7 @@ class Autoencoder:
         Science 313, 2006.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip(size=224, crop_scale=(0.2, 1.0))
+    augment: policies.CropFlip = policies.CropFlip(size=224, crop_scale=(0.2, 1.0))
     bottleneck_dim: int = 30
     decoder_width: int = 16
 

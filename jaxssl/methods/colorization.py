@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxssl import colorspace, losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.models import dense, functional
 from jaxssl.pretext import color, gamut
 from jaxssl.types import Array, Example, Method, PyTree, Views
@@ -48,7 +48,7 @@ class Colorization:
         github.com/richzhang/colorization.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip.fixed_scale(176, image_size=256)
+    augment: policies.CropFlip = policies.CropFlip.fixed_scale(176, image_size=256)
     output_stride: int = 4
     head_width: int = 256
     num_neighbours: int = 10

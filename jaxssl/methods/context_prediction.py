@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import losses
-from jaxssl.augment import geometry, recipes
+from jaxssl.augment import geometry, policies
 from jaxssl.models import functional, heads
 from jaxssl.pretext import patches, shortcuts
 from jaxssl.types import Array, Example, Features, Method, PyTree, Views
@@ -58,7 +58,7 @@ class ContextPrediction:
         train.py in github.com/cdoersch/deepcontext.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip(
+    augment: policies.CropFlip = policies.CropFlip(
         size=400, crop_scale=(0.35, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0
     )
     patch_size: int = 96

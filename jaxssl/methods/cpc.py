@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import losses
-from jaxssl.augment import color, recipes
+from jaxssl.augment import color, policies
 from jaxssl.models import context, functional
 from jaxssl.pretext import cpc
 from jaxssl.types import Array, Example, Method, PyTree, Views
@@ -57,7 +57,7 @@ class CPC:
         colour dropping and flips.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip(
+    augment: policies.CropFlip = policies.CropFlip(
         size=256, crop_scale=((256 / 300) ** 2, (256 / 300) ** 2), crop_ratio=(1.0, 1.0)
     )
     patch_size: int = 64

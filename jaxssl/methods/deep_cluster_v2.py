@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxssl import collectives, losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.losses import numerics
 from jaxssl.methods import clusters, multi_crop
 from jaxssl.models import functional, kmeans
@@ -52,7 +52,7 @@ class DeepClusterV2:
         main_deepclusterv2.py and scripts.
     """
 
-    augment: recipes.SwAV = recipes.SwAV()
+    augment: policies.MultiCrop = policies.swav()
     temperature: float = 0.1
     num_prototypes: int = 3000
     num_heads: int = 3

@@ -5,7 +5,7 @@ import dataclasses
 import flax.linen as nn
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods import multi_crop
 from jaxssl.models import functional, heads
 from jaxssl.types import Array, Embeddings, Method, PyTree, Views
@@ -44,7 +44,7 @@ class LeJEPA:
         README).
     """
 
-    augment: recipes.LeJEPA = recipes.LeJEPA()
+    augment: policies.MultiCrop = policies.lejepa()
     sigreg_weight: float = 0.05
     num_slices: int = 1024
     num_knots: int = 17

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods import two_views
 from jaxssl.models import drop_path, functional
 from jaxssl.types import Array, Example, PyTree, Views
 
 
-def view(augment: recipes.MultiCrop, *, depth: int = 0) -> Callable[[Array, Example], Views]:
+def view(augment: policies.MultiCrop, *, depth: int = 0) -> Callable[[Array, Example], Views]:
     """``Method.view``: {"global": [U, H, W, C], "local": [L, h, w, C]}, no "local" where L is 0.
 
     Where ``depth`` is above 0 there are also the draws of stochastic depth, "branch" [U + L, depth,

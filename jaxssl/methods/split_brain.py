@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import colorspace, losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.models import functional, split
 from jaxssl.pretext import color, gamut
 from jaxssl.types import Array, Example, Method, PyTree, Views
@@ -35,7 +35,7 @@ class SplitBrain:
         github.com/richzhang/colorization, the same authors' network with the same crop.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip.fixed_scale(180, image_size=256)
+    augment: policies.CropFlip = policies.CropFlip.fixed_scale(180, image_size=256)
     output_stride: int = 15
     head_width: int = 256
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods import clusters, multi_crop
 from jaxssl.models import functional, prototypes, queue
 from jaxssl.types import Array, Clock, Embeddings, Method, PyTree, Views
@@ -49,7 +49,7 @@ class SwAV:
         main_swav.py and scripts.
     """
 
-    augment: recipes.SwAV = recipes.SwAV()
+    augment: policies.MultiCrop = policies.swav()
     temperature: float = 0.1
     num_prototypes: int = 3000
     epsilon: float = 0.05

@@ -6,13 +6,18 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import schedules
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.models import ema, functional
 from jaxssl.types import Array, Clock, Embeddings, Example, Method, Metrics, PyTree, Views
 
 
-def view(augment: recipes.SimCLR) -> Callable[[Array, Example], Views]:
-    """``Method.view`` that makes {"a", "b"}, [H, W, C] each, of the augmentation's pair."""
+def view(augment: policies.Pair) -> Callable[[Array, Example], Views]:
+    """``Method.view`` that makes {"a", "b"}, [H, W, C] each, of the augmentation's pair.
+
+    Raises:
+        ValueError: the two views have different sizes.
+    """
+    augment.check_one_size("augment")
 
     def make(key: Array, example: Example) -> Views:
         view_a, view_b = augment.pair(key, example["image"])
@@ -37,7 +42,7 @@ def embed(network: functional.WithHead) -> Callable[[PyTree, PyTree, Views], Emb
 
 
 def method(
-    augment: recipes.SimCLR,
+    augment: policies.Pair,
     network: functional.WithHead,
     compare: Callable[[Array, Array, Views], tuple[Array, Metrics]],
 ) -> Method:
@@ -63,7 +68,7 @@ def method(
 
 
 def method_of_target(
-    augment: recipes.SimCLR,
+    augment: policies.Pair,
     online: functional.WithPredictor,
     compare: Callable[[Array, Array], Array],
     *,
