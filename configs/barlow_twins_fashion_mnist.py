@@ -9,7 +9,7 @@ at equal steps; a narrower projector.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.barlow_twins import BarlowTwins
 from jaxssl.runs.recipe import Recipe
@@ -21,12 +21,11 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=BarlowTwins(
-            augment=recipes.BYOL(
+            augment=policies.byol(
                 size=28,
                 crop_scale=(0.4, 1.0),
                 blur_prob=0.0,
-                second_blur_prob=0.0,
-                second_solarize_prob=0.0,
+                solarize_prob=0.0,
                 interpolation="linear",
             ),
             projector_width=512,

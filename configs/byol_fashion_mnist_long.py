@@ -10,7 +10,7 @@ the tenth; the test images had no say.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.byol import BYOL
 from jaxssl.runs.recipe import Recipe
@@ -22,14 +22,13 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=BYOL(
-            augment=recipes.BYOL(
+            augment=policies.byol(
                 size=28,
                 crop_scale=(0.25, 1.0),
                 jitter_strength=0.6,
                 jitter=(0.8, 0.8, 0.8, 0.2),
                 blur_prob=0.0,
-                second_blur_prob=0.0,
-                second_solarize_prob=0.0,
+                solarize_prob=0.0,
                 interpolation="linear",
             ),
             target_momentum=0.99,

@@ -9,7 +9,7 @@ epochs of windows of ten photographs instead of the paper's Adam on ImageNet.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.colorization import Colorization
 from jaxssl.runs.recipe import Recipe
@@ -21,7 +21,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=Colorization(
-            augment=recipes.CropFlip(size=32, crop_scale=(0.5, 1.0)), head_width=64
+            augment=policies.CropFlip(size=32, crop_scale=(0.5, 1.0)), head_width=64
         ),
         encoder=models.ResNetConfig(
             depth=18,

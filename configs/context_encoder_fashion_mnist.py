@@ -12,7 +12,7 @@ stands for the paper's Adam for hundreds.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.context_encoder import ContextEncoder
 from jaxssl.runs.recipe import Recipe
@@ -24,7 +24,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=ContextEncoder(
-            augment=recipes.CropFlip(size=28, crop_scale=(0.5, 1.0)),
+            augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0)),
             mask="region",
             color=(0.286,),
             bottleneck_dim=128,

@@ -8,7 +8,7 @@ Source: Doersch et al. 2015 (arXiv 1505.05192), scaled to patches of 7 pixels, g
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.context_prediction import ContextPrediction
 from jaxssl.runs.recipe import Recipe
@@ -20,7 +20,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=ContextPrediction(
-            augment=recipes.CropFlip(size=28, crop_scale=(0.5, 1.0)),
+            augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0)),
             patch_size=7,
             gap=2,
             jitter=1,

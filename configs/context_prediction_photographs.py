@@ -13,7 +13,7 @@ instead of the paper's SGD on ImageNet.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.context_prediction import ContextPrediction
 from jaxssl.runs.recipe import Recipe
@@ -25,7 +25,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=ContextPrediction(
-            augment=recipes.CropFlip(size=64, crop_scale=(0.5, 1.0), flip_prob=0.0),
+            augment=policies.CropFlip(size=64, crop_scale=(0.5, 1.0), flip_prob=0.0),
             patch_size=16,
             gap=4,
             jitter=2,

@@ -14,7 +14,7 @@ image are spread over each patch. A step costs 25 small images an image, hence h
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.cpc import CPC
 from jaxssl.runs.recipe import Recipe
@@ -26,7 +26,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=CPC(
-            augment=recipes.CropFlip(size=28, crop_scale=(0.5, 1.0)),
+            augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0)),
             patch_size=8,
             stride=5,
             patch_crop=0,

@@ -9,7 +9,7 @@ steps.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.dcl import DCL
 from jaxssl.runs.recipe import Recipe
@@ -21,7 +21,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=DCL(
-            augment=recipes.SimCLR(
+            augment=policies.simclr(
                 size=28, crop_scale=(0.4, 1.0), jitter_strength=0.5, blur_prob=0.0
             ),
             temperature=0.2,

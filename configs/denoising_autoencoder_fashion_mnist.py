@@ -8,7 +8,7 @@ optimizer are those of the other recipes here, where the paper stacks fully conn
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.denoising_autoencoder import DenoisingAutoencoder
 from jaxssl.runs.recipe import Recipe
@@ -20,7 +20,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=DenoisingAutoencoder(
-            augment=recipes.CropFlip(size=28, crop_scale=(0.5, 1.0)),
+            augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0)),
             bottleneck_dim=128,
             decoder_width=8,
             corruption="masking",

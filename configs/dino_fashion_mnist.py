@@ -17,7 +17,7 @@ default.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.dino import DINO
 from jaxssl.runs.recipe import Recipe
@@ -29,19 +29,17 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=DINO(
-            augment=recipes.DINO(
+            augment=policies.dino(
                 size=28,
                 crop_scale=(0.4, 1.0),
                 jitter=(0.8, 0.8, 0.8, 0.2),
                 jitter_strength=0.5,
                 blur_prob=0.0,
-                second_blur_prob=0.0,
-                second_solarize_prob=0.0,
+                solarize_prob=0.0,
                 interpolation="linear",
                 local_size=16,
                 num_local=4,
                 local_crop_scale=(0.15, 0.4),
-                local_blur_prob=0.0,
             ),
             num_prototypes=1024,
             teacher_temperature=0.04,

@@ -10,7 +10,7 @@ official code cuts one size unmirrored; AdamW and 1.5 epochs instead of the pape
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.jigsaw import Jigsaw
 from jaxssl.runs.recipe import Recipe
@@ -22,7 +22,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=Jigsaw(
-            augment=recipes.CropFlip(size=28, crop_scale=(0.5, 1.0)),
+            augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0)),
             cell_size=9,
             tile_size=7,
             num_permutations=24,

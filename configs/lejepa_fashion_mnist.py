@@ -11,7 +11,7 @@ at equal steps; 256 directions, as in the authors' minimal example.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.lejepa import LeJEPA
 from jaxssl.runs.recipe import Recipe
@@ -23,20 +23,16 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=LeJEPA(
-            augment=recipes.LeJEPA(
+            augment=policies.lejepa(
                 size=28,
                 crop_scale=(0.4, 1.0),
                 jitter=(0.8, 0.8, 0.8, 0.2),
                 jitter_strength=0.5,
                 blur_prob=0.0,
-                second_blur_prob=0.0,
                 solarize_prob=0.0,
-                second_solarize_prob=0.0,
                 local_size=16,
                 num_local=4,
                 local_crop_scale=(0.15, 0.4),
-                local_blur_prob=0.0,
-                local_solarize_prob=0.0,
             ),
             num_slices=256,
             projector_width=512,

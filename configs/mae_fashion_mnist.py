@@ -8,7 +8,7 @@ the paper's; decoder and warm-up are scaled to 49 patches of 4 x 4 pixels and a 
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.mae import MAE
 from jaxssl.runs.recipe import Recipe
@@ -20,7 +20,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=MAE(
-            augment=recipes.MAE(size=28),
+            augment=policies.mae(size=28),
             mask_ratio=0.75,
             decoder_width=64,
             decoder_depth=1,

@@ -12,7 +12,7 @@ steps than moving averages (MoCo v2: kNN 77 % and 76 %).
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.moco_v1 import MoCoV1
 from jaxssl.runs.recipe import Recipe
@@ -24,7 +24,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=MoCoV1(
-            augment=recipes.MoCoV1(size=28, crop_scale=(0.4, 1.0)),
+            augment=policies.moco_v1(size=28, crop_scale=(0.4, 1.0)),
             temperature=0.07,
             queue_size=4096,
             target_momentum=0.97,

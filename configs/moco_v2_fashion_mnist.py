@@ -12,7 +12,7 @@ moving averages (kNN 77 % and 76 %).
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.moco_v2 import MoCoV2
 from jaxssl.runs.recipe import Recipe
@@ -24,7 +24,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=MoCoV2(
-            augment=recipes.MoCoV2(size=28, crop_scale=(0.4, 1.0), blur_prob=0.0),
+            augment=policies.moco_v2(size=28, crop_scale=(0.4, 1.0), blur_prob=0.0),
             temperature=0.2,
             queue_size=4096,
             target_momentum=0.97,

@@ -11,7 +11,7 @@ follows faster, since it has 234 steps to do so.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.moco_v3 import MoCoV3
 from jaxssl.runs.recipe import Recipe
@@ -23,12 +23,11 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=MoCoV3(
-            augment=recipes.MoCoV3(
+            augment=policies.moco_v3(
                 size=28,
                 crop_scale=(0.4, 1.0),
                 blur_prob=0.0,
-                second_blur_prob=0.0,
-                second_solarize_prob=0.0,
+                solarize_prob=0.0,
             ),
             temperature=0.2,
             target_momentum=0.97,

@@ -13,7 +13,7 @@ of minutes on nine tenths of the training images, judged on the tenth.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.rotation import Rotation
 from jaxssl.runs.recipe import Recipe
@@ -24,7 +24,7 @@ from jaxssl.training.optimizers import OptimizerConfig
 def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
-        method=Rotation(augment=recipes.CropFlip(size=28, crop_scale=(0.5, 1.0))),
+        method=Rotation(augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0))),
         encoder=models.ResNetConfig(
             depth=10, width_multiplier=0.5, num_stages=2, mean=(0.286,), std=(0.353,)
         ),

@@ -9,7 +9,7 @@ nine tenths of the training images, judged on the tenth; the test images had no 
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.rotation import Rotation
 from jaxssl.runs.recipe import Recipe
@@ -20,7 +20,7 @@ from jaxssl.training.optimizers import OptimizerConfig
 def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
-        method=Rotation(augment=recipes.CropFlip(size=28, crop_scale=(0.5, 1.0))),
+        method=Rotation(augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0))),
         encoder=models.ResNetConfig(depth=10, num_stages=2, mean=(0.286,), std=(0.353,)),
         data=ImageData(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=1),

@@ -10,7 +10,7 @@ training images, held out; the test images had no say.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.simclr import SimCLR
 from jaxssl.runs.recipe import Recipe
@@ -22,7 +22,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=SimCLR(
-            augment=recipes.SimCLR(
+            augment=policies.simclr(
                 size=28, crop_scale=(0.25, 1.0), jitter_strength=0.6, blur_prob=0.0
             ),
             temperature=0.2,

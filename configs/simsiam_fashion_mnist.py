@@ -10,7 +10,7 @@ narrower projector, with the paper's ratio of predictor to projector.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.simsiam import SimSiam
 from jaxssl.runs.recipe import Recipe
@@ -22,7 +22,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=SimSiam(
-            augment=recipes.MoCoV2(size=28, crop_scale=(0.4, 1.0), blur_prob=0.0),
+            augment=policies.moco_v2(size=28, crop_scale=(0.4, 1.0), blur_prob=0.0),
             projector_width=512,
             projector_dim=512,
             predictor_width=128,

@@ -9,7 +9,7 @@ photographs instead of ImageNet; a place is 4 pixels wide.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.split_brain import SplitBrain
 from jaxssl.runs.recipe import Recipe
@@ -21,7 +21,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=SplitBrain(
-            augment=recipes.CropFlip(size=32, crop_scale=(0.5, 1.0)),
+            augment=policies.CropFlip(size=32, crop_scale=(0.5, 1.0)),
             output_stride=4,
             head_width=64,
         ),

@@ -13,7 +13,7 @@ features change less from step to step.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.swav import SwAV
 from jaxssl.runs.recipe import Recipe
@@ -25,16 +25,14 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=SwAV(
-            augment=recipes.SwAV(
+            augment=policies.swav(
                 size=28,
                 crop_scale=(0.4, 1.0),
                 jitter_strength=0.5,
                 blur_prob=0.0,
-                second_blur_prob=0.0,
                 local_size=16,
                 num_local=4,
                 local_crop_scale=(0.15, 0.4),
-                local_blur_prob=0.0,
             ),
             num_prototypes=256,
             projector_width=512,

@@ -9,7 +9,7 @@ training images, judged on the tenth; the test images had no say.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.vicreg import VICReg
 from jaxssl.runs.recipe import Recipe
@@ -21,14 +21,13 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=VICReg(
-            augment=recipes.BYOL(
+            augment=policies.byol(
                 size=28,
                 crop_scale=(0.25, 1.0),
                 jitter_strength=0.6,
                 jitter=(0.8, 0.8, 0.8, 0.2),
                 blur_prob=0.0,
-                second_blur_prob=0.0,
-                second_solarize_prob=0.0,
+                solarize_prob=0.0,
                 interpolation="linear",
             ),
             projector_width=512,

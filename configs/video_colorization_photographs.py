@@ -12,7 +12,7 @@ instead of Adam, a ViT of patch size 4 instead of a ResNet-18 with a network ove
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ClipData
 from jaxssl.methods.video_colorization import VideoColorization
 from jaxssl.runs.recipe import Recipe
@@ -23,7 +23,7 @@ from jaxssl.training.optimizers import OptimizerConfig
 def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
-        method=VideoColorization(augment=recipes.CropFlip(size=32, crop_scale=(0.5, 1.0))),
+        method=VideoColorization(augment=policies.CropFlip(size=32, crop_scale=(0.5, 1.0))),
         encoder=models.ViTConfig(
             width=64,
             depth=4,

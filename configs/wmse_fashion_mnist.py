@@ -12,7 +12,7 @@ fell to 1.5.
 """
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.wmse import WMSE
 from jaxssl.runs.recipe import Recipe
@@ -24,7 +24,7 @@ def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=WMSE(
-            augment=recipes.SimCLR(
+            augment=policies.simclr(
                 size=28, crop_scale=(0.4, 1.0), jitter_strength=0.5, blur_prob=0.0
             ),
             whitening_size=32,

@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 
 import jaxssl
-from jaxssl import arguments, commands, cpu, data, pretraining, recipe, report
+from jaxssl import arguments, commands, cpu, data, recipe, report
 from jaxssl.audit import audit, picture, table
 from jaxssl.evaluation import evaluate, preparation, propagation, summary
 from jaxssl.training import guard, log

@@ -8,7 +8,6 @@ needs ``apply(image, rows, columns)`` once, whatever the chain is. Matrices have
 
 import math
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -41,30 +40,6 @@ def apply(image: Array, rows: Array, columns: Array) -> Array:
     tall = jnp.matmul(rows, planes, precision=PRECISION).reshape(-1, width)  # [H'·C, W]
     out = jnp.matmul(tall, columns.T, precision=PRECISION)  # [H'·C, W']
     return out.reshape(rows.shape[0], channels, columns.shape[0]).transpose(0, 2, 1)
-
-
-def sample_crop(
-    key: Array,
-    height: int,
-    width: int,
-    *,
-    scale: tuple[float, float],
-    ratio: tuple[float, float],
-) -> Array:
-    """Samples the box of a random-resized crop: ``crop_box`` of fresh draws.
-
-    Args:
-        key: PRNG key.
-        height: H of the image, pixels.
-        width: W of the image, pixels.
-        scale: lowest and highest fraction of the image's area, in (0, 1].
-        ratio: lowest and highest width / height of the box.
-
-    Returns:
-        [4] float32 of whole numbers: top, left, height, width, pixels.
-    """
-    draws = jax.random.uniform(key, (NUM_CROP_DRAWS,), jnp.float32)
-    return crop_box(draws, height, width, scale=scale, ratio=ratio)
 
 
 def crop_box(
@@ -145,7 +120,7 @@ def resize_matrix(
     if method not in METHODS:
         raise ValueError(
             f'resize_matrix: method must be "linear" or "cubic"; got "{method}". '
-            'Use "linear" unless a recipe asks for bicubic crops.'
+            'Use "linear" unless a policy asks for bicubic crops.'
         )
     kernel = _triangle if method == "linear" else _keys_cubic
     step = jnp.asarray(extent, jnp.float32) / size

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import conv_decoder
 from jaxssl.types import Array, Example, Method, Picture, PyTree, Views
@@ -35,7 +35,7 @@ class Autoencoder:
         Science 313, 2006.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip(size=224, crop_scale=(0.2, 1.0))
+    augment: policies.CropFlip = policies.CropFlip(size=224, crop_scale=(0.2, 1.0))
     bottleneck_dim: int = 30
     decoder_width: int = 16
 

@@ -5,7 +5,7 @@ import dataclasses
 import flax.linen as nn
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import functional, two_views
 from jaxssl.models import heads
 from jaxssl.types import Array, Embeddings, Method, Metrics, PyTree, Views
@@ -31,7 +31,7 @@ class BarlowTwins:
         for biases and normalisation (``optimizer.other_rate`` 0.024).
     """
 
-    augment: recipes.BYOL = recipes.BYOL(size=224)
+    augment: policies.Pair = policies.byol()
     redundancy_weight: float = 0.0051
     projector_width: int = 8192
     projector_dim: int = 8192

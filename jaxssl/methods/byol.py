@@ -5,7 +5,7 @@ import dataclasses
 import flax.linen as nn
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import functional, two_views
 from jaxssl.models import heads
 from jaxssl.types import Array, Method
@@ -36,7 +36,7 @@ class BYOL:
         appendix A; defaults for 300 epochs from the authors' configs/byol.py.
     """
 
-    augment: recipes.BYOL = recipes.BYOL(size=224)
+    augment: policies.Pair = policies.byol()
     target_momentum: float = 0.99
     projector_width: int = 4096
     projector_dim: int = 256

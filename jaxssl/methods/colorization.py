@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxssl import colorspace, losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import dense
 from jaxssl.pretext import color, gamut
@@ -51,7 +51,7 @@ class Colorization:
         github.com/richzhang/colorization.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip.fixed_scale(176, image_size=256)
+    augment: policies.CropFlip = policies.CropFlip.fixed_scale(176, image_size=256)
     output_stride: int = 4
     head_width: int = 256
     num_neighbours: int = 10

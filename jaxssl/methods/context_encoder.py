@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import jsonable, losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import conv_decoder, discriminator
 from jaxssl.pretext import holes
@@ -62,7 +62,7 @@ class ContextEncoder:
         data/donkey_folder.lua of github.com/pathak22/context-encoder.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip.fixed_scale(128, image_size=350)
+    augment: policies.CropFlip = policies.CropFlip.fixed_scale(128, image_size=350)
     mask: Literal["region", "blocks", "central"] = "region"
     overlap: int = 7
     rim_weight: float = 10.0

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import losses
-from jaxssl.augment import geometry, recipes
+from jaxssl.augment import geometry, policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import heads
 from jaxssl.pretext import patches, shortcuts
@@ -60,7 +60,7 @@ class ContextPrediction:
         train.py in github.com/cdoersch/deepcontext.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip(
+    augment: policies.CropFlip = policies.CropFlip(
         size=400, crop_scale=(0.35, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0
     )
     patch_size: int = 96

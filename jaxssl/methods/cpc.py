@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import losses
-from jaxssl.augment import color, recipes
+from jaxssl.augment import color, policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import context
 from jaxssl.pretext import cpc
@@ -59,7 +59,7 @@ class CPC:
         colour dropping and flips.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip(
+    augment: policies.CropFlip = policies.CropFlip(
         size=256, crop_scale=((256 / 300) ** 2, (256 / 300) ** 2), crop_ratio=(1.0, 1.0)
     )
     patch_size: int = 64

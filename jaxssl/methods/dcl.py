@@ -5,7 +5,7 @@ import dataclasses
 import flax.linen as nn
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import functional, two_views
 from jaxssl.models import heads
 from jaxssl.types import Array, Method, Metrics
@@ -29,7 +29,7 @@ class DCL:
         as in SimCLR, which it changes.
     """
 
-    augment: recipes.SimCLR = recipes.SimCLR(size=224)
+    augment: policies.Pair = policies.simclr()
     temperature: float = 0.1
     projector_width: int = 2048
     projector_dim: int = 128

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from jaxssl import collectives, losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.losses import numerics
 from jaxssl.methods.shared import assembly, clusters, functional, kmeans, multi_crop
 from jaxssl.types import Array, Clock, Embeddings, Example, Method, Picture, PyTree, Views
@@ -54,7 +54,7 @@ class DeepClusterV2:
         main_deepclusterv2.py and scripts.
     """
 
-    augment: recipes.SwAV = recipes.SwAV()
+    augment: policies.MultiCrop = policies.swav()
     temperature: float = 0.1
     num_prototypes: int = 3000
     num_heads: int = 3

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import losses, schedules
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, ema, functional, multi_crop
 from jaxssl.models import heads, prototypes
 from jaxssl.types import Array, Clock, Embeddings, Method, Picture, PyTree, Views
@@ -62,7 +62,7 @@ class DINO:
         fixed, ``position_grid``.
     """
 
-    augment: recipes.DINO = recipes.DINO()
+    augment: policies.MultiCrop = policies.dino()
     num_prototypes: int = 65536
     student_temperature: float = 0.1
     teacher_temperature: float = 0.07

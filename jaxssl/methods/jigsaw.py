@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import losses
-from jaxssl.augment import color, recipes
+from jaxssl.augment import color, policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import towers
 from jaxssl.pretext import patches, permutations, shortcuts
@@ -49,7 +49,7 @@ class Jigsaw:
         github.com/MehdiNoroozi/JigsawPuzzleSolver, width of the towers as in VISSL.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip.fixed_scale(255, image_size=256, flip_prob=0.0)
+    augment: policies.CropFlip = policies.CropFlip.fixed_scale(255, image_size=256, flip_prob=0.0)
     cell_size: int = 85
     tile_size: int = 64
     num_permutations: int = 100

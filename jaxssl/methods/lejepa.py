@@ -6,7 +6,7 @@ import functools
 import flax.linen as nn
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional, multi_crop
 from jaxssl.models import heads
 from jaxssl.types import Array, Embeddings, Method, PyTree, Views
@@ -45,7 +45,7 @@ class LeJEPA:
         README).
     """
 
-    augment: recipes.LeJEPA = recipes.LeJEPA()
+    augment: policies.MultiCrop = policies.lejepa()
     sigreg_weight: float = 0.05
     num_slices: int = 1024
     num_knots: int = 17

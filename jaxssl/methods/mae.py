@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import losses, models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import decoders, layers, patches
 from jaxssl.pretext import masking
@@ -38,7 +38,7 @@ class MAE:
         sec. 3; main_pretrain.py and PRETRAIN.md of github.com/facebookresearch/mae.
     """
 
-    augment: recipes.MAE = recipes.MAE(size=224)
+    augment: policies.CropFlip = policies.mae()
     mask_ratio: float = 0.75
     decoder_width: int = 512
     decoder_depth: int = 8

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.losses import checks, numerics
 from jaxssl.methods.shared import ema, functional, queue, two_views
 from jaxssl.models import heads, layers
@@ -50,7 +50,7 @@ class MoCoV1:
         Self-supervised and Semi-supervised Learning, 2021, arXiv:2101.08482, section 3.2.
     """
 
-    augment: recipes.MoCoV1 = recipes.MoCoV1(size=224)
+    augment: policies.Pair = policies.moco_v1()
     temperature: float = 0.07
     queue_size: int = 65536
     target_momentum: float = 0.999

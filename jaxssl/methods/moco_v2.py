@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods import moco_v1
 
 
@@ -27,7 +27,7 @@ class MoCoV2(moco_v1.MoCoV1):
         arXiv:2003.04297, section 2 and table 1; numbers from the authors' main_moco.py.
     """
 
-    augment: recipes.MoCoV2 = recipes.MoCoV2(size=224)
+    augment: policies.Pair = policies.moco_v2()
     temperature: float = 0.2
     projector_width: int = 2048
 

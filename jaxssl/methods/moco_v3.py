@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 
 from jaxssl import losses, models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.losses import checks
 from jaxssl.methods.shared import functional, two_views
 from jaxssl.models import heads
@@ -46,7 +46,7 @@ class MoCoV3:
         main_moco.py and CONFIG.md.
     """
 
-    augment: recipes.MoCoV3 = recipes.MoCoV3(size=224, crop_scale=(0.2, 1.0))
+    augment: policies.Pair = policies.moco_v3(crop_scale=(0.2, 1.0))
     temperature: float = 1.0
     target_momentum: float = 0.99
     projector_width: int = 4096

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import functional, queue, two_views
 from jaxssl.models import heads
 from jaxssl.types import Array, Method, PyTree, Views
@@ -37,7 +37,7 @@ class NNCLR:
         4.1.
     """
 
-    augment: recipes.SimCLR = recipes.SimCLR(size=224)
+    augment: policies.Pair = policies.simclr()
     temperature: float = 0.1
     queue_size: int = 98304
     projector_width: int = 2048

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import heads
 from jaxssl.pretext import rotation
@@ -38,7 +38,7 @@ class Rotation:
         2018, arXiv:1803.07728, eq. 2 and 3; four copies: sec. 3.1.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip(size=224)
+    augment: policies.CropFlip = policies.CropFlip(size=224)
     copies: Copies = "one"
 
     def __post_init__(self):

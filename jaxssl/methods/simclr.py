@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import functional, two_views
 from jaxssl.models import heads
 from jaxssl.types import Array, Embeddings, Method, PyTree, Views
@@ -34,7 +34,7 @@ class SimCLR:
         with a scale but no bias, as in the authors' model_util.py.
     """
 
-    augment: recipes.SimCLR = recipes.SimCLR(size=224)
+    augment: policies.Pair = policies.simclr()
     temperature: float = 0.1
     projector_width: int = 2048
     projector_dim: int = 128

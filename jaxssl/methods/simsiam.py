@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import functional, two_views
 from jaxssl.models import heads
 from jaxssl.types import Array, Method, PyTree, Views
@@ -33,7 +33,7 @@ class SimSiam:
         section 3 and algorithm 1; views of MoCo v2 as in the authors' main_simsiam.py.
     """
 
-    augment: recipes.MoCoV2 = recipes.MoCoV2(size=224)
+    augment: policies.Pair = policies.moco_v2()
     projector_width: int = 2048
     projector_dim: int = 2048
     predictor_width: int = 512

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import colorspace, losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import split
 from jaxssl.pretext import color, gamut
@@ -37,7 +37,7 @@ class SplitBrain:
         github.com/richzhang/colorization, the same authors' network with the same crop.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip.fixed_scale(180, image_size=256)
+    augment: policies.CropFlip = policies.CropFlip.fixed_scale(180, image_size=256)
     output_stride: int = 15
     head_width: int = 256
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, clusters, functional, multi_crop, queue
 from jaxssl.models import prototypes
 from jaxssl.types import Array, Clock, Embeddings, Method, Picture, PyTree, Views
@@ -50,7 +50,7 @@ class SwAV:
         main_swav.py and scripts.
     """
 
-    augment: recipes.SwAV = recipes.SwAV()
+    augment: policies.MultiCrop = policies.swav()
     temperature: float = 0.1
     num_prototypes: int = 3000
     epsilon: float = 0.05

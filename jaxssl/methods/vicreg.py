@@ -5,7 +5,7 @@ import dataclasses
 import flax.linen as nn
 
 from jaxssl import losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import functional, two_views
 from jaxssl.models import heads
 from jaxssl.types import Array, Method, Metrics
@@ -33,7 +33,7 @@ class VICReg:
         main_vicreg.py.
     """
 
-    augment: recipes.BYOL = recipes.BYOL(size=224)
+    augment: policies.Pair = policies.byol()
     invariance_weight: float = 25.0
     variance_weight: float = 25.0
     covariance_weight: float = 1.0

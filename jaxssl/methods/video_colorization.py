@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxssl import colorspace, losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import heads
 from jaxssl.pretext import color, temporal
@@ -50,7 +50,7 @@ class VideoColorization:
         3; 64 embeddings as in public ports.
     """
 
-    augment: recipes.CropFlip = recipes.CropFlip(size=256, crop_scale=(0.5, 1.0))
+    augment: policies.CropFlip = policies.CropFlip(size=256, crop_scale=(0.5, 1.0))
     num_references: int = 3
     embedding_dim: int = 64
     num_clusters: int = 16

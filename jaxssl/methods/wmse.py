@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import collectives, losses
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import functional, two_views
 from jaxssl.models import heads
 from jaxssl.types import Array, Embeddings, Example, Method, PyTree, Views
@@ -51,7 +51,7 @@ class WMSE:
         methods/w_mse.py.
     """
 
-    augment: recipes.SimCLR = recipes.SimCLR(size=224, interpolation="cubic")
+    augment: policies.Pair = policies.simclr(interpolation="cubic")
     whitening_size: int = 256
     num_divisions: int = 1
     epsilon: float = 1e-5

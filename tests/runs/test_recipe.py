@@ -15,7 +15,7 @@ import tiny_runs
 
 import jaxssl
 from jaxssl import cli, data, methods, models, parallel
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.runs import pretrain, recipe, record
 from jaxssl.training import optimizers
 
@@ -120,7 +120,7 @@ def test_another_encoder_and_tuples_survive_json():
     config = dataclasses.replace(
         recipe.load("simclr_fashion_mnist"),
         encoder=models.ViTConfig(size="Ti", patch_size=4, mean=(0.1, 0.2, 0.3)),
-        method=methods.all_configs()["MAE"](augment=recipes.MAE(size=8, crop_scale=(0.3, 0.9))),
+        method=methods.all_configs()["MAE"](augment=policies.mae(size=8, crop_scale=(0.3, 0.9))),
     )
     written = json.loads(json.dumps(record.to_json(config)))
     assert written["encoder"]["name"] == "ViT"

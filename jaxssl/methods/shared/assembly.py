@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import functional
 from jaxssl.types import (
     Array,
@@ -75,7 +75,7 @@ def resize_image(size: int) -> Callable[[Example], dict[str, Array]]:
         A function of one example, {"image": [H, W, C]} or {"video": [T, H, W, C]}, that gives
         {"image": float32 [S, S, C] in [0, 1]}.
     """
-    resize = recipes.Resize(size)
+    resize = policies.Resize(size)
 
     def inputs(example: Example) -> dict[str, Array]:
         image = example["image"] if "image" in example else example["video"][0]

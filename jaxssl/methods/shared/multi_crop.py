@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import models
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import functional, two_views
 from jaxssl.models import drop_path
 from jaxssl.types import Array, Example, Picture, PyTree, Views
 
 
-def make_view(augment: recipes.MultiCrop, key: Array, example: Example, *, depth: int = 0) -> Views:
+def make_view(
+    augment: policies.MultiCrop, key: Array, example: Example, *, depth: int = 0
+) -> Views:
     """``Method.view``: {"global": [U, H, W, C], "local": [L, h, w, C]}, no "local" where L is 0.
 
     Where ``depth`` is above 0 there are also the draws of stochastic depth, "branch" [U + L, depth,

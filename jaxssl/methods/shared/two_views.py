@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import schedules
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, ema, functional
 from jaxssl.types import Array, Clock, Embeddings, Example, Method, Metrics, Picture, PyTree, Views
 
 
-def make_view(augment: recipes.SimCLR, key: Array, example: Example) -> Views:
+def make_view(augment: policies.Pair, key: Array, example: Example) -> Views:
     """``Method.view``: {"a", "b"}, [H, W, C] each, of the augmentation's pair."""
     view_a, view_b = augment.pair(key, example["image"])
     return {"a": view_a, "b": view_b}
@@ -30,7 +30,7 @@ def embed(network: functional.WithHead, params: PyTree, state: PyTree, views: Vi
 
 
 def assemble(
-    augment: recipes.SimCLR,
+    augment: policies.Pair,
     network: functional.WithHead,
     init: Callable[[Array, Views], tuple[PyTree, PyTree]],
     loss: Callable[[PyTree, PyTree, Views, Array, Clock], tuple[Array, tuple[PyTree, Metrics]]],
@@ -47,7 +47,11 @@ def assemble(
         loss: of views {"a", "b"}, [B, H, W, C] each.
         advance: None where the state changes in the loss alone.
         frozen: None where no parameter is ever frozen.
+
+    Raises:
+        ValueError: the two views have different sizes.
     """
+    augment.check_one_size("augment")
     return assembly.assemble(
         functools.partial(make_view, augment),
         init,
@@ -61,7 +65,7 @@ def assemble(
 
 
 def compare_projections(
-    augment: recipes.SimCLR,
+    augment: policies.Pair,
     network: functional.WithHead,
     compare: Callable[[Array, Array], tuple[Array, Metrics]],
 ) -> Method:
@@ -86,7 +90,7 @@ def compare_projections(
 
 
 def compare_with_target(
-    augment: recipes.SimCLR,
+    augment: policies.Pair,
     online: functional.WithPredictor,
     compare: Callable[[Array, Array], Array],
     *,

@@ -1,0 +1,145 @@
+"""One view with colours, blur and solarisation."""
+
+import dataclasses
+
+import jax.numpy as jnp
+
+from jaxssl.augment import checks, color, crops, geometry
+from jaxssl.types import Array
+
+Change = float | str | tuple[float, ...]  # what a field of a view may hold
+
+
+@dataclasses.dataclass(frozen=True)
+class View(crops.CropFlip):
+    """Crop and flip, then blur, colour jitter, greyscale and solarisation.
+
+    The defaults are the numbers of SimCLR on ImageNet. Values are clipped to [0, 1] before
+    solarisation, which turns a value x >= ``solarize_threshold`` into 1 - x. Images without exactly
+    three channels skip saturation, hue and greyscale; brightness and contrast act on all their
+    channels alike. docs/augmentation.md says what differs from the usual libraries.
+
+    Attributes (size, crop, flip and interpolation: see CropFlip):
+        jitter: largest change of brightness, contrast, saturation (factors drawn from
+            1 - x to 1 + x, at least 0) and of hue (turns, at most 0.5), at strength 1.
+        jitter_strength: multiplies ``jitter``.
+        jitter_prob: probability of the four jitters together.
+        grayscale_prob: probability of greyscale.
+        blur_prob: probability of the blur; its kernel is size/10 pixels, made odd.
+        blur_sigma: lowest and highest standard deviation of the blur, pixels.
+        solarize_prob: probability of solarisation.
+        solarize_threshold: the darkest value that solarisation inverts, in [0, 1].
+    """
+
+    jitter: tuple[float, float, float, float] = (0.8, 0.8, 0.8, 0.2)
+    jitter_strength: float = 1.0
+    jitter_prob: float = 0.8
+    grayscale_prob: float = 0.2
+    blur_prob: float = 0.5
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+    solarize_prob: float = 0.0
+    solarize_threshold: float = 0.5
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.probabilities(self, "jitter_prob", "grayscale_prob", "blur_prob", "solarize_prob")
+        name = type(self).__name__
+        if min(self.jitter) < 0 or self.jitter_strength < 0:
+            raise ValueError(
+                f"{name}: jitter and jitter_strength must be at least 0; got {self.jitter} and "
+                f"{self.jitter_strength}. Use 0 to switch a jitter off."
+            )
+        if self.jitter[3] * self.jitter_strength > 0.5:
+            raise ValueError(
+                f"{name}: jitter[3] · jitter_strength must be at most 0.5 turns of hue; got "
+                f"{self.jitter[3]} · {self.jitter_strength}. Half a turn reaches every hue."
+            )
+        if not 0 < self.blur_sigma[0] <= self.blur_sigma[1]:
+            raise ValueError(
+                f"{name}: blur_sigma must be a pair 0 < low <= high in pixels; got "
+                f"{self.blur_sigma}. The published pair is (0.1, 2.0)."
+            )
+        if not 0 <= self.solarize_threshold <= 1:
+            raise ValueError(
+                f"{name}: solarize_threshold must be in [0, 1], as pixels are; got "
+                f"{self.solarize_threshold}. The published threshold is 0.5."
+            )
+
+    def __call__(self, key: Array, image: Array) -> Array:
+        """One view [size, size, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
+        return self.with_probabilities(
+            key,
+            image,
+            self.blur_prob,
+            self.solarize_prob,
+            blurs=self.blur_prob > 0,
+            solarizes=self.solarize_prob > 0,
+        )
+
+    def with_probabilities(
+        self,
+        key: Array,
+        image: Array,
+        blur_prob: Array | float,
+        solarize_prob: Array | float,
+        *,
+        blurs: bool,
+        solarizes: bool,
+    ) -> Array:
+        """The view with other probabilities than its own, which may be traced.
+
+        One function of key and probabilities can so be mapped over several views, and compiles in
+        the time of one.
+
+        Args:
+            key: PRNG key.
+            image: [H, W, C], uint8 or floating in [0, 1].
+            blur_prob: scalar.
+            solarize_prob: scalar.
+            blurs: whether the blur is compiled; False where ``blur_prob`` is 0 in all views.
+            solarizes: the same of solarisation.
+
+        Returns:
+            [size, size, C] float32 in [0, 1].
+        """
+        image = checks.to_float_image(self, image)
+        draws = crops.draw(
+            key, crop=geometry.NUM_CROP_DRAWS, flip=1, jitter=5, grey=1, blur=2, solarize=1
+        )
+        rows, columns = self.matrices(draws["crop"], draws["flip"], image.shape)
+        if blurs:
+            blur = self._blur_matrix(draws["blur"], blur_prob)
+            rows, columns = geometry.compose(blur, rows), geometry.compose(blur, columns)
+        view = geometry.apply(image, rows, columns)
+        affine = self._color(draws["jitter"], draws["grey"], view.mean(axis=(0, 1)))
+        view = jnp.clip(color.apply(view, affine), 0.0, 1.0)
+        if solarizes:
+            happens = draws["solarize"][0] < solarize_prob
+            threshold = jnp.where(happens, self.solarize_threshold, jnp.inf)
+            view = color.solarize(view, threshold)
+        return view
+
+    def _blur_matrix(self, draws: Array, prob: Array | float) -> Array:
+        gate, draw = draws
+        sigma = jnp.where(gate < prob, geometry.between(draw, *self.blur_sigma), 0.0)
+        return geometry.blur_matrix(sigma, size=self.size, radius=max(1, self.size // 20))
+
+    def _color(self, jitter: Array, grey: Array, mean: Array) -> color.Affine:
+        """The whole colour chain as one map; ``mean`` [C] of the cropped image."""
+        gate, *draws = jitter
+        *factor_changes, turns = [change * self.jitter_strength for change in self.jitter]
+        bright, contrast, saturation = (
+            geometry.between(draw, max(0.0, 1.0 - change), 1.0 + change)
+            for change, draw in zip(factor_changes, draws)
+        )
+        channels = mean.shape[0]
+        chain = color.brightness(bright, channels=channels)
+        chain = color.compose(color.contrast(contrast, color.transform(chain, mean)), chain)
+        if channels == 3:
+            chain = color.compose(color.saturation(saturation), chain)
+            chain = color.compose(color.hue(geometry.between(draws[3], -turns, turns)), chain)
+        chain = color.select(gate < self.jitter_prob, chain)
+        if channels == 3:
+            greyscale = color.select(grey[0] < self.grayscale_prob, color.grayscale())
+            chain = color.compose(greyscale, chain)
+        return chain
