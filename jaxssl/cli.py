@@ -11,10 +11,13 @@ import tyro
 from rich.console import Console
 
 import jaxssl
-from jaxssl import arguments, commands, cpu, data, recipe, report
+from jaxssl import arguments, commands, cpu, data
+from jaxssl.report import report
+from jaxssl.runs import pretrain as pretraining, recipe
 from jaxssl.audit import audit, picture, table
 from jaxssl.evaluation import evaluate, preparation, propagation, summary
-from jaxssl.training import guard, log
+from jaxssl.collapse.policy import CollapsedError
+from jaxssl.training.rows import DivergedError
 
 USAGE = """usage: jaxssl COMMAND ...
 
@@ -62,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"{argv[0]}: no such command; the commands are {', '.join(calls)}."
             )
         return calls[argv[0]](argv[1:]) or 0
-    except (log.DivergedError, guard.CollapsedError) as error:
+    except (DivergedError, CollapsedError) as error:
         return _failed(error, 1)
     except (ValueError, TypeError, OSError, ImportError) as error:
         return _failed(error, 2)
@@ -90,7 +93,7 @@ def pretrain(words: Sequence[str]) -> None:
         default=commands.Pretrain(out=tyro.MISSING, recipe=default),
     )
     _join_processes(options)
-    pretrain.run(options.recipe, options.out, Console(quiet=jax.process_index() > 0))
+    pretraining.run(options.recipe, options.out, Console(quiet=jax.process_index() > 0))
 
 
 def linear_eval(words: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Generic, Literal
 
 import tyro
 
-from jaxssl import recipe
+from jaxssl.runs import recipe
 from jaxssl.audit import audit
 from jaxssl.evaluation import few_label, knn, linear, pooling, propagation
 from jaxssl.evaluation import subject as subjects

@@ -18,7 +18,8 @@ import numpy as np
 
 from jaxssl import checkpoints, colorspace, data, inputs, jsonable, losses
 from jaxssl.data import transforms, video
-from jaxssl.evaluation import plots, protocol, random_encoder
+from jaxssl.evaluation import protocol, random_encoder
+from jaxssl.report import plots
 from jaxssl.types import Array
 
 _MAX_SHOWN = 8
