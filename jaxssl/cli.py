@@ -14,6 +14,7 @@ import jaxssl
 from jaxssl import arguments, commands, cpu, data, pretraining, recipe, report
 from jaxssl.audit import audit, picture, table
 from jaxssl.evaluation import evaluate, preparation, propagation, summary
+from jaxssl.report import plots
 from jaxssl.training import guard, log
 
 USAGE = """usage: jaxssl COMMAND ...
@@ -176,10 +177,12 @@ def run_audit(words: Sequence[str]) -> int:
 def propagate(words: Sequence[str]) -> None:
     """``jaxssl propagate RUN VIDEO``."""
     options = arguments.parse(commands.Propagate, words, prog="jaxssl propagate")
-    record = propagation.run(
+    found = propagation.run(
         options.run, options.video, options.options, mask=options.mask, step=options.step
     )
-    for name, result in record["results"].items():
+    title = f"Colors of the first frame of {options.video.name}"
+    plots.image_grid(found.columns, found.directory / "frames.png", title=title)
+    for name, result in found.record["results"].items():
         print(f"colors {name}: mean error {result['mean_error']:.2f} in ab")
 
 
