@@ -11,8 +11,9 @@ import tyro
 from rich.console import Console
 
 import jaxssl
-from jaxssl import arguments, commands, cpu, data, pretraining, recipe, report
+from jaxssl import cpu, data, pretraining, recipe, report
 from jaxssl.audit import audit, picture, table
+from jaxssl.cli import arguments, commands
 from jaxssl.evaluation import evaluate, preparation, propagation, summary
 from jaxssl.report import plots
 from jaxssl.training import guard, log
