@@ -23,6 +23,8 @@ from jaxssl import collectives
 from jaxssl.losses import checks, neighbours, numerics, similarity
 from jaxssl.types import Array
 
+PREFIX = "collapse/"  # of the names of these numbers in a row of metrics
+
 
 def feature_std(features: Array, *, axis_name: str | None = None) -> Array:
     """Standard deviation of each feature of the unit rows, mean over features.

@@ -27,7 +27,7 @@ from jaxssl import collectives, draws
 from jaxssl.collapse import measures
 from jaxssl.types import Array, Batch, Embeddings, Method, Metrics, PyTree, TrainState
 
-PREFIX = "collapse/"
+PREFIX = collapse.PREFIX
 # Rows of the global batch that are measured: the time of a singular value decomposition grows with
 # the cube of them, and a rank of a few hundred needs no more.
 MAX_ROWS = 2048

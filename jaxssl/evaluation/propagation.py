@@ -11,6 +11,7 @@ import functools
 import math
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,6 @@ import numpy as np
 from jaxssl import checkpoints, colorspace, data, inputs, jsonable, losses
 from jaxssl.data import transforms, video
 from jaxssl.evaluation import protocol, random_encoder
-from jaxssl.report import plots
 from jaxssl.types import Array
 
 _MAX_SHOWN = 8
@@ -53,6 +53,21 @@ class PropagationConfig:
                 f"temperature above 0; got {self.num_frames}, {self.num_references} and "
                 f"{self.temperature}. The defaults are 24, 3 and 0.5."
             )
+
+
+class Propagated(NamedTuple):
+    """What came of a film.
+
+    Attributes:
+        directory: where it was written.
+        record: what result.json holds.
+        columns: what a picture shows, each a title and a few frames float32 or uint8 [B, S, S, C]:
+            the film, what the encoder sees of it, and the colours that each encoder carried.
+    """
+
+    directory: Path
+    record: dict
+    columns: list[tuple[str, np.ndarray]]
 
 
 def propagate(tokens: Array, values: Array, *, num_references: int, temperature: float) -> Array:
@@ -104,11 +119,11 @@ def run(
     *,
     mask: str | os.PathLike | None = None,
     step: int | None = None,
-) -> dict:
+) -> Propagated:
     """Propagates colours, and a mask, through a film: ``RUN/propagation/NAME/``.
 
-    Writes result.json and frames.png (truth, propagated, and the two baselines: a random encoder,
-    and the first frame's colours where they were), and with a mask one mask-NUMBER.png a frame.
+    Writes result.json, of the encoder and of two baselines (a random encoder, and the first frame's
+    colours where they were), and with a mask one mask-NUMBER.png a frame.
 
     Args:
         run_directory: run with a checkpoint.
@@ -119,11 +134,11 @@ def run(
         step: checkpoint; the newest by default.
 
     Returns:
-        What result.json holds; errors are mean distances in ab (Lab units) over the cells of each
-        frame after the first.
+        Propagated(directory, record, columns); errors are mean distances in ab (Lab units) over the
+        cells of each frame after the first.
 
     Raises:
-        ImportError: PyAV or matplotlib is not installed.
+        ImportError: PyAV is not installed.
         ValueError: no checkpoint, film or mask that can be read, or cells that form no square grid.
     """
     encoder = checkpoints.restore_encoder(run_directory, step)
@@ -161,10 +176,7 @@ def run(
     for name, ab in carried.items():
         colored = jnp.concatenate([lab[shown, ..., :1], _map(ab[shown], side, size)], axis=-1)
         columns.append((f"colors: {name}", np.asarray(colorspace.lab_to_rgb(colored))))
-    plots.image_grid(
-        columns, out / "frames.png", title=f"Colors of the first frame of {Path(film).name}"
-    )
-    return protocol.write(
+    record = protocol.write(
         out / "result.json",
         protocol={"evaluator": "propagation", "film": str(film), "image_size": size}
         | {"num_frames_read": len(frames), "cells": side**2, "input": "lightness"}
@@ -177,6 +189,7 @@ def run(
         },
         results={name: _errors(ab, truth) for name, ab in carried.items()},
     )
+    return Propagated(out, record, columns)
 
 
 def read_frames(film: str | os.PathLike, options: PropagationConfig, size: int) -> np.ndarray:

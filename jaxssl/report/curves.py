@@ -1,13 +1,18 @@
-"""The picture of what a run measured beside its loss: whether features and embeddings collapsed."""
+"""The pictures of what a run logged: its loss, and whether features and embeddings collapse."""
 
+import itertools
 import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from jaxssl import collapse
 from jaxssl.report import canvas
 
-PREFIX = "collapse/"
+# What a metrics row holds beside the values of the loss and the method's own metrics.
+_NOT_DRAWN = frozenset(
+    ("step", "learning_rate", "grad_norm", "update_norm", "images_per_second", "seconds_left")
+)
 
 
 class _Panel(NamedTuple):
@@ -35,6 +40,42 @@ _LINES = ("-", "--")
 _MARKERS = "os"
 
 
+def training_curve(rows: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
+    """Loss, the method's own metrics and the learning rate by step.
+
+    Args:
+        rows: of metrics.jsonl, at least one; ``step``, ``loss``, ``learning_rate`` and others.
+        path: PNG file to write.
+    """
+    own = rows[0].keys() - _NOT_DRAWN - {"loss"}
+    own = sorted(name for name in own if not name.startswith(collapse.PREFIX))
+    names = ["loss", *own, "learning_rate"]
+    heights = [3.0, *[2.0] * (len(names) - 2), 1.3]
+    figure = canvas.figure(7.5, sum(heights) + 0.6)
+    axes = figure.subplots(len(names), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+    steps = [row["step"] for row in rows]
+    for axis, name, colour in zip(axes, names, itertools.cycle(canvas.COLOURS)):
+        values = [row[name] for row in rows]
+        # A marker only where rows are so few that a line would hide them.
+        axis.plot(steps, values, color=colour, marker="o" if len(rows) < 30 else "", markersize=4)
+        axis.set_ylabel(name.replace("_", " "))
+        axis.grid(alpha=0.3)
+        if name not in ("loss", "learning_rate"):
+            axis.annotate(
+                f"{values[-1]:.3g}",
+                (steps[-1], values[-1]),
+                (0, 6),
+                textcoords="offset points",
+                ha="right",
+            )
+            axis.margins(y=0.15)
+    axes[-1].set_ylim(bottom=0)
+    axes[-1].ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+    axes[-1].set_xlabel("step")
+    axes[0].set_title(f"Training: loss {rows[0]['loss']:.4g} to {rows[-1]['loss']:.4g}")
+    canvas.save(figure, path)
+
+
 def is_measured(rows: Sequence[Mapping[str, float]]) -> bool:
     """Whether rows of metrics.jsonl hold anything to draw."""
     return any(_present(rows, panel) for panel in _PANELS)
@@ -56,7 +97,8 @@ def collapse_curves(rows: Sequence[Mapping[str, float]], path: str | os.PathLike
     for axis, panel in zip(axes, panels):
         present = _present(rows, panel)
         for colour, style, marker, name in zip(canvas.COLOURS, _LINES, _MARKERS, present):
-            points = [(row["step"], row[PREFIX + name]) for row in rows if PREFIX + name in row]
+            key = collapse.PREFIX + name
+            points = [(row["step"], row[key]) for row in rows if key in row]
             axis.plot(
                 *zip(*points),
                 color=colour,
@@ -91,4 +133,4 @@ def _show_a_decade(axis) -> None:
 
 def _present(rows: Sequence[Mapping[str, float]], panel: _Panel) -> list[str]:
     """The measurements of a panel that some row holds."""
-    return [name for name in panel.lines if any(PREFIX + name in row for row in rows)]
+    return [name for name in panel.lines if any(collapse.PREFIX + name in row for row in rows)]

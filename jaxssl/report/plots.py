@@ -1,17 +1,16 @@
-"""Pictures of features and results: each function writes one PNG.
+"""Pictures of images and of features: each function writes one PNG.
 
 Whatever a colour says is said by a marker, a line style or a sign too.
 """
 
-import itertools
 import os
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxssl.report import canvas, collapsing
+from jaxssl.report import canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,99 +18,8 @@ if TYPE_CHECKING:
 RIGHT, WRONG, GREY = "#009E73", "#D55E00", "#B0B0B0"
 CLASS_COLOURS = (*canvas.COLOURS, "#882255", "#999933", "#6B4423")
 MARKERS = "osD^vP*X<>"
-HATCHES = ("", "//", "..", "xx")
-# What a metrics row holds beside the values of the loss and the method's own metrics.
-_NOT_DRAWN = frozenset(
-    ("step", "learning_rate", "grad_norm", "update_norm", "images_per_second", "seconds_left")
-)
 _MAX_CLASSES = 10
 _GRID_WIDTH = 18.0  # inches, for a grid of many columns
-
-
-def training_curve(rows: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
-    """Loss, the method's own metrics and the learning rate by step.
-
-    Args:
-        rows: of metrics.jsonl, at least one; ``step``, ``loss``, ``learning_rate`` and others.
-        path: PNG file to write.
-    """
-    own = rows[0].keys() - _NOT_DRAWN - {"loss"}
-    own = sorted(name for name in own if not name.startswith(collapsing.PREFIX))
-    names = ["loss", *own, "learning_rate"]
-    heights = [3.0, *[2.0] * (len(names) - 2), 1.3]
-    figure = canvas.figure(7.5, sum(heights) + 0.6)
-    axes = figure.subplots(len(names), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
-    steps = [row["step"] for row in rows]
-    for axis, name, colour in zip(axes, names, itertools.cycle(canvas.COLOURS)):
-        values = [row[name] for row in rows]
-        # A marker only where rows are so few that a line would hide them.
-        axis.plot(steps, values, color=colour, marker="o" if len(rows) < 30 else "", markersize=4)
-        axis.set_ylabel(name.replace("_", " "))
-        axis.grid(alpha=0.3)
-        if name not in ("loss", "learning_rate"):
-            axis.annotate(
-                f"{values[-1]:.3g}",
-                (steps[-1], values[-1]),
-                (0, 6),
-                textcoords="offset points",
-                ha="right",
-            )
-            axis.margins(y=0.15)
-    axes[-1].set_ylim(bottom=0)
-    axes[-1].ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
-    axes[-1].set_xlabel("step")
-    axes[0].set_title(f"Training: loss {rows[0]['loss']:.4g} to {rows[-1]['loss']:.4g}")
-    canvas.save(figure, path)
-
-
-def accuracy_bars(
-    records: Sequence[Mapping], path: str | os.PathLike, *, chance: float | None = None
-) -> None:
-    """Test accuracies of a run's encoder beside what needs no pretraining.
-
-    Args:
-        records: result files of the linear and the kNN evaluation (``protocol.write``), at least
-            one.
-        path: PNG file to write.
-        chance: accuracy of a guess, drawn as a dashed line.
-    """
-    measured = _accuracies(records)
-    groups = list(dict.fromkeys(group for group, _ in measured))
-    kinds = list(dict.fromkeys(kind for _, kind in measured))
-    figure = canvas.figure(max(5.0, 1.2 + 0.62 * len(groups) * len(kinds)), 4.4)
-    axis = figure.subplots()
-    width = 0.8 / len(kinds)
-    looks = zip(itertools.cycle(canvas.COLOURS), itertools.cycle(HATCHES))
-    for number, (kind, (colour, hatch)) in enumerate(zip(kinds, looks)):
-        present = [place for place, group in enumerate(groups) if (group, kind) in measured]
-        values = np.array([measured[groups[place], kind] for place in present])  # [bars, 2]
-        places = np.array(present) + (number - (len(kinds) - 1) / 2) * width
-        axis.bar(
-            places,
-            100 * values[:, 0],
-            0.92 * width,
-            yerr=100 * values[:, 1],
-            label=kind,
-            color=colour,
-            hatch=hatch,
-            edgecolor="white",
-            error_kw={"capsize": 3, "elinewidth": 1.2},
-        )
-        for place, (value, half_width) in zip(places, values):
-            axis.text(
-                place, 100 * (value + half_width) + 1, f"{100 * value:.1f}", ha="center", fontsize=9
-            )
-    if chance is not None:
-        axis.axhline(100 * chance, color="black", linestyle="--", linewidth=1, label="chance")
-    axis.set_xticks(range(len(groups)), groups)
-    axis.set_ylim(0, 112)
-    axis.set_yticks(range(0, 101, 20))
-    axis.set_ylabel("test accuracy, %")
-    axis.set_title("Accuracy of frozen features, with 95 % intervals")
-    axis.grid(axis="y", alpha=0.3)
-    axis.set_axisbelow(True)
-    figure.legend(loc="outside lower center", ncols=len(kinds) + 1, frameon=False)
-    canvas.save(figure, path)
 
 
 def image_grid(
@@ -235,34 +143,6 @@ def embedding(
     axis.set_title(f"Features of {len(points):,} test images")
     figure.legend(loc="outside right upper", frameon=False)
     canvas.save(figure, path)
-
-
-def _accuracies(records: Sequence[Mapping]) -> dict[tuple[str, str], tuple[float, float]]:
-    """(encoder, evaluator) to (accuracy, half-width), in the order in which bars stand."""
-    found = {}
-    for record in records:
-        subject, layer = record["subject"], record["protocol"]["layer"]
-        group = subject["encoder"]
-        if group == "trained":
-            group += f"\nstep {subject['step']}"
-        elif subject.get("weights_seed"):
-            group += f"\nseed {subject['weights_seed']}"
-        if layer != "pooled":
-            group += f"\n{layer}"
-        results = record["results"]
-        if record["protocol"]["evaluator"] == "linear":
-            found[group, "linear"] = (results["test_accuracy"], results["half_width"])
-            continue
-        for name, result in results.items():
-            if name.startswith("k="):
-                found[group, f"kNN, {name}"] = (result["accuracy"], result["half_width"])
-    rank = {name: place for place, name in enumerate(canvas.ENCODERS)}
-    return dict(
-        sorted(
-            found.items(),
-            key=lambda item: (rank[item[0][0].split("\n")[0]], item[0][0], item[0][1] != "linear"),
-        )
-    )
 
 
 def _cell(images: np.ndarray) -> float:

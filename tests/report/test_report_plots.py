@@ -4,99 +4,19 @@ import builtins
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from jaxssl.report import canvas, plots
+from jaxssl.report import plots
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
 COLOUR = RANDOM.random((3, 8, 8, 3), dtype=np.float32)
-ROWS = [
-    {"step": s, "loss": 1 / s, "accuracy": s / 9, "learning_rate": 1e-3, "grad_norm": 7.0}
-    for s in (1, 2, 3)
-]
-
-
-def record(evaluator, encoder, results, *, layer="pooled"):
-    return {
-        "protocol": {"evaluator": evaluator, "layer": layer},
-        "subject": {"encoder": encoder, "step": 40},
-        "results": results,
-    }
-
-
-LINEAR = {"test_accuracy": 0.8, "half_width": 0.02}
-KNN = {"k=20": {"accuracy": 0.7, "half_width": 0.03}, "k=200": {"accuracy": 0.6, "half_width": 0.1}}
-
-
-def pixels(path):
-    """A PNG as an array, checked for size and for not being blank."""
-    with Image.open(path) as image:
-        assert image.format == "PNG"
-        values = np.asarray(image.convert("RGB"))
-    assert 150 < min(values.shape[:2]) and max(values.shape[:2]) < 2000
-    assert 0.005 < np.mean(values != 255) < 0.95
-    return values
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved."""
-    figures = []
-    save = canvas.save
-    monkeypatch.setattr(canvas, "save", lambda f, path: (figures.append(f), save(f, path)))
-    return figures
 
 
 def texts(figure):
     return " ".join(text.get_text() for text in figure.findobj(lambda o: hasattr(o, "get_text")))
 
 
-def test_training_curve_draws_loss_own_metrics_and_rate_only(tmp_path, drawn):
-    plots.training_curve(ROWS, tmp_path / "a.png")
-    pixels(tmp_path / "a.png")
-    axes = drawn[0].axes
-    assert [axis.get_ylabel() for axis in axes] == ["loss", "accuracy", "learning rate"]
-    np.testing.assert_allclose(axes[0].lines[0].get_ydata(), [1, 1 / 2, 1 / 3])
-    np.testing.assert_allclose(axes[0].lines[0].get_xdata(), [1, 2, 3])
-
-
-def test_training_curve_of_one_row_shows(tmp_path):
-    plots.training_curve(ROWS[:1], tmp_path / "a.png")
-    pixels(tmp_path / "a.png")
-
-
-def test_accuracy_bars_stand_at_their_values_with_intervals(tmp_path, drawn):
-    records = [
-        record("knn", "pixels", KNN),
-        record("knn", "trained", KNN),
-        record("linear", "trained", LINEAR),
-        record("linear", "random", {"test_accuracy": 0.5, "half_width": 0.02}, layer="stage 1"),
-    ]
-    plots.accuracy_bars(records, tmp_path / "a.png", chance=0.1)
-    pixels(tmp_path / "a.png")
-    (axis,) = drawn[0].axes
-    names = [label.get_text() for label in axis.get_xticklabels()]
-    assert names == ["trained\nstep 40", "random\nstage 1", "pixels"]
-    bars = {
-        container.get_label(): [round(bar.get_height(), 6) for bar in container]
-        for container in axis.containers
-        if hasattr(container, "patches") and container.patches
-    }
-    assert bars == {"linear": [80, 50], "kNN, k=20": [70, 70], "kNN, k=200": [60, 60]}
-    # Interval of the first bar, from its error bar's line.
-    segment = axis.containers[0][2][0].get_segments()[0]
-    np.testing.assert_allclose(segment[:, 1], [78, 82])
-    assert "chance" in texts(drawn[0])
-
-
-def test_accuracy_bars_leave_out_no_number_of_neighbours(tmp_path, drawn):
-    counts = {f"k={k}": {"accuracy": k / 20, "half_width": 0.01} for k in range(1, 10)}
-    plots.accuracy_bars([record("knn", "trained", counts)], tmp_path / "a.png")
-    assert len(drawn[0].axes[0].patches) == 9
-
-
-def test_image_grid_shows_each_image_in_its_place(tmp_path, drawn):
+def test_image_grid_shows_each_image_in_its_place(tmp_path, drawn, pixels):
     plots.image_grid([("one", GREY), ("two", COLOUR)], tmp_path / "a.png", title="above")
     pixels(tmp_path / "a.png")
     axes = np.array(drawn[0].axes).reshape(3, 2)
@@ -108,7 +28,7 @@ def test_image_grid_shows_each_image_in_its_place(tmp_path, drawn):
     assert axes[0, 1].get_title() == "two"
 
 
-def test_image_grid_of_many_columns_of_two_sizes_fills_its_cells(tmp_path, drawn):
+def test_image_grid_of_many_columns_of_two_sizes_fills_its_cells(tmp_path, drawn, pixels):
     """A multi-crop: small views are enlarged to the cells of the large ones."""
     large, small = np.repeat(COLOUR, 40, axis=1).repeat(40, axis=2), COLOUR
     columns = [("test image", large), *[("view global", large)] * 2, *[("view local", small)] * 10]
@@ -119,7 +39,7 @@ def test_image_grid_of_many_columns_of_two_sizes_fills_its_cells(tmp_path, drawn
     np.testing.assert_array_equal(drawn[0].axes[12].images[0].get_array(), small[0])
 
 
-def test_neighbours_say_right_and_wrong_by_more_than_colour(tmp_path, drawn):
+def test_neighbours_say_right_and_wrong_by_more_than_colour(tmp_path, drawn, pixels):
     found = np.stack([COLOUR, COLOUR], axis=1)
     labels = (np.array([0, 1, 0]), np.array([[0, 1], [1, 1], [1, 0]]))
     plots.neighbours(COLOUR, found, labels, tmp_path / "a.png", class_names=("cat", "dog"))
@@ -141,14 +61,14 @@ def test_long_class_names_are_cut(tmp_path, drawn):
     assert drawn[0].axes[0].get_title() == "a_class_name_w…"
 
 
-def test_neighbours_without_labels_have_no_verdict(tmp_path, drawn):
+def test_neighbours_without_labels_have_no_verdict(tmp_path, drawn, pixels):
     plots.neighbours(COLOUR, COLOUR[:, None], None, tmp_path / "a.png")
     pixels(tmp_path / "a.png")
     assert "✓" not in texts(drawn[0])
     assert "✗" not in texts(drawn[0])
 
 
-def test_embedding_is_the_first_two_principal_components(tmp_path, drawn):
+def test_embedding_is_the_first_two_principal_components(tmp_path, drawn, pixels):
     features = RANDOM.normal(size=(50, 6)).astype(np.float32) * [5, 3, 1, 1, 1, 1] + 100
     plots.embedding(features, np.zeros(50, int), ("only",), tmp_path / "a.png")
     pixels(tmp_path / "a.png")
@@ -173,7 +93,7 @@ def test_embedding_tells_at_most_ten_classes_apart(tmp_path, drawn, num_classes,
     assert len(shown) == min(num_classes, 11)
 
 
-def test_embedding_without_labels(tmp_path, drawn):
+def test_embedding_without_labels(tmp_path, drawn, pixels):
     plots.embedding(RANDOM.normal(size=(9, 4)), None, None, tmp_path / "a.png")
     pixels(tmp_path / "a.png")
     assert "9 images" in texts(drawn[0])
@@ -189,4 +109,4 @@ def test_missing_matplotlib_is_one_line_that_names_the_extra(tmp_path, monkeypat
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r'^plots: .* pip install "jaxssl\[plot\]"\.$'):
-        plots.training_curve(ROWS, tmp_path / "a.png")
+        plots.image_grid([("one", GREY)], tmp_path / "a.png")

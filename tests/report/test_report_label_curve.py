@@ -1,9 +1,8 @@
 """Accuracy by the number of labels: every point stands at its value, with its interval."""
 
 import numpy as np
-import pytest
 
-from jaxssl.report import canvas, label_curve
+from jaxssl.report import label_curve
 
 
 def record(encoder, accuracies, *, half_width=0.02, layer="pooled", **subject):
@@ -20,15 +19,6 @@ def record(encoder, accuracies, *, half_width=0.02, layer="pooled", **subject):
         "subject": {"encoder": encoder} | subject,
         "results": {"best": best},
     }
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved."""
-    figures = []
-    save = canvas.save
-    monkeypatch.setattr(canvas, "save", lambda f, path: (figures.append(f), save(f, path)))
-    return figures
 
 
 def test_points_stand_at_their_values_with_intervals(tmp_path, drawn):

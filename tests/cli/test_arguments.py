@@ -7,7 +7,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 import pytest
 import tyro
 
-from jaxssl import arguments
+from jaxssl.cli import arguments
 
 T = TypeVar("T")
 

@@ -6,10 +6,10 @@ from typing import Annotated, Generic, Literal
 
 import tyro
 
-from jaxssl.runs import recipe
 from jaxssl.audit import audit
 from jaxssl.evaluation import few_label, knn, linear, pooling, propagation
 from jaxssl.evaluation import subject as subjects
+from jaxssl.runs import recipe
 from jaxssl.runs.recipe import D, E, M
 
 RunDirectory = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]

@@ -11,12 +11,14 @@ import tyro
 from rich.console import Console
 
 import jaxssl
-from jaxssl import arguments, commands, cpu, data
-from jaxssl.report import report
-from jaxssl.runs import pretrain as pretraining, recipe
+from jaxssl import cpu, data, report
 from jaxssl.audit import audit, picture, table
-from jaxssl.evaluation import evaluate, preparation, propagation, summary
+from jaxssl.cli import arguments, commands
 from jaxssl.collapse.policy import CollapsedError
+from jaxssl.evaluation import evaluate, preparation, propagation, summary
+from jaxssl.report import plots
+from jaxssl.runs import pretrain as pretraining
+from jaxssl.runs import recipe
 from jaxssl.training.rows import DivergedError
 
 USAGE = """usage: jaxssl COMMAND ...
@@ -85,7 +87,7 @@ def pretrain(words: Sequence[str]) -> None:
         )
     name, *overrides = words
     default = recipe.load(name)
-    # Narrowed to the config's own method, encoder and data: each of their fields is an option.
+    # Narrowed to the config's own method and encoder, so that each of their fields is an option.
     options = arguments.parse(
         commands.Pretrain[type(default.method), type(default.encoder), type(default.data)],
         overrides,
@@ -179,10 +181,12 @@ def run_audit(words: Sequence[str]) -> int:
 def propagate(words: Sequence[str]) -> None:
     """``jaxssl propagate RUN VIDEO``."""
     options = arguments.parse(commands.Propagate, words, prog="jaxssl propagate")
-    record = propagation.run(
+    found = propagation.run(
         options.run, options.video, options.options, mask=options.mask, step=options.step
     )
-    for name, result in record["results"].items():
+    title = f"Colors of the first frame of {options.video.name}"
+    plots.image_grid(found.columns, found.directory / "frames.png", title=title)
+    for name, result in found.record["results"].items():
         print(f"colors {name}: mean error {result['mean_error']:.2f} in ab")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxssl.report import canvas, depth
+from jaxssl.report import depth
 
 
 def linear(accuracy):
@@ -25,15 +25,6 @@ def record(fields, encoder, pooled, stages=(), *, layer="pooled"):
         "subject": {"encoder": encoder, "step": 40},
         "results": results,
     }
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved."""
-    figures = []
-    save = canvas.save
-    monkeypatch.setattr(canvas, "save", lambda f, path: (figures.append(f), save(f, path)))
-    return figures
 
 
 def curves(panel):
