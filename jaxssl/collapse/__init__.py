@@ -1,6 +1,7 @@
 """Collapse: how it is measured, when a run counts as collapsed, and what is done about it."""
 
 from jaxssl.collapse.measures import (
+    PREFIX,
     alignment,
     effective_rank,
     feature_std,
@@ -10,6 +11,7 @@ from jaxssl.collapse.measures import (
 )
 
 __all__ = [
+    "PREFIX",
     "alignment",
     "effective_rank",
     "feature_std",

@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, get_args
 
-from jaxssl.collapse import watch
+from jaxssl.collapse import measures
 
 Action = Literal["ignore", "warn", "stop", "rewind"]
 
-_SCALE = f"{watch.PREFIX}embedding_scale"
+_SCALE = f"{measures.PREFIX}embedding_scale"
 _EMBEDDING_FIX = (
     "Likely: a stop-gradient, predictor, centring or variance term that is missing or too weak, "
     "or too high a rate: lower optimizer.base_learning_rate or lengthen the warm-up"
@@ -112,7 +112,7 @@ class Collapse(NamedTuple):
     @property
     def likely_fix(self) -> str:
         """What most often helps, a sentence without its end."""
-        of_features = self.finding.name.startswith(f"{watch.PREFIX}feature_")
+        of_features = self.finding.name.startswith(f"{measures.PREFIX}feature_")
         return _FEATURE_FIX if of_features else _EMBEDDING_FIX
 
 
@@ -200,7 +200,7 @@ class Guard:
             "feature_rank": config.min_rank,
         }
         for name, threshold in thresholds.items():
-            value = row.get(watch.PREFIX + name)
+            value = row.get(measures.PREFIX + name)
             if value is not None and value < threshold:
-                return Finding(watch.PREFIX + name, value, threshold)
+                return Finding(measures.PREFIX + name, value, threshold)
         return None

@@ -1,7 +1,7 @@
 """What a run measures beside the loss: how far its features and embeddings have collapsed.
 
 A joint-embedding loss can fall to its best value while the encoder forgets its input. These numbers
-show it in every row of metrics, under names that begin with ``PREFIX``:
+show it in every row of metrics, under names that begin with ``collapse.PREFIX``:
 
 | name | of what | collapsed | healthy |
 |---|---|---|---|
@@ -27,7 +27,6 @@ from jaxssl import collectives, draws
 from jaxssl.collapse import measures
 from jaxssl.types import Array, Batch, Embeddings, Method, Metrics, PyTree, TrainState
 
-PREFIX = collapse.PREFIX
 # Rows of the global batch that are measured: the time of a singular value decomposition grows with
 # the cube of them, and a rank of a few hundred needs no more.
 MAX_ROWS = 2048
@@ -74,7 +73,9 @@ def make_watch(
             keys = draws.example_keys(seed, state.step - 1, num_examples, axis_name)
             views = draws.make_views(method, batch, keys)
             measured |= of_embeddings(method.embed(state.params, state.state, views), axis_name)
-        return {PREFIX + name: value.astype(jnp.float32) for name, value in measured.items()}
+        return {
+            measures.PREFIX + name: value.astype(jnp.float32) for name, value in measured.items()
+        }
 
     return watch
 

@@ -61,7 +61,7 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
         if picture.path is None:
             print(f"{picture.title} left out: {picture.sentence}", file=sys.stderr)
     index = out / "index.html"
-    name = f"{named.short(opened_run.recipe.method)} on {opened.train.name}, step {encoder.meta['step']}"
+    name = f"{named.short(opened_run.recipe.method)} on {opened.train.name}, step {opened_run.step}"
     files.write_whole(index, page.render(name, pictures))
     written = [picture.path for picture in pictures if picture.path is not None]
     return written + ([] if summarised is None else [out / SUMMARY]) + [index]

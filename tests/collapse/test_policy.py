@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 from collapsing_run import RUN, Loader, last, method, rows, train
 
-from jaxssl import checkpoints, cli
-from jaxssl.collapse import policy, watch
+from jaxssl import checkpoints, cli, collapse
+from jaxssl.collapse import policy
 from jaxssl.runs import pretrain
 from jaxssl.training import loop
 
@@ -73,8 +73,8 @@ def test_at_the_last_step_a_suspicion_is_enough():
 )
 def test_which_measurement_is_judged(row, name):
     judge = policy.Guard(policy.CollapseConfig(), last_step=9)
-    found = judge.below({watch.PREFIX + key: value for key, value in row.items()})
-    assert (found and found.name) == (name and watch.PREFIX + name)
+    found = judge.below({collapse.PREFIX + key: value for key, value in row.items()})
+    assert (found and found.name) == (name and collapse.PREFIX + name)
 
 
 def test_embeddings_that_shrink_are_judged_by_the_largest_so_far():

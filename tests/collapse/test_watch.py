@@ -22,7 +22,7 @@ OF_EMBEDDINGS = {
 
 
 def measured(row):
-    return {name.removeprefix(watch.PREFIX) for name in row if name.startswith(watch.PREFIX)}
+    return {name.removeprefix(collapse.PREFIX) for name in row if name.startswith(collapse.PREFIX)}
 
 
 def state_after(num_steps):
@@ -52,10 +52,10 @@ def test_measures_the_views_of_the_step_and_the_state_after_it():
         "neighbour_distance": collapse.neighbour_distance(first),
         "prototypes_used": np.exp(collapse.usage_entropy(assignments)),
     }
-    assert got.keys() == {watch.PREFIX + name for name in expected}
+    assert got.keys() == {collapse.PREFIX + name for name in expected}
     for name, value in expected.items():
-        np.testing.assert_allclose(got[watch.PREFIX + name], value, rtol=1e-5, err_msg=name)
-        assert got[watch.PREFIX + name].dtype == jnp.float32
+        np.testing.assert_allclose(got[collapse.PREFIX + name], value, rtol=1e-5, err_msg=name)
+        assert got[collapse.PREFIX + name].dtype == jnp.float32
 
 
 @pytest.mark.parametrize("max_rows", [2048, 6])
@@ -112,7 +112,7 @@ def test_rows_have_what_there_is_to_measure(tmp_path):
     by_step = {row["step"]: row for row in rows(tmp_path / "each")}
     for row in rows(tmp_path / "both"):
         for name in OF_EMBEDDINGS | of_features:
-            assert row[watch.PREFIX + name] == by_step[row["step"]][watch.PREFIX + name]
+            assert row[collapse.PREFIX + name] == by_step[row["step"]][collapse.PREFIX + name]
 
 
 def test_a_resumed_run_writes_the_same_rows(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 import small_encoder
 import tiny
 
-from jaxssl import losses, methods
+from jaxssl import collapse, losses, methods
 from jaxssl.collapse import policy, watch
 from jaxssl.methods import simsiam
 from jaxssl.methods.shared import functional
@@ -89,7 +89,7 @@ def judged(found):
 
 def of(found, name):
     """A measurement in all rows."""
-    return [row[watch.PREFIX + name] for row in found]
+    return [row[collapse.PREFIX + name] for row in found]
 
 
 def test_byol_without_predictor_and_slow_target(monkeypatch):
