@@ -231,7 +231,7 @@ def test_another_data_set_is_another_run(refused, finished, tmp_path):
     argv = tiny_runs.words(MAE, tmp_path / "tiny.npz", finished, "--training.epochs", 0.5,
                            "--optimizer.warmup-epochs", 0)  # fmt: skip
     shutil.copy(tiny_runs.write_data(tmp_path / "tiny.npz"), tmp_path / "copy.npz")
-    assert_matches("differs in .*data.path", refused(*argv))
+    assert_matches(r"differs in .*data\.fields\.path", refused(*argv))
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "config.json"])
