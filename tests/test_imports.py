@@ -31,8 +31,6 @@ MAY_IMPORT = {
     "recipe": BASE | {"models", "data", "training"},
     "pretraining": BASE
     | {"__init__", "recipe", "models", "augment", "data", "checkpoints", "parallel", "training"},
-    "arguments": set(),
-    "commands": {"recipe", "audit", "evaluation"},
     "report": BASE
     | {"methods", "data", "checkpoints", "collapse", "training", "evaluation", "recipe"},
     "audit": None,  # everything
@@ -47,7 +45,7 @@ ONLY_IN = {
     "grain": {"data"},
     "av": {"data"},
     "matplotlib": {"report"},
-    "tyro": {"arguments", "commands", "cli"},
+    "tyro": {"cli"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
