@@ -8,15 +8,14 @@ import pytest
 import jaxssl
 
 PACKAGE = Path(jaxssl.__file__).parent
-BASE = {"types", "collectives", "jsonable", "colorspace", "schedules", "files", "words"}
+BASE = {"types", "collectives", "jsonable", "colorspace", "schedules", "files"}
 MAY_IMPORT = {
     "types": set(),
     "collectives": {"types"},
-    "jsonable": {"words"},
+    "jsonable": set(),
     "colorspace": {"types"},
     "schedules": {"types"},
     "files": set(),
-    "words": set(),
     "cpu": set(),
     "losses": BASE,
     "pretext": BASE,
@@ -31,9 +30,7 @@ MAY_IMPORT = {
     "evaluation": BASE | {"data", "losses", "checkpoints", "parallel"},
     "recipe": BASE | {"models", "data", "training"},
     "pretraining": BASE
-    | {"__init__", "recipe", "models", "data", "checkpoints", "parallel", "training"},
-    "arguments": set(),
-    "commands": {"recipe", "audit", "evaluation"},
+    | {"__init__", "recipe", "models", "augment", "data", "checkpoints", "parallel", "training"},
     "report": BASE
     | {"methods", "data", "checkpoints", "collapse", "training", "evaluation", "recipe"},
     "audit": None,  # everything
@@ -48,7 +45,7 @@ ONLY_IN = {
     "grain": {"data"},
     "av": {"data"},
     "matplotlib": {"report"},
-    "tyro": {"arguments", "commands", "cli"},
+    "tyro": {"cli"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -8,11 +8,14 @@ import os
 import re
 import typing
 from collections.abc import Sequence
-from typing import TypeVar
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import tyro
 
 T = TypeVar("T")
+
+RunPath = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 
 
 class UsageError(ValueError):

@@ -10,22 +10,25 @@ import tiny
 from PIL import Image
 from rich.console import Console
 
-from jaxssl import models, pretraining, recipe
-from jaxssl.data import DataConfig
+from jaxssl import models
+from jaxssl.data import ImageData
 from jaxssl.report import canvas
-from jaxssl.training import loop, optimizers
+from jaxssl.runs import pretrain
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training import optimizers
+from jaxssl.training.config import RunConfig, TrainingConfig
 
 ENCODER = models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=2, pool="mean")
 
 
 def config_of(path):
-    return recipe.Recipe(
+    return Recipe(
         method=tiny.method("MAE"),
         encoder=ENCODER,
-        data=DataConfig(path=str(path), image_size=tiny.SIZE, channels=3),
+        data=ImageData(path=str(path), image_size=tiny.SIZE, channels=3),
         optimizer=optimizers.OptimizerConfig(warmup_epochs=0),
-        training=loop.TrainingConfig(batch_size=8, epochs=1),
-        run=loop.RunConfig(log_every=1),
+        training=TrainingConfig(batch_size=8, epochs=1),
+        run=RunConfig(log_every=1),
     )
 
 
@@ -45,9 +48,7 @@ def trained(tmp_path_factory):
     np.savez(folder / "blocks.npz", **arrays)
     # optax relies on implicit promotion in its bias correction.
     with jax.numpy_dtype_promotion("standard"):
-        pretraining.run(
-            config_of(folder / "blocks.npz"), folder / "run", Console(file=io.StringIO())
-        )
+        pretrain.run(config_of(folder / "blocks.npz"), folder / "run", Console(file=io.StringIO()))
     return folder / "run"
 
 
