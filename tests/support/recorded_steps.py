@@ -1,6 +1,6 @@
 """Two shrunken steps of every shipped recipe, as numbers and digests to compare with.
 
-    python tests/recorded_steps.py        records them, in tests/recorded/steps.json
+    python tests/support/recorded_steps.py        records them, in tests/recorded/steps.json
 
 A change of the house must change no number: on the machine and with the versions of the record bit
 for bit, elsewhere up to rounding. Digests do not depend on the names or the order of leaves, so
@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-FILE = Path(__file__).parent / "recorded" / "steps.json"
+FILE = Path(__file__).parent.parent / "recorded" / "steps.json"
 DEVICES = (1, 8)
 
 
