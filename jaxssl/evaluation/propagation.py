@@ -20,6 +20,7 @@ import numpy as np
 from jaxssl import checkpoints, colorspace, data, inputs, jsonable, losses
 from jaxssl.data import transforms, video
 from jaxssl.evaluation import protocol, random_encoder
+from jaxssl.runs.directory import RunDirectory
 from jaxssl.types import Array
 
 _MAX_SHOWN = 8
@@ -164,7 +165,7 @@ def run(
     carried = {name: carry(each, truth[0]) for name, each in tokens.items()}
     carried["in place"] = jnp.broadcast_to(truth[:1], truth.shape)
 
-    out = Path(run_directory) / "propagation" / Path(film).stem
+    out = RunDirectory(Path(run_directory)).propagation / Path(film).stem
     out.mkdir(parents=True, exist_ok=True)
     if labels is not None:
         classes, numbers = np.unique(labels, return_inverse=True)

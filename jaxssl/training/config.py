@@ -1,9 +1,7 @@
 """What is run, and how: the two parts of a recipe that the loop reads."""
 
 import dataclasses
-from typing import Annotated, Protocol
-
-import tyro
+from typing import Protocol
 
 from jaxssl import parallel, watching
 from jaxssl.collapse.policy import CollapseConfig
@@ -63,7 +61,7 @@ class RunConfig:
     keep_checkpoints: int = 2
     tensorboard: bool = False
     collapse: CollapseConfig = CollapseConfig()
-    watchers: Annotated[tuple[WatcherConfig, ...], tyro.conf.Suppress] = ()
+    watchers: tuple[WatcherConfig, ...] = ()
 
     def __post_init__(self):
         for field in ("log_every", "checkpoint_every", "keep_checkpoints"):

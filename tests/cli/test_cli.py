@@ -13,7 +13,8 @@ import tiny_runs
 
 import jaxssl
 from jaxssl import checkpoints, cli, data
-from jaxssl.training import log, loop
+from jaxssl.training import loop
+from jaxssl.training.rows import DivergedError
 
 MAE = "mae_fashion_mnist"
 
@@ -131,7 +132,7 @@ def test_evaluating_a_step_that_is_not_there(refused, finished):
 
 def test_a_diverging_run_fails_with_1(refused, npz, tmp_path, monkeypatch):
     def diverge(*_, **__):
-        raise log.DivergedError("loss is nan at step 3")
+        raise DivergedError("loss is nan at step 3")
 
     monkeypatch.setattr(loop, "train", diverge)
     line = refused(*tiny_runs.words(MAE, npz, tmp_path / "run"), status=1)
