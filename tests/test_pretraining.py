@@ -27,16 +27,13 @@ class Statistical(Rotation):
     mean: tuple[float, ...] = ()
     num_examples: int = 0
 
-    def sized(self, num_examples):
-        return dataclasses.replace(self, num_examples=num_examples)
-
-    def fitted(self, images):
-        assert self.num_examples, "fitted before it knew the size"
-        ASKED.append(images)
-        return dataclasses.replace(self, mean=(float(images.mean()),))
+    def prepare(self, num_examples, sample):
+        ASKED.append(sample())
+        mean = (float(ASKED[-1].mean()),)
+        return dataclasses.replace(self, mean=mean, num_examples=num_examples)
 
     def build(self, encoder, *, axis_name):
-        assert self.mean, "built before it was fitted"
+        assert self.mean, "built before it was prepared"
         return super().build(encoder, axis_name=axis_name)
 
 
@@ -57,7 +54,7 @@ def config(tmp_path_factory):
 
 
 def test_statistics_are_taken_once_and_kept_by_the_checkpoint(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(pretraining, "NUM_FITTED", 10)
+    monkeypatch.setattr(pretraining, "NUM_SAMPLED", 10)
     ASKED.clear()
     pretraining.run(config, tmp_path / "run", Console(quiet=True))
     (images,) = ASKED

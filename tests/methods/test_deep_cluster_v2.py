@@ -16,6 +16,9 @@ from jaxssl.methods import deep_cluster_v2
 from jaxssl.methods.shared import clusters, kmeans
 from jaxssl.training import step as training_step
 
+TINY = {"DeepClusterV2": {"num_prototypes": 8}}
+UNCHANGED = {"DeepClusterV2": {"key"}}
+
 KEY = jax.random.key(0)
 BATCH, IMAGES, PROTOTYPES, HEADS = 4, 10, 3, 3
 CONFIG = dataclasses.replace(
@@ -184,4 +187,4 @@ def test_wrong_fields_are_named():
     with pytest.raises(ValueError, match=r"num_examples must be the number of .* images; got 0\."):
         config().build(encoder, axis_name=None)
     with pytest.raises(ValueError, match=r"at most the number of training images, 10; got 3000\."):
-        config().sized(10).build(encoder, axis_name=None)
+        config().prepare(10, None).build(encoder, axis_name=None)

@@ -16,6 +16,11 @@ from jaxssl import methods
 from jaxssl.methods import wmse
 from jaxssl.training import step as training_step
 
+TINY = {
+    "NNCLR": {"queue_size": 24},
+    "WMSE": {"projector_dim": 3, "whitening_size": 8, "num_divisions": 2},
+}
+
 KEY = jax.random.key(0)
 CLOCK = training_step.clock_at(3, steps_per_epoch=4, total_steps=12)
 NUM_IMAGES = 8
