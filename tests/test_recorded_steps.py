@@ -1,0 +1,32 @@
+"""Two steps of every shipped recipe give the numbers that were recorded."""
+
+import json
+
+import numpy as np
+import pytest
+import recorded_steps
+
+RECORD = json.loads(recorded_steps.FILE.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_devices", recorded_steps.DEVICES)
+def test_no_number_of_a_shipped_recipe_has_changed(num_devices):
+    recorded = RECORD[f"{num_devices} devices"]
+    steps = recorded_steps.steps_of_all_recipes(num_devices)
+    assert steps.keys() == recorded.keys()
+    if recorded_steps.machine() == RECORD["machine"]:
+        assert steps == recorded
+    for name, numbers in steps.items():
+        assert numbers["num_values"] == recorded[name]["num_values"], name
+        for metric in ("loss", "grad_norm"):
+            np.testing.assert_allclose(
+                numbers[metric], recorded[name][metric], rtol=1e-4, err_msg=name
+            )
+
+
+def test_a_digest_knows_values_and_not_the_order():
+    one, other = np.arange(3.0), np.ones((2, 2), np.float32)
+    assert recorded_steps.digest([one, other]) == recorded_steps.digest([other, one])
+    for changed in (np.nextafter(one, 9), one.astype(np.float32), one.reshape(3, 1)):
+        assert recorded_steps.digest([changed, other]) != recorded_steps.digest([one, other])
