@@ -83,7 +83,7 @@ def test_what_is_hidden_cannot_reach_the_prediction(cases):
 def test_error_is_the_squared_error_of_hidden_pixels(cases):
     config, module, method, views, params, state = cases["region"]
     network = config._network(module, None, views)
-    prediction, _ = jax.jit(network.apply)(params, state, config._seen(views))
+    prediction, _ = jax.jit(network.apply)(params, state, config._encoder_input(views))
     values, _ = jax.jit(method.loss)(params, state, views, KEY, STEP)
     prediction, image = (np.asarray(x, np.float64) for x in (prediction, views["image"]))
     for b in range(NUM_IMAGES):
@@ -99,7 +99,12 @@ def test_error_is_the_squared_error_of_hidden_pixels(cases):
 def test_the_centre_alone_is_predicted_and_its_rim_weighs_ten(cases):
     config, module, _, views, params, state = cases["central"]
     network = config._network(module, None, views)
-    assert network.predict(params, state, config._seen(views)).shape == (NUM_IMAGES, 8, 8, 3)
+    assert network.predict(params, state, config._encoder_input(views)).shape == (
+        NUM_IMAGES,
+        8,
+        8,
+        3,
+    )
     np.testing.assert_array_equal(config._target(views), 2 * views["image"][:, 4:12, 4:12] - 1)
     weights = np.asarray(config._weights(views))
     expected = np.full((8, 8), 10)
@@ -134,13 +139,13 @@ def test_each_side_learns_from_its_own_loss(cases):
         return functional.apply(judge, discriminator, discriminator_state, images)
 
     def network_loss(own):
-        prediction, _ = network.apply(own, state, config._seen(views))
+        prediction, _ = network.apply(own, state, config._encoder_input(views))
         error = jnp.mean(weights * (prediction - target) ** 2)
         logits, _ = judged(params["discriminator"], state["discriminator"], prediction)
         return (1 - ADVERSARIAL) * error - ADVERSARIAL * jnp.mean(jax.nn.log_sigmoid(logits))
 
     def discriminator_loss(own):
-        prediction, _ = network.apply(params, state, config._seen(views))
+        prediction, _ = network.apply(params, state, config._encoder_input(views))
         real, after_real = judged(own, state["discriminator"], target)
         fake, _ = judged(own, after_real, prediction)
         return -jnp.mean(jax.nn.log_sigmoid(real) + jax.nn.log_sigmoid(-fake))

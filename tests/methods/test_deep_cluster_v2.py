@@ -140,7 +140,7 @@ def test_a_clustering_that_was_missed_is_made_at_the_next_step(steps):
     """As after a resume with another number of steps in an epoch."""
     state = jax.tree.map(jnp.asarray, steps[1][-1])
     clock = training_step.clock_at(3, steps_per_epoch=2, total_steps=12)
-    assert CONFIG._clustered(state, clock)["num_clusterings"] == 3
+    assert CONFIG._cluster(state, clock)["num_clusterings"] == 3
 
 
 def test_assignments_are_those_of_the_first_head(steps):
