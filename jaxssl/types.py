@@ -54,7 +54,7 @@ class Features(NamedTuple):
             for probes at every depth.
         maps: what ``stages`` pools: the map after each stage, [B, h, w, D_stage], or a ViT's patch
             tokens after each block before the final norm; with ``keep``, [B, K, D]. Compilers drop
-            what nobody reads.
+            what is not used.
         class_tokens: of a ViT with a class token, that token after each block, [B, D], through the
             final norm; else empty.
     """

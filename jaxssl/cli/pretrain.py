@@ -45,7 +45,7 @@ def run(words: Sequence[str]) -> None:
         )
     name, *overrides = words
     default = recipe.load(name)
-    # Narrowed to the config's own method, encoder and data, so that each of their fields is an option.
+    # Narrowed to the config's own kinds, so that each of their fields is an option.
     options = arguments.parse(
         Pretrain[type(default.method), type(default.encoder), type(default.data)],
         overrides,

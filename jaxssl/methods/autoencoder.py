@@ -48,18 +48,18 @@ class Autoencoder:
             return self._views(corruption_key, self.augment(augment_key, example["image"]))
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
-            return network_of(views).init(key, _seen(views))
+            return network_of(views).init(key, _encoder_input(views))
 
         def loss(params, state, views, key, clock):
             del key, clock
-            prediction, state = network_of(views).apply(params, state, _seen(views))
+            prediction, state = network_of(views).apply(params, state, _encoder_input(views))
             image = views["image"]
             values = losses.weighted_mse(prediction, image, jnp.ones(image.shape[:3]))
             return values, (state, {})
 
         def show(params: PyTree, state: PyTree, views: Views) -> list[Picture]:
             """The views, what the encoder sees of them if that differs, and reconstructions."""
-            prediction = network_of(views).predict(params, state, _seen(views))
+            prediction = network_of(views).predict(params, state, _encoder_input(views))
             pictures = [("view", views["image"])]
             if "corrupted" in views:
                 pictures.append(("what the encoder sees", jnp.clip(views["corrupted"], 0, 1)))
@@ -86,5 +86,5 @@ class Autoencoder:
         return functional.WithHead(encoder, decoder, name="decoder")
 
 
-def _seen(views: Views) -> Array:
+def _encoder_input(views: Views) -> Array:
     return views.get("corrupted", views["image"])

@@ -104,7 +104,7 @@ class ContextEncoder:
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
             network_key, critic_key = jax.random.split(key)
-            params, state = network_of(views).init(network_key, self._seen(views))
+            params, state = network_of(views).init(network_key, self._encoder_input(views))
             if self.adversarial_weight:
                 added, added_state = functional.init(critic, critic_key, self._target(views))
                 params = params | {"discriminator": added}
@@ -114,7 +114,9 @@ class ContextEncoder:
         def loss(params, state, views, key, clock):
             del key, clock
             target = self._target(views)
-            prediction, new_state = network_of(views).apply(params, state, self._seen(views))
+            prediction, new_state = network_of(views).apply(
+                params, state, self._encoder_input(views)
+            )
             error = losses.weighted_mse(prediction, target, self._weights(views))
             if not self.adversarial_weight:
                 return error, (new_state, {})
@@ -151,7 +153,7 @@ class ContextEncoder:
             Titles and images float32 [B, H, W, C] in [0, 1]; visible pixels of the last are the
             view's own, bit for bit.
         """
-        images, seen, region = views["image"], self._seen(views), self._region()
+        images, seen, region = views["image"], self._encoder_input(views), self._region()
         prediction = network_of(views).predict(params, state, seen)
         predicted = jnp.clip((prediction + 1) / 2, 0, 1)
         whole = images.at[:, region, region].set(predicted)
@@ -182,7 +184,7 @@ class ContextEncoder:
         )
         return functional.WithHead(encoder, decoder, name="decoder")
 
-    def _seen(self, views: Views) -> Array:
+    def _encoder_input(self, views: Views) -> Array:
         return holes.fill(views["image"], views["hidden"], self.color)
 
     def _target(self, views: Views) -> Array:

@@ -108,7 +108,7 @@ class DeepClusterV2:
 
         def loss(params, state, views, key, clock):
             del key
-            state = state | self._clustered(state, clock)
+            state = state | self._cluster(state, clock)
             projections, new_state = clusters.project(network, params, state, views)
             targets = self._targets(state, views["index"], projections, axis_name)
             values = self._values(state["prototypes"], projections, targets)
@@ -130,7 +130,7 @@ class DeepClusterV2:
 
         return assembly.assemble(view, init, loss, size=self.augment.size, embed=embed, show=show)
 
-    def _clustered(self, state: PyTree, clock: Clock) -> PyTree:
+    def _cluster(self, state: PyTree, clock: Clock) -> PyTree:
         """Prototypes, and how many clusterings were due, once this step's epoch has begun."""
         num_due = jnp.floor(clock.epoch / self.cluster_every).astype(jnp.int32)
         key = jax.random.fold_in(jax.random.wrap_key_data(state["key"]), num_due)
@@ -141,13 +141,13 @@ class DeepClusterV2:
                 head_key, state["bank"][index % 2], previous, num_iterations=self.kmeans_iterations
             )
 
-        def clustered() -> Array:
+        def cluster() -> Array:
             indices = jnp.arange(self.num_heads)
             keys = jax.random.split(key, self.num_heads)
             return lax.map(head, (keys, indices, state["prototypes"]))
 
         is_due = num_due > state["num_clusterings"]
-        prototypes = lax.cond(is_due, clustered, lambda: state["prototypes"])
+        prototypes = lax.cond(is_due, cluster, lambda: state["prototypes"])
         return {"prototypes": prototypes, "num_clusterings": num_due}
 
     def _targets(

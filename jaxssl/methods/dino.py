@@ -100,7 +100,7 @@ class DINO:
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
-        depth = multi_crop.depth_to_draw("DINO", self.drop_path, encoder)
+        depth = multi_crop.count_blocks_to_draw("DINO", self.drop_path, encoder)
         network = self._network(encoder, axis_name)
         layer = prototypes.Prototypes(self.num_prototypes, encoder.config.dtype)
 

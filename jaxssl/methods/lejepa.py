@@ -64,7 +64,7 @@ class LeJEPA:
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
-        depth = multi_crop.depth_to_draw("LeJEPA", self.drop_path, encoder)
+        depth = multi_crop.count_blocks_to_draw("LeJEPA", self.drop_path, encoder)
         network = self._network(encoder, axis_name)
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:

@@ -64,11 +64,11 @@ class Rotation:
             return {"image": image, "label": label}
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
-            return network.init(key, _turned(views)[0])
+            return network.init(key, _flatten_copies(views)[0])
 
         def loss(params, state, views, key, clock):
             del key, clock
-            images, labels = _turned(views)
+            images, labels = _flatten_copies(views)
             logits, state = network.apply(params, state, images)
             values = losses.cross_entropy(logits, labels).reshape(len(views["label"]), -1)
             accuracy = jnp.mean((logits.argmax(-1) == labels).astype(jnp.float32))
@@ -119,16 +119,16 @@ class Rotation:
 
 def _ask(views: Views) -> Question:
     """Which turn has each image [B, 1, H, W, C]? The four copies of an image come in a row."""
-    images, labels = _turned(views)
+    images, labels = _flatten_copies(views)
     return Question(images[:, None], labels, rotation.NUM_ROTATIONS)
 
 
 def _answer(network: functional.WithHead, params: PyTree, state: PyTree, views: Views) -> Array:
     """Logits of the four turns in evaluation mode, float32 [B, 4]; 4B rows with four copies."""
-    return network.predict(params, state, _turned(views)[0])
+    return network.predict(params, state, _flatten_copies(views)[0])
 
 
-def _turned(views: Views) -> tuple[Array, Array]:
+def _flatten_copies(views: Views) -> tuple[Array, Array]:
     """Every copy as an example of its own: images [B or 4B, H, W, C] and labels, int32."""
     images, labels = views["image"], views["label"]
     return images.reshape(-1, *images.shape[-3:]), labels.reshape(-1)

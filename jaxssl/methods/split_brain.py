@@ -104,7 +104,7 @@ class SplitBrain:
         ab_answer = color.annealed_mean(logits[0])
         lightness_answer = color.lightness_of_bin(logits[1].argmax(-1))[..., None]
 
-        def joined(lightness: Array, ab: Array) -> Array:
+        def join(lightness: Array, ab: Array) -> Array:
             lightness = jax.image.resize(lightness, lab[..., :1].shape, "bilinear")
             ab = jax.image.resize(ab, lab[..., 1:].shape, "bilinear")
             return colorspace.lab_to_rgb(jnp.concatenate([lightness, ab], axis=-1))
@@ -113,11 +113,11 @@ class SplitBrain:
             ("view", images),
             (
                 f"colours from L ({is_right[0].sum()} of {is_right[0].size} places right)",
-                joined(lightness, ab_answer),
+                join(lightness, ab_answer),
             ),
             (
                 f"L from colours ({is_right[1].sum()} of {is_right[1].size} places right)",
-                joined(lightness_answer, ab),
+                join(lightness_answer, ab),
             ),
         ]
 

@@ -108,7 +108,7 @@ class VideoColorization:
             del key, clock
             video = views["video"]
             embeddings, state = network.apply(params, state, _flat(video))
-            targets, references = self._divided(embeddings, len(video))
+            targets, references = self._divide(embeddings, len(video))
             ab = self._colors(video, embeddings.shape[1])
             labels = temporal.nearest_centre(ab, jnp.asarray(self.centres, jnp.float32))
             reference_labels = labels[:, :-1].reshape(len(video), -1)
@@ -140,7 +140,7 @@ class VideoColorization:
         """
         video = views["video"]
         embeddings = network.predict(params, state, _flat(video))
-        targets, references = self._divided(embeddings, len(video))
+        targets, references = self._divide(embeddings, len(video))
         ab = self._colors(video, embeddings.shape[1])
         copied = losses.copy_values(
             targets, references, ab[:, :-1].reshape(len(video), -1, 2)
@@ -189,7 +189,7 @@ class VideoColorization:
             )
         return jax.vmap(self.augment, (None, 0))(key, video)
 
-    def _divided(self, embeddings: Array, num_clips: int) -> tuple[Array, Array]:
+    def _divide(self, embeddings: Array, num_clips: int) -> tuple[Array, Array]:
         """Embeddings [B · T, N, D] as those of targets [B, N, D] and references [B, M, D]."""
         by_clip = embeddings.reshape(num_clips, -1, *embeddings.shape[1:])
         references = by_clip[:, :-1].reshape(num_clips, -1, by_clip.shape[-1])

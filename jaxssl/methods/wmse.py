@@ -87,7 +87,7 @@ class WMSE:
 
         def project(params: PyTree, state: PyTree, views: Views) -> tuple[list[Array], PyTree]:
             images = two_views.stack(views)
-            features, encoder_state = functional.over_views(
+            features, encoder_state = functional.apply_to_views(
                 encode, params["encoder"], state["encoder"], images
             )
             both = jnp.concatenate(list(network.read(features)))

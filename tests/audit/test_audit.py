@@ -206,4 +206,4 @@ def test_wrong_input_is_one_line(tmp_path, capsys):
 )
 def test_inputs_that_cannot_be_described_are_refused(shape, message):
     with pytest.raises(ValueError, match=message):
-        audit.questions._check_inputs("Method", shape)
+        audit.questions._check_inputs(shape)

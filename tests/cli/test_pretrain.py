@@ -94,7 +94,8 @@ def test_a_run_that_saved_nothing_may_be_replaced(refused, npz, tmp_path, monkey
 def test_mae_with_a_resnet(refused, npz, tmp_path):
     config = tmp_path / "config.py"
     config.write_text(
-        "import dataclasses\nfrom jaxssl import models\nfrom jaxssl.runs import recipe\n\ndef get_config():\n"
+        "import dataclasses\nfrom jaxssl import models\nfrom jaxssl.runs import recipe\n\n"
+        "def get_config():\n"
         "    mae = recipe.load('mae_fashion_mnist')\n"
         "    return dataclasses.replace(mae, encoder=models.ResNetConfig(depth=18))\n"
     )

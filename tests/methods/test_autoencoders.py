@@ -33,7 +33,7 @@ def case(request):
 
 def test_the_loss_is_the_squared_error_of_clean_pixels(case):
     config, module, method, views, params, state = case
-    network = config._network(module, views, None)
+    network = config._network(module, None, views)
     prediction, _ = jax.jit(network.apply)(params, state, views["corrupted"])
     values, _ = jax.jit(method.loss)(params, state, views, jax.random.key(0), jnp.int32(0))
     clean = np.asarray(views["image"], np.float64)
@@ -42,14 +42,14 @@ def test_the_loss_is_the_squared_error_of_clean_pixels(case):
 
 
 def test_the_encoder_never_sees_the_clean_view(case):
-    config, module, _, views, params, state = case
-    shown = config.pictures(module, params, state, views)
+    _, _, method, views, params, state = case
+    shown = method.show(params, state, views)
     assert [title for title, _ in shown] == ["view", "what the encoder sees", "reconstruction"]
     clean = dict(views, image=1 - views["image"])
-    hidden = config.pictures(module, params, state, clean)
+    hidden = method.show(params, state, clean)
     np.testing.assert_array_equal(shown[-1][1], hidden[-1][1])
     other = dict(views, corrupted=views["image"])
-    assert np.any(config.pictures(module, params, state, other)[-1][1] != shown[-1][1])
+    assert np.any(method.show(params, state, other)[-1][1] != shown[-1][1])
 
 
 @pytest.mark.parametrize("name, level", CORRUPTED.items())
@@ -74,9 +74,9 @@ def test_the_plain_one_sees_the_view_it_reconstructs():
     method, views = _views(config, module)
     assert views.keys() == {"image"}
     params, state = jax.jit(method.init)(jax.random.key(0), views)
-    shown = config.pictures(module, params, state, views)
+    shown = method.show(params, state, views)
     assert [title for title, _ in shown] == ["view", "reconstruction"]
-    network = config._network(module, views, None)
+    network = config._network(module, None, views)
     prediction = network.predict(params, state, views["image"])
     np.testing.assert_array_equal(shown[-1][1], jnp.clip(prediction, 0, 1))
     assert params["decoder"]["bottleneck"]["kernel"].shape[-1] == config.bottleneck_dim
@@ -90,7 +90,7 @@ def test_the_denoising_code_is_activated_unless_the_run_is_older(case):
     del record["activated"]
     older = jsonable.from_json(type(config), record)
     assert older == dataclasses.replace(config, activated=False)
-    decoder = older._network(module, views, None).head
+    decoder = older._network(module, None, views).head
     assert not decoder.activated and decoder.bottleneck_dim == config.bottleneck_dim
 
 

@@ -17,6 +17,8 @@ from jaxssl.methods import dino
 from jaxssl.methods.shared import multi_crop
 from jaxssl.models import vit
 
+TINY = {"DINO": {"num_prototypes": 8}}
+
 KEY = jax.random.key(0)
 BATCH, PROTOTYPES = 4, 6
 CONFIG = dataclasses.replace(

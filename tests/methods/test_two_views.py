@@ -15,6 +15,11 @@ import tiny
 from jaxssl import draws, methods, schedules
 from jaxssl.methods import wmse
 
+TINY = {
+    "NNCLR": {"queue_size": 24},
+    "WMSE": {"projector_dim": 3, "whitening_size": 8, "num_divisions": 2},
+}
+
 KEY = jax.random.key(0)
 CLOCK = schedules.clock_at(3, steps_per_epoch=4, total_steps=12)
 NUM_IMAGES = 8

@@ -1,6 +1,9 @@
 """Tiny instances of every method and of the encoders they run on."""
 
+import ast
 import dataclasses
+import functools
+from pathlib import Path
 
 import numpy as np
 import small_encoder
@@ -10,7 +13,8 @@ from jaxssl.augment import policies
 from jaxssl.runs import pretrain
 
 SIZE = 16
-# What a field's name says about its size; every method is shrunk by these and nothing else.
+# What a field's name says about its size; methods are shrunk by these, and by what their own tests
+# say beside that.
 SMALL = {"width": 16, "dim": 8, "depth": 1, "heads": 2}
 
 ENCODERS = {
@@ -30,30 +34,44 @@ ENCODERS = {
         )
     ),
 }
-# The encoder each method is tested on, where it is not the small one: compiling is what takes the
-# time, and batch statistics are the hard case for several devices.
-ENCODER_OF = {
-    "MAE": "ViT",
-    "Rotation": "ViT",
-    "Colorization": "SmallLightness",
-    "SplitBrain": "SmallSplit",
-    "VideoColorization": "SmallLightness",
-}
-# Sizes in pixels, which the name of a field does not tell, for images of 16 x 16.
-OVERRIDES = {
-    "SplitBrain": {"output_stride": 4},
-    "ContextPrediction": {"patch_size": 4, "gap": 1, "jitter": 1, "resample_side": 2},
-    "Jigsaw": {"cell_size": 5, "tile_size": 4, "channel_shift": 1},
-    "CPC": {"patch_size": 8, "stride": 4, "patch_crop": 6, "min_offset": 1, "max_offset": 2},
-    "MoCoV1": {"queue_size": 24},
-    "MoCoV2": {"queue_size": 24},
-    "NNCLR": {"queue_size": 24},
-    "SwAV": {"num_prototypes": 8, "queue_size": 16, "queue_epochs": 0},
-    "DeepClusterV2": {"num_prototypes": 8},
-    "DINO": {"num_prototypes": 8},
-    "WMSE": {"projector_dim": 3, "whitening_size": 8, "num_divisions": 2},
-}
-CASES = [(name, ENCODER_OF.get(name, "Small")) for name in methods.all_configs()]
+
+
+@functools.cache
+def _declared(variable):
+    """What the tests of methods say of them, by name of the method.
+
+    A test file in tests/methods may set, each to a literal {name of the method: value}:
+
+        TINY: fields that make it small on images of 16 x 16, where their names do not tell
+        TINY_ENCODER: the name in ``ENCODERS`` of what it is tested on, if not the small one
+        UNCHANGED: entries of its state that no step changes
+
+    They are read from the syntax: importing a test to read a number would run it.
+    """
+    declared = {}
+    for path in sorted((Path(__file__).parents[1] / "methods").glob("test_*.py")):
+        for node in ast.parse(path.read_text()).body:
+            match node:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value) if name == variable:
+                    declared |= ast.literal_eval(value)
+    return declared
+
+
+def encoder_of(name):
+    """The name of the encoder that a method is tested on.
+
+    By default the small one: compiling is what takes the time, and batch statistics are the hard
+    case for several devices.
+    """
+    return _declared("TINY_ENCODER").get(name, "Small")
+
+
+def unchanged(name):
+    """Entries of a method's state that no step changes."""
+    return _declared("UNCHANGED").get(name, set())
+
+
+CASES = [(name, encoder_of(name)) for name in methods.all_configs()]
 
 
 def changes(config):
@@ -63,7 +81,7 @@ def changes(config):
         for field in dataclasses.fields(config)
         if field.name.rsplit("_", 1)[-1] in SMALL
     }
-    return by_suffix | OVERRIDES.get(type(config).__name__, {})
+    return by_suffix | _declared("TINY").get(type(config).__name__, {})
 
 
 def view_sizes(augment):
@@ -88,7 +106,7 @@ def shrunk_views(augment):
 
 
 def method(name):
-    """The method with default hyper-parameters and small layers on 16 x 16 images, fitted."""
+    """The method with default hyper-parameters and small layers on 16 x 16 images, prepared."""
     config = methods.all_configs()[name]()
     config = dataclasses.replace(config, augment=shrunk_views(config.augment), **changes(config))
     return pretrain.prepare(config, data.from_arrays(images()))

@@ -48,14 +48,14 @@ def update(target: PyTree, online: PyTree, momentum: Array | float) -> PyTree:
     Your Own Latent, 2020, arXiv 2006.07733, eq. 1.
     """
 
-    def moved(old: Array, new: Array) -> Array:
+    def move(old: Array, new: Array) -> Array:
         rate = 1 - jnp.asarray(momentum, old.dtype)
         return old + rate * (new.astype(old.dtype) - old)
 
-    return jax.tree.map(moved, target, online)
+    return jax.tree.map(move, target, online)
 
 
-def warmed_up(momentum: float, step: Array) -> Array:
+def warm_up(momentum: float, step: Array) -> Array:
     """A momentum that forgets the beginning fast: min(m, (1 + t) / (10 + t)), from 0.1 on.
 
     For what begins with values that mean nothing, as running statistics of mean 0 and variance 1:

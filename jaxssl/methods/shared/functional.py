@@ -49,7 +49,7 @@ def apply(
     return output, dict(state)
 
 
-def over_views(
+def apply_to_views(
     apply: Callable[[PyTree, PyTree, Array], tuple[PyTree, PyTree]],
     params: PyTree,
     state: PyTree,
@@ -157,8 +157,8 @@ class WithPredictor:
 
         Each view has batch statistics of its own; projections and predictions are [V, B, D].
         """
-        projections, new_state = over_views(self.network.apply, params, state, images)
-        predictions, new_state["predictor"] = over_views(
+        projections, new_state = apply_to_views(self.network.apply, params, state, images)
+        predictions, new_state["predictor"] = apply_to_views(
             functools.partial(apply, self.predictor),
             params["predictor"],
             state["predictor"],

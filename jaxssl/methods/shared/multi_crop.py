@@ -29,7 +29,7 @@ def make_view(
     return views | {"branch": jax.random.uniform(branch_key, (num_views, depth, 2))}
 
 
-def depth_to_draw(owner: str, rate: float, encoder: nn.Module) -> int:
+def count_blocks_to_draw(owner: str, rate: float, encoder: nn.Module) -> int:
     """Blocks that stochastic depth needs draws for: the encoder's, or 0 where ``rate`` is 0.
 
     Raises:

@@ -25,7 +25,7 @@ def stack(views: Views) -> Array:
 
 def embed(network: functional.WithHead, params: PyTree, state: PyTree, views: Views) -> Embeddings:
     """``Method.embed``: the projections of both views, each with batch statistics of its own."""
-    projections, _ = functional.over_views(network.apply, params, state, stack(views))
+    projections, _ = functional.apply_to_views(network.apply, params, state, stack(views))
     return Embeddings(*projections)
 
 
@@ -82,7 +82,7 @@ def compare_projections(
 
     def loss(params, state, views, key, clock):
         del key, clock
-        projections, state = functional.over_views(network.apply, params, state, stack(views))
+        projections, state = functional.apply_to_views(network.apply, params, state, stack(views))
         values, metrics = compare(*projections)
         return values, (state, metrics)
 
@@ -120,7 +120,7 @@ def compare_with_target(
         del key, clock
         images, target = stack(views), state["target"]
         _, predictions, new_state = online.apply(params, state, images)
-        targets, target_state = functional.over_views(
+        targets, target_state = functional.apply_to_views(
             network.apply, target["params"], target["state"], images
         )
         new_state["target"] = target | {"state": target_state}
