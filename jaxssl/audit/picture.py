@@ -29,7 +29,7 @@ def draw(record: Mapping, path: str | os.PathLike) -> Path | None:
     if not rows:
         return None
     try:
-        figure = canvas.figure(8.5, 1.7 + 0.38 * len(rows))
+        figure = canvas.new_figure(8.5, 1.7 + 0.38 * len(rows))
     except ImportError as error:
         print(f"jaxssl: picture left out: {error}", file=sys.stderr)
         return None

@@ -60,7 +60,7 @@ def restore_encoder(directory: str | os.PathLike, step: int | None = None) -> Re
         >>> encoder = jaxssl.restore_encoder("runs/simclr")  # doctest: +SKIP
         >>> features = encoder(images).pooled                # doctest: +SKIP
     """
-    path = manifest.step_path("restore_encoder", directory, step)
+    path = manifest.find_step("restore_encoder", directory, step)
     manifest.verify(path, ("encoder", "meta"))
     meta = json.loads((path / "meta" / "metadata").read_text())
     module = named.from_json(meta["encoder"], room="jaxssl.models", does="build").build()
@@ -80,7 +80,7 @@ def read_meta(directory: str | os.PathLike, step: int | None = None) -> dict:
     Raises:
         CheckpointError: nothing to read, a step that is not there, or a damaged file.
     """
-    path = manifest.step_path("read_meta", directory, step)
+    path = manifest.find_step("read_meta", directory, step)
     manifest.verify(path, ("meta",))
     return json.loads((path / "meta" / "metadata").read_text())
 
@@ -101,6 +101,6 @@ def restore_state(
     Raises:
         CheckpointError: as ``restore_encoder``.
     """
-    path = manifest.step_path("restore_state", directory, step)
+    path = manifest.find_step("restore_state", directory, step)
     manifest.verify(path, ("state",))
     return trees.restore(path, "state", like)

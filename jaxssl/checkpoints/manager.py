@@ -22,8 +22,8 @@ class Checkpoints:
     """
 
     def __init__(self, directory: str | os.PathLike, *, keep_latest: int = 2):
-        self._root = manifest.steps_directory(Path(directory), create=True)
-        complete = manifest.steps_in(self._root)
+        self._root = manifest.locate(Path(directory), create=True)
+        complete = manifest.list_steps(self._root)
         for step in complete:  # the manager is about to read their metrics
             manifest.verify(self._root / str(step), ("metrics",))
         policy = ocp.checkpoint_managers.AnyPreservationPolicy(
@@ -45,7 +45,7 @@ class Checkpoints:
         logging.getLogger("absl").setLevel(logging.ERROR)
         self._manager = ocp.CheckpointManager(self._root, options=options)
         _wait_for_all("open")
-        # A process that died between commit and manifest left a step that nobody may restore, but
+        # A process that died between commit and manifest left a step that must not be restored, but
         # that Orbax would count among the newest and refuse to save earlier steps for.
         for step in sorted(set(self._manager.all_steps()) - set(complete)):
             self._manager.delete(step)
@@ -58,7 +58,8 @@ class Checkpoints:
 
     def latest_step(self, *, before: float = math.inf) -> int | None:
         """The newest complete step before another one, or None."""
-        return max((step for step in manifest.steps_in(self._root) if step < before), default=None)
+        steps = manifest.list_steps(self._root)
+        return max((step for step in steps if step < before), default=None)
 
     def save(self, state: TrainState, encoder: PyTree, meta: Mapping, *, loss: float) -> None:
         """Saves one step; returns when it is committed and its manifest written.
@@ -119,7 +120,7 @@ class Checkpoints:
         Each loses its manifest before anything else: killed halfway, this leaves no step that
         counts and cannot be restored.
         """
-        for later in sorted(manifest.steps_in(self._root), reverse=True):
+        for later in sorted(manifest.list_steps(self._root), reverse=True):
             if later > step:
                 _wait_for_all(f"delete {later}")  # until each process knows that it is there
                 if jax.process_index() == 0:

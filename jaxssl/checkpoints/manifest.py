@@ -20,10 +20,10 @@ class CheckpointError(ValueError):
 
 def complete_steps(directory: str | os.PathLike) -> list[int]:
     """The steps of a run that can be restored, ascending; none where there is no run."""
-    return sorted(steps_in(steps_directory(Path(directory), create=False)))
+    return sorted(list_steps(locate(Path(directory), create=False)))
 
 
-def steps_directory(directory: Path, *, create: bool) -> Path:
+def locate(directory: Path, *, create: bool) -> Path:
     """The ``checkpoints`` directory of a run, whichever of the two is given."""
     directory = directory.absolute()
     below = RunDirectory(directory).checkpoints
@@ -34,10 +34,10 @@ def steps_directory(directory: Path, *, create: bool) -> Path:
     return directory
 
 
-def step_path(caller: str, directory: str | os.PathLike, step: int | None) -> Path:
+def find_step(caller: str, directory: str | os.PathLike, step: int | None) -> Path:
     """The directory of a complete step, the newest by default."""
-    root = steps_directory(Path(directory), create=False)
-    steps = steps_in(root)
+    root = locate(Path(directory), create=False)
+    steps = list_steps(root)
     if not steps:
         raise CheckpointError(
             f"{caller}: the directory must hold a complete checkpoint; got none in "
@@ -51,7 +51,7 @@ def step_path(caller: str, directory: str | os.PathLike, step: int | None) -> Pa
     return root / str(step)
 
 
-def steps_in(root: Path) -> list[int]:
+def list_steps(root: Path) -> list[int]:
     """The steps with a manifest below a ``checkpoints`` directory, in any order."""
     return [
         int(path.parent.name) for path in root.glob(f"*/{MANIFEST}") if path.parent.name.isdigit()

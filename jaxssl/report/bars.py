@@ -11,7 +11,7 @@ from jaxssl.report import canvas
 HATCHES = ("", "//", "..", "xx")
 
 
-def accuracy_bars(
+def draw_accuracy_bars(
     records: Sequence[Mapping], path: str | os.PathLike, *, chance: float | None = None
 ) -> None:
     """Test accuracies of a run's encoder beside what needs no pretraining.
@@ -25,7 +25,7 @@ def accuracy_bars(
     measured = _accuracies(records)
     groups = list(dict.fromkeys(group for group, _ in measured))
     kinds = list(dict.fromkeys(kind for _, kind in measured))
-    figure = canvas.figure(max(5.0, 1.2 + 0.62 * len(groups) * len(kinds)), 4.4)
+    figure = canvas.new_figure(max(5.0, 1.2 + 0.62 * len(groups) * len(kinds)), 4.4)
     axis = figure.subplots()
     width = 0.8 / len(kinds)
     looks = zip(itertools.cycle(canvas.COLOURS), itertools.cycle(HATCHES))

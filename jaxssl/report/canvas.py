@@ -16,7 +16,7 @@ ENCODERS = ("trained", "random", "pca", "pixels")
 DPI = 100
 
 
-def figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
     """An empty figure, sides in inches.
 
     Raises:

@@ -40,7 +40,7 @@ _LINES = ("-", "--")
 _MARKERS = "os"
 
 
-def training_curve(rows: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
+def draw_training_curve(rows: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
     """Loss, the method's own metrics and the learning rate by step.
 
     Args:
@@ -51,7 +51,7 @@ def training_curve(rows: Sequence[Mapping[str, float]], path: str | os.PathLike)
     own = sorted(name for name in own if not name.startswith(collapse.PREFIX))
     names = ["loss", *own, "learning_rate"]
     heights = [3.0, *[2.0] * (len(names) - 2), 1.3]
-    figure = canvas.figure(7.5, sum(heights) + 0.6)
+    figure = canvas.new_figure(7.5, sum(heights) + 0.6)
     axes = figure.subplots(len(names), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     steps = [row["step"] for row in rows]
     for axis, name, colour in zip(axes, names, itertools.cycle(canvas.COLOURS)):
@@ -81,7 +81,7 @@ def is_measured(rows: Sequence[Mapping[str, float]]) -> bool:
     return any(_present(rows, panel) for panel in _PANELS)
 
 
-def collapse_curves(rows: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
+def draw_collapse_curves(rows: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
     """Spread, rank, alignment and uniformity, prototypes in use, by step.
 
     Args:
@@ -92,7 +92,7 @@ def collapse_curves(rows: Sequence[Mapping[str, float]], path: str | os.PathLike
     panels = [panel for panel in _PANELS if _present(rows, panel)]
     columns = min(len(panels), 2)
     lines = -(-len(panels) // columns)
-    figure = canvas.figure(4.3 * columns, 2.7 * lines + 0.4)
+    figure = canvas.new_figure(4.3 * columns, 2.7 * lines + 0.4)
     axes = figure.subplots(lines, columns, sharex=True, squeeze=False).ravel()
     for axis, panel in zip(axes, panels):
         present = _present(rows, panel)

@@ -19,7 +19,7 @@ def has_stages(record: Mapping) -> bool:
     return "stages" in record["results"]
 
 
-def accuracy_by_depth(
+def draw_accuracy_by_depth(
     records: Sequence[Mapping], path: str | os.PathLike, *, chance: float | None = None
 ) -> None:
     """Test accuracy after each stage and of the pooled features, trained beside random weights.
@@ -43,7 +43,7 @@ def accuracy_by_depth(
     count = max(len(record["results"]["stages"]) for record in staged)
     rows = len(evaluators) if count > _MAX_BESIDE else 1
     columns = len(evaluators) // rows
-    figure = canvas.figure((1.9 + 0.62 * (count + 1)) * columns + 0.8, 0.8 + 3.8 * rows)
+    figure = canvas.new_figure((1.9 + 0.62 * (count + 1)) * columns + 0.8, 0.8 + 3.8 * rows)
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for panel, evaluator in zip(panels, evaluators):
         own = [record for record in records if record["protocol"]["evaluator"] == evaluator]

@@ -64,14 +64,14 @@ def draw_features(
     chosen = _first_of_each_class(test)[:NUM_QUERIES]
     count = min(NUM_NEIGHBOURS, len(train))
     _, rows = knn.nearest(bank, np.arange(len(train)), queries[chosen], count=count)
-    plots.neighbours(
+    plots.draw_neighbours(
         test.columns["image"][chosen],
         train.columns["image"][rows],
         (test.labels[chosen], train.labels[rows]) if test.labelled and train.labelled else None,
         out / "neighbours.png",
         class_names=test.class_names,
     )
-    plots.embedding(queries, test.labels, test.class_names, out / "embedding.png")
+    plots.draw_embedding(queries, test.labels, test.class_names, out / "embedding.png")
     return [
         Picture(
             "Nearest neighbours",

@@ -15,7 +15,7 @@ def draw_curve(run: Path, out: Path) -> Picture:
     rows = writers.read(path) if path.exists() else []
     if not rows:
         return Picture(title, f"no rows in {path} yet; jaxssl pretrain writes them.", None)
-    curves.training_curve(rows, out / "curve.png")
+    curves.draw_training_curve(rows, out / "curve.png")
     sentence = "Means over the steps since the row before, as logged while training."
     return Picture(title, sentence, out / "curve.png")
 
@@ -26,7 +26,7 @@ def draw_collapse(run: Path, out: Path) -> list[Picture]:
     rows = writers.read(path) if path.exists() else []
     if not curves.is_measured(rows):
         return []
-    curves.collapse_curves(rows, out / "collapse.png")
+    curves.draw_collapse_curves(rows, out / "collapse.png")
     sentence = (
         "Whether the embeddings that the loss compares, and the encoder's features, still differ "
         "between images: spread near 0 or rank near 1 is a collapse, however low the loss."

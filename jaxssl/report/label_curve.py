@@ -9,7 +9,7 @@ _LINES = {"trained": "-", "random": "--", "pca": "-.", "pixels": ":"}
 _MARKERS = {"trained": "o", "random": "s", "pca": "^", "pixels": "D"}
 
 
-def accuracy_by_labels(
+def draw_accuracy_by_labels(
     records: Sequence[Mapping], path: str | os.PathLike, *, chance: float | None = None
 ) -> None:
     """Mean test accuracy over draws, by labels per class (logarithmic), with 95 % intervals.
@@ -26,7 +26,7 @@ def accuracy_by_labels(
         records, key=lambda record: canvas.ENCODERS.index(record["subject"]["encoder"])
     )
     encoders = [record["subject"]["encoder"] for record in records]
-    figure = canvas.figure(7.0, 4.6)
+    figure = canvas.new_figure(7.0, 4.6)
     panel = figure.subplots()
     places = set()
     for record, encoder in zip(records, encoders):
@@ -36,7 +36,7 @@ def accuracy_by_labels(
             [_place(each) for each in budgets],
             [100 * each["test_accuracy"] for each in budgets],
             [100 * (each["half_width"] or 0.0) for each in budgets],
-            label=encoder if encoders.count(encoder) == 1 else _told_apart(record),
+            label=encoder if encoders.count(encoder) == 1 else _full_label(record),
             color=canvas.COLOURS[canvas.ENCODERS.index(encoder)],
             linestyle=_LINES[encoder],
             marker=_MARKERS[encoder],
@@ -61,7 +61,7 @@ def _place(budget: Mapping) -> float:
     return round(budget["labels_per_class"], 1)
 
 
-def _told_apart(record: Mapping) -> str:
+def _full_label(record: Mapping) -> str:
     subject = record["subject"]
     seed = f", seed {subject['weights_seed']}" if subject.get("weights_seed") else ""
     return f"{subject['encoder']}, {record['protocol']['layer']}{seed}"

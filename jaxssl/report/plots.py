@@ -37,7 +37,7 @@ def image_grid(
     """
     num_rows = len(columns[0][1])
     cell = min(_cell(columns[0][1]), _GRID_WIDTH / len(columns))
-    figure = canvas.figure(len(columns) * (cell + 0.08), num_rows * (cell + 0.06) + 1.0)
+    figure = canvas.new_figure(len(columns) * (cell + 0.08), num_rows * (cell + 0.06) + 1.0)
     axes = figure.subplots(num_rows, len(columns), squeeze=False)
     for column, (name, images) in enumerate(columns):
         for row, image in enumerate(images):
@@ -47,7 +47,7 @@ def image_grid(
     canvas.save(figure, path)
 
 
-def neighbours(
+def draw_neighbours(
     queries: np.ndarray,
     found: np.ndarray,
     labels: tuple[np.ndarray, np.ndarray] | None,
@@ -68,7 +68,7 @@ def neighbours(
     """
     num_queries, num_found = found.shape[:2]
     cell = _cell(queries)
-    figure = canvas.figure((num_found + 1) * (cell + 0.05), num_queries * (cell + 0.2) + 0.5)
+    figure = canvas.new_figure((num_found + 1) * (cell + 0.05), num_queries * (cell + 0.2) + 0.5)
     axes = figure.subplots(
         num_queries, num_found + 1, squeeze=False, width_ratios=[1.25, *[1] * num_found]
     )
@@ -95,7 +95,7 @@ def neighbours(
     canvas.save(figure, path)
 
 
-def embedding(
+def draw_embedding(
     features: np.ndarray,
     labels: np.ndarray | None,
     class_names: Sequence[str] | None,
@@ -113,7 +113,7 @@ def embedding(
     variances, vectors = np.linalg.eigh(centred.T @ centred)
     points = centred @ vectors[:, :-3:-1]  # [N, 2]
     shares = 100 * variances[:-3:-1] / max(variances.sum(), np.finfo(np.float64).tiny)
-    figure = canvas.figure(8.0, 6.0)
+    figure = canvas.new_figure(8.0, 6.0)
     axis = figure.subplots()
     size = float(np.clip(12000 / len(points), 10, 40))
     labels = np.zeros(len(points), int) if labels is None else labels

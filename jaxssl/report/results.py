@@ -35,7 +35,7 @@ def draw_accuracies(
         commands = f"jaxssl linear-eval {run} and jaxssl knn-eval {run}"
         return Picture(title, f"not evaluated yet; {commands} measure them.", None)
     chance = 1 / num_classes if num_classes else None
-    bars.accuracy_bars(list(map(_at_best_grid, records)), out / "accuracy.png", chance=chance)
+    bars.draw_accuracy_bars(list(map(_at_best_grid, records)), out / "accuracy.png", chance=chance)
     sentence = (
         "Test accuracies of frozen features: of this step, and of the same network with random "
         "weights (residual branches open, batch statistics of the training images), the pixels and "
@@ -59,7 +59,7 @@ def draw_depth(
         commands = f"jaxssl linear-eval {run} and jaxssl knn-eval {run}"
         return Picture(title, f"no stages measured yet; {commands} measure them.", None)
     chance = 1 / num_classes if num_classes else None
-    depth.accuracy_by_depth(records, out / "depth.png", chance=chance)
+    depth.draw_accuracy_by_depth(records, out / "depth.png", chance=chance)
     sentence = (
         "Test accuracies of the features after each stage or block, and of the pooled features "
         "where they were measured (hollow); the best of a line is bold. Later stages may serve the "
@@ -77,7 +77,7 @@ def draw_few_labels(
     if all(len(record["results"]["best"]) < 2 for record in records):
         return []
     chance = 1 / num_classes if num_classes else None
-    label_curve.accuracy_by_labels(records, out / "few-labels.png", chance=chance)
+    label_curve.draw_accuracy_by_labels(records, out / "few-labels.png", chance=chance)
     sentence = (
         "Test accuracies of a linear classifier that is told the classes of a few training images "
         "only, mean over draws of them; its layer and its penalty are chosen by cross-validation "

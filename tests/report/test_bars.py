@@ -24,7 +24,7 @@ def test_accuracy_bars_stand_at_their_values_with_intervals(tmp_path, drawn, pix
         record("linear", "trained", LINEAR),
         record("linear", "random", {"test_accuracy": 0.5, "half_width": 0.02}, layer="stage 1"),
     ]
-    bars.accuracy_bars(records, tmp_path / "a.png", chance=0.1)
+    bars.draw_accuracy_bars(records, tmp_path / "a.png", chance=0.1)
     pixels(tmp_path / "a.png")
     (axis,) = drawn[0].axes
     names = [label.get_text() for label in axis.get_xticklabels()]
@@ -43,5 +43,5 @@ def test_accuracy_bars_stand_at_their_values_with_intervals(tmp_path, drawn, pix
 
 def test_accuracy_bars_leave_out_no_number_of_neighbours(tmp_path, drawn):
     counts = {f"k={k}": {"accuracy": k / 20, "half_width": 0.01} for k in range(1, 10)}
-    bars.accuracy_bars([record("knn", "trained", counts)], tmp_path / "a.png")
+    bars.draw_accuracy_bars([record("knn", "trained", counts)], tmp_path / "a.png")
     assert len(drawn[0].axes[0].patches) == 9

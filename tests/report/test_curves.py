@@ -20,7 +20,7 @@ ROWS = [
 
 
 def test_training_curve_draws_loss_own_metrics_and_rate_only(tmp_path, drawn, pixels):
-    curves.training_curve(LOGGED, tmp_path / "a.png")
+    curves.draw_training_curve(LOGGED, tmp_path / "a.png")
     pixels(tmp_path / "a.png")
     axes = drawn[0].axes
     assert [axis.get_ylabel() for axis in axes] == ["loss", "accuracy", "learning rate"]
@@ -29,7 +29,7 @@ def test_training_curve_draws_loss_own_metrics_and_rate_only(tmp_path, drawn, pi
 
 
 def test_training_curve_of_one_row_shows(tmp_path, pixels):
-    curves.training_curve(LOGGED[:1], tmp_path / "a.png")
+    curves.draw_training_curve(LOGGED[:1], tmp_path / "a.png")
     pixels(tmp_path / "a.png")
 
 
@@ -42,7 +42,7 @@ def test_missing_metrics_are_said(tmp_path):
 
 
 def test_a_panel_for_everything_that_was_measured(tmp_path, drawn):
-    curves.collapse_curves(ROWS, tmp_path / "a.png")
+    curves.draw_collapse_curves(ROWS, tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
         assert np.ptp(np.asarray(image.convert("L"))) > 100
     spread, sphere = drawn[0].axes
@@ -63,12 +63,12 @@ def test_a_panel_for_everything_that_was_measured(tmp_path, drawn):
 def test_a_steady_scale_looks_steady(tmp_path, drawn, scales, low, high):
     name = f"{collapse.PREFIX}embedding_scale"
     rows = [{"step": step, name: value} for step, value in enumerate(scales)]
-    curves.collapse_curves(rows, tmp_path / "a.png")
+    curves.draw_collapse_curves(rows, tmp_path / "a.png")
     np.testing.assert_allclose(drawn[0].axes[0].get_ylim(), (low, high), rtol=1e-3)
 
 
 def test_embeddings_that_are_all_zero_are_drawn(tmp_path, drawn):
-    curves.collapse_curves(
+    curves.draw_collapse_curves(
         [{"step": 1, f"{collapse.PREFIX}embedding_scale": 0.0}], tmp_path / "a.png"
     )
     assert len(drawn[0].axes) == 1
@@ -79,10 +79,10 @@ def test_rows_without_measurements_are_passed_over(tmp_path, drawn):
     assert curves.is_measured([bare, *ROWS])
     assert not curves.is_measured([bare])
     assert not curves.is_measured([])
-    curves.collapse_curves([*ROWS, bare], tmp_path / "a.png")
+    curves.draw_collapse_curves([*ROWS, bare], tmp_path / "a.png")
     assert all(len(line.get_xdata()) == 2 for axis in drawn[0].axes for line in axis.lines)
 
 
 def test_the_training_curve_leaves_them_out(tmp_path, drawn):
-    curves.training_curve(ROWS, tmp_path / "a.png")
+    curves.draw_training_curve(ROWS, tmp_path / "a.png")
     assert [axis.get_ylabel() for axis in drawn[0].axes] == ["loss", "learning rate"]

@@ -45,7 +45,7 @@ def test_points_stand_at_their_values_with_intervals(tmp_path, drawn):
         record(linear, "trained", 0.7, (0.75, 0.9, 0.7)),
         record(linear, "trained", 0.9, layer="stage 1"),
     ]
-    depth.accuracy_by_depth(records, tmp_path / "a.png", chance=0.1)
+    depth.draw_accuracy_by_depth(records, tmp_path / "a.png", chance=0.1)
     (panel,) = drawn[0].axes
     stages, pooled, others, _ = curves(panel)
     assert (stages[0], others[0]) == ("trained", "random")
@@ -68,7 +68,7 @@ def test_points_stand_at_their_values_with_intervals(tmp_path, drawn):
 def test_the_neighbours_have_a_panel_of_their_own(tmp_path, drawn, num_stages, shape):
     stages = tuple(np.linspace(0.5, 0.6, num_stages))
     records = [record(vote, "trained", 0.7, stages), record(linear, "trained", 0.8, stages)]
-    depth.accuracy_by_depth(records, tmp_path / "a.png")
+    depth.draw_accuracy_by_depth(records, tmp_path / "a.png")
     assert [panel.get_title() for panel in drawn[0].axes] == ["linear", "kNN, k=20"]
     assert drawn[0].axes[0].get_subplotspec().get_gridspec().get_geometry() == shape
     np.testing.assert_allclose(curves(drawn[0].axes[1])[0][2][0], 48)

@@ -28,7 +28,7 @@ def test_points_stand_at_their_values_with_intervals(tmp_path, drawn):
         record("random", {1: 0.3}, weights_seed=0),
         record("random", {1: 0.2}, weights_seed=1, layer="stage 0"),
     ]
-    label_curve.accuracy_by_labels(records, tmp_path / "a.png", chance=0.1)
+    label_curve.draw_accuracy_by_labels(records, tmp_path / "a.png", chance=0.1)
     (panel,) = drawn[0].axes
     line, _, (bars,) = panel.containers[0].lines
     np.testing.assert_array_equal(np.array(line.get_xdata(), float), [1, 10, 100])

@@ -42,7 +42,7 @@ def test_image_grid_of_many_columns_of_two_sizes_fills_its_cells(tmp_path, drawn
 def test_neighbours_say_right_and_wrong_by_more_than_colour(tmp_path, drawn, pixels):
     found = np.stack([COLOUR, COLOUR], axis=1)
     labels = (np.array([0, 1, 0]), np.array([[0, 1], [1, 1], [1, 0]]))
-    plots.neighbours(COLOUR, found, labels, tmp_path / "a.png", class_names=("cat", "dog"))
+    plots.draw_neighbours(COLOUR, found, labels, tmp_path / "a.png", class_names=("cat", "dog"))
     pixels(tmp_path / "a.png")
     axes = np.array(drawn[0].axes).reshape(3, 3)
     titles = [[axis.get_title() for axis in row] for row in axes]
@@ -57,12 +57,12 @@ def test_neighbours_say_right_and_wrong_by_more_than_colour(tmp_path, drawn, pix
 def test_long_class_names_are_cut(tmp_path, drawn):
     labels = (np.zeros(3, int), np.zeros((3, 1), int))
     names = ("a_class_name_without_end",)
-    plots.neighbours(COLOUR, COLOUR[:, None], labels, tmp_path / "a.png", class_names=names)
+    plots.draw_neighbours(COLOUR, COLOUR[:, None], labels, tmp_path / "a.png", class_names=names)
     assert drawn[0].axes[0].get_title() == "a_class_name_w…"
 
 
 def test_neighbours_without_labels_have_no_verdict(tmp_path, drawn, pixels):
-    plots.neighbours(COLOUR, COLOUR[:, None], None, tmp_path / "a.png")
+    plots.draw_neighbours(COLOUR, COLOUR[:, None], None, tmp_path / "a.png")
     pixels(tmp_path / "a.png")
     assert "✓" not in texts(drawn[0])
     assert "✗" not in texts(drawn[0])
@@ -70,7 +70,7 @@ def test_neighbours_without_labels_have_no_verdict(tmp_path, drawn, pixels):
 
 def test_embedding_is_the_first_two_principal_components(tmp_path, drawn, pixels):
     features = RANDOM.normal(size=(50, 6)).astype(np.float32) * [5, 3, 1, 1, 1, 1] + 100
-    plots.embedding(features, np.zeros(50, int), ("only",), tmp_path / "a.png")
+    plots.draw_embedding(features, np.zeros(50, int), ("only",), tmp_path / "a.png")
     pixels(tmp_path / "a.png")
     points = np.asarray(drawn[0].axes[0].collections[0].get_offsets())
     centred = features - features.mean(axis=0)
@@ -87,14 +87,14 @@ def test_embedding_is_the_first_two_principal_components(tmp_path, drawn, pixels
 def test_embedding_tells_at_most_ten_classes_apart(tmp_path, drawn, num_classes, legend):
     labels = np.arange(60) % num_classes
     names = tuple(map(str, range(num_classes)))
-    plots.embedding(RANDOM.normal(size=(60, 4)), labels, names, tmp_path / "a.png")
+    plots.draw_embedding(RANDOM.normal(size=(60, 4)), labels, names, tmp_path / "a.png")
     shown = [text.get_text() for text in drawn[0].legends[0].get_texts()]
     assert set(legend) <= set(shown)
     assert len(shown) == min(num_classes, 11)
 
 
 def test_embedding_without_labels(tmp_path, drawn, pixels):
-    plots.embedding(RANDOM.normal(size=(9, 4)), None, None, tmp_path / "a.png")
+    plots.draw_embedding(RANDOM.normal(size=(9, 4)), None, None, tmp_path / "a.png")
     pixels(tmp_path / "a.png")
     assert "9 images" in texts(drawn[0])
 
