@@ -52,17 +52,23 @@ def method_from_json(entry: Mapping) -> MethodConfig:
     return named.from_json(entry, room="jaxssl.methods", does="build")
 
 
-def completed(config: Mapping) -> dict:
+def completed(config: Mapping, asked: Mapping) -> dict:
     """A recorded recipe in the words and with the fields of today, those it lacks at their default.
 
     Args:
         config: what ``to_json`` gave, after a trip through JSON.
+        asked: of the recipe that it is to be compared with, the same. Before kinds of data were
+            named, images and clips were described alike; the record is read as what is asked for.
 
     Returns:
         The same recorded anew; ``config`` itself where it cannot be read any more.
     """
     try:
-        return through_json(to_json(from_json(config)))
+        recipe = from_json(config)
+        if "fields" not in config["data"] and named.short(asked["data"]["name"]) == "ClipData":
+            clips = jsonable.from_json(data.ClipData, config["data"])
+            recipe = dataclasses.replace(recipe, data=clips)
+        return through_json(to_json(recipe))
     except (ValueError, TypeError, KeyError):
         return dict(config)
 

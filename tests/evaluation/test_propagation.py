@@ -7,7 +7,7 @@ import pytest
 import tiny
 from PIL import Image
 
-from jaxssl import checkpoints, cli, models
+from jaxssl import checkpoints, cli, inputs, named
 from jaxssl.evaluation import propagation
 
 SIZE = 16
@@ -67,11 +67,9 @@ def run_directory(tmp_path, monkeypatch):
     module = config.build()
     images = np.zeros((1, SIZE, SIZE, 3), np.uint8)
     variables = jax.jit(module.init)(jax.random.key(0), images)
-    name, fields = models.encoder_fields(config)
     meta = {
-        "encoder": {"name": name, "fields": fields},
-        "image_size": SIZE,
-        "channels": 3,
+        "encoder": named.to_json(config),
+        "inputs": inputs.to_json(inputs.of_image(SIZE, 3)),
         "step": 1,
         "config": {"method": {"name": "SimCLR"}},
     }
