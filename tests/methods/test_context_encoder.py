@@ -122,7 +122,7 @@ def test_the_decoder_is_the_official_one_unless_the_run_is_older(cases, name):
     assert "bottleneck_norm" in params["decoder"]
     record = jsonable.to_json(config)
     del record["activated"]
-    older = jsonable.from_json(type(config), record)._network(module, views, None).head
+    older = jsonable.from_json(type(config), record)._network(module, None, views).head
     assert not older.activated and not older.bounded
 
 
