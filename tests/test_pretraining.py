@@ -12,7 +12,7 @@ from jax.experimental import multihost_utils
 from rich.console import Console
 
 from jaxssl import checkpoints, data, jsonable, methods, models, pretraining, recipe
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.rotation import Rotation
 from jaxssl.training.loop import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.usefixtures("standard_promotion")
 def config(tmp_path_factory):
     npz = tiny_runs.write_data(tmp_path_factory.mktemp("data") / "tiny.npz")
     return recipe.Recipe(
-        method=Statistical(augment=recipes.CropFlip(size=tiny.SIZE)),
+        method=Statistical(augment=policies.CropFlip(size=tiny.SIZE)),
         encoder=models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=8),
         data=data.DataConfig(path=str(npz), image_size=tiny.SIZE, channels=1),
         optimizer=OptimizerConfig(warmup_epochs=0),
@@ -84,7 +84,7 @@ def test_another_method_in_the_same_directory_is_refused_whatever_it_asks(config
     refusal = r"must be new or the directory of this very run.*method.name"
     with pytest.raises(ValueError, match=refusal):
         pretraining.run(other, tmp_path / "run", Console(quiet=True))
-    back = dataclasses.replace(config, method=Statistical(recipes.CropFlip(size=8)))
+    back = dataclasses.replace(config, method=Statistical(policies.CropFlip(size=8)))
     with pytest.raises(ValueError, match=r"must be new or the directory of this very run.*size"):
         pretraining.run(back, tmp_path / "run", Console(quiet=True))
 

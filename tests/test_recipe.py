@@ -14,8 +14,8 @@ import tiny
 import tiny_runs
 
 import jaxssl
-from jaxssl import cli, data, methods, models, parallel, pretraining, recipe
-from jaxssl.augment import recipes
+from jaxssl import cli, data, jsonable, methods, models, parallel, pretraining, recipe
+from jaxssl.augment import policies
 from jaxssl.training import optimizers
 from jaxssl.training import step as training_step
 
@@ -129,7 +129,7 @@ def test_another_encoder_and_tuples_survive_json():
     config = dataclasses.replace(
         recipe.load("simclr_fashion_mnist"),
         encoder=models.ViTConfig(size="Ti", patch_size=4, mean=(0.1, 0.2, 0.3)),
-        method=methods.all_configs()["MAE"](augment=recipes.MAE(size=8, crop_scale=(0.3, 0.9))),
+        method=methods.all_configs()["MAE"](augment=policies.mae(size=8, crop_scale=(0.3, 0.9))),
     )
     written = json.loads(json.dumps(recipe.to_json(config)))
     assert written["encoder"]["name"] == "ViT"
@@ -179,11 +179,10 @@ def test_a_record_from_before_a_field_existed_has_its_default():
     today = json.loads(json.dumps(recipe.to_json(config)))
     older = copy.deepcopy(today)
     del older["optimizer"]["constant_rate"]
-    del older["method"]["fields"]["augment"]["crop_scale"]
-    default = dataclasses.asdict(type(config.method)().augment)["crop_scale"]
+    del older["method"]["fields"]["augment"]["flip_prob"]
     completed = recipe.completed(older, type(config.method))
     assert completed["optimizer"] == today["optimizer"]
-    assert completed["method"]["fields"]["augment"]["crop_scale"] == list(default)
+    assert completed["method"]["fields"]["augment"]["flip_prob"] == 0.5
 
 
 def test_a_record_that_cannot_be_read_stays_as_it_is():
@@ -191,3 +190,13 @@ def test_a_record_that_cannot_be_read_stays_as_it_is():
     gone = today | {"optimizer": today["optimizer"] | {"gone": 1}}
     assert recipe.completed(gone, methods.all_configs()["MAE"]) == gone
     assert recipe.completed(gone, methods.all_configs()["SimCLR"]) == gone
+
+
+def test_recorded_recipes_of_before_have_the_views_of_today():
+    """What ``to_json`` gave for every shipped recipe when the fields of all views were flat."""
+    recorded = json.loads((Path(__file__).parent / "recorded" / "recipes.json").read_text())
+    kinds = methods.all_configs()
+    for name, record in recorded.items():
+        method = record["method"]
+        augment = jsonable.from_json(kinds[method["name"]], method["fields"]).augment
+        assert augment == recipe.load(name).method.augment, name

@@ -6,6 +6,7 @@ import numpy as np
 import small_encoder
 
 from jaxssl import data, methods, models, pretraining
+from jaxssl.augment import policies
 
 SIZE = 16
 # What a field's name says about its size; every method is shrunk by these and nothing else.
@@ -65,16 +66,30 @@ def changes(config):
 
 
 def view_sizes(augment):
-    """The fields of an augmentation that make its views small, with their values."""
-    local = {"local_size": SIZE // 2, "num_local": 2} if hasattr(augment, "local_size") else {}
-    return {"size": SIZE} | local
+    """The fields of an augmentation that make its views small, by dotted name, with values."""
+    if isinstance(augment, policies.MultiCrop):
+        pair = {f"pair.{name}": size for name, size in view_sizes(augment.pair).items()}
+        return pair | {"local.size": SIZE // 2, "num_local": 2}
+    if isinstance(augment, policies.Pair):
+        second = {} if augment.second is None else {"second.size": SIZE}
+        return {"first.size": SIZE} | second
+    return {"size": SIZE}
+
+
+def shrunk_views(augment):
+    """The augmentation with small views."""
+    if isinstance(augment, policies.MultiCrop):
+        local = dataclasses.replace(augment.local, size=SIZE // 2)
+        return policies.MultiCrop(augment.pair.change_views(size=SIZE), local, num_local=2)
+    if isinstance(augment, policies.Pair):
+        return augment.change_views(size=SIZE)
+    return dataclasses.replace(augment, size=SIZE)
 
 
 def method(name):
     """The method with default hyper-parameters and small layers on 16 x 16 images, fitted."""
     config = methods.all_configs()[name]()
-    augment = dataclasses.replace(config.augment, **view_sizes(config.augment))
-    config = dataclasses.replace(config, augment=augment, **changes(config))
+    config = dataclasses.replace(config, augment=shrunk_views(config.augment), **changes(config))
     return pretraining.fitted(config, data.from_arrays(images()))
 
 

@@ -8,7 +8,6 @@ needs ``apply(image, rows, columns)`` once, whatever the chain is. Matrices have
 
 import math
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 

@@ -89,9 +89,7 @@ class Pair:
         return {"first": first, "second": first | own if own else None}
 
     def _differs_in_probabilities_only(self) -> bool:
-        probabilities = {
-            name: getattr(self.first, name) for name in ("blur_prob", "solarize_prob")
-        }
+        probabilities = {name: getattr(self.first, name) for name in ("blur_prob", "solarize_prob")}
         return dataclasses.replace(self.second, **probabilities) == self.first
 
 
