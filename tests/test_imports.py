@@ -159,7 +159,9 @@ def test_functions_are_called_with_eight_arguments_at_most(path):
             assert len(own) <= 8 or room(path) == "losses", f"{node.name}: {len(own)}"
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "training").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "training").glob("*.py")), ids=lambda path: path.stem
+)
 def test_nothing_is_woven_into_training(path):
     """A function within a function sees all of its names: five lines of that are enough."""
     functions = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]

@@ -270,7 +270,8 @@ def test_wmse_has_the_authors_defaults_for_imagenet_100():
     config = wmse.WMSE()
     sizes = config.projector_dim, config.whitening_size, config.num_divisions
     assert (*sizes, config.projector_width) == (128, 256, 1, 1024)
-    augment = config.augment
+    assert config.augment.second is None
+    augment = config.augment.first
     assert (augment.size, augment.crop_scale, augment.interpolation) == (224, (0.08, 1.0), "cubic")
     assert augment.jitter == (0.8, 0.8, 0.8, 0.2) and augment.jitter_strength == 1
     assert (augment.jitter_prob, augment.grayscale_prob, augment.flip_prob) == (0.8, 0.2, 0.5)
