@@ -13,7 +13,8 @@ import small_encoder
 import tiny
 
 from jaxssl import methods
-from jaxssl.methods import wmse
+from jaxssl.augment import policies
+from jaxssl.methods import two_views, wmse
 from jaxssl.training import step as training_step
 
 KEY = jax.random.key(0)
@@ -299,3 +300,9 @@ def test_projections_of_a_view_do_not_depend_on_the_other_view():
 def test_wrong_hyper_parameters_say_what_must_hold(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_views_of_two_sizes_are_refused_as_they_are_stacked():
+    pair = policies.Pair(policies.View(16), policies.View(8))
+    with pytest.raises(ValueError, match=r"^augment: first and second views must have one size"):
+        two_views.view(pair)
