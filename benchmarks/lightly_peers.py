@@ -47,9 +47,10 @@ import numpy as np
 import table
 import torch
 
-from jaxssl import data, files, recipe
+from jaxssl import files, inputs
 from jaxssl.evaluation import evaluate, features, knn, linear, preparation, splits
 from jaxssl.evaluation import subject as subjects
+from jaxssl.runs import recipe, record
 from jaxssl.training import optimizers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,7 +99,7 @@ class Views(torch.utils.data.Dataset):
     """Pairs of views of the images of a source."""
 
     def __init__(self, source, transform):
-        self.images, self.transform = source.images, transform
+        self.images, self.transform = source.columns["image"], transform
 
     def __len__(self):
         return len(self.images)
@@ -243,7 +244,7 @@ def train(method, seed, run, options):
 
 def open_splits(config):
     splits = config.data.train_split, config.data.test_split
-    return tuple(data.open_source(config.data, split) for split in splits)
+    return tuple(config.data.open(split) for split in splits)
 
 
 def transform_of(config):
@@ -300,7 +301,7 @@ def extract(encoder, source, config):
     mean, std = config.encoder.mean[0], config.encoder.std[0]
     parts = []
     for start in range(0, len(source), 500):
-        images = torch.tensor(source.images[start : start + 500]).permute(0, 3, 1, 2)
+        images = torch.tensor(source.columns["image"][start : start + 500]).permute(0, 3, 1, 2)
         parts.append(encoder((images.float() / 255 - mean) / std).numpy())
     return np.concatenate(parts)
 
@@ -330,15 +331,14 @@ def measure(method, seed, run, options):
         stages=(),
         protocol=preparation.protocol_of(
             opened,
-            image_size=config.data.image_size,
-            channels=config.data.channels,
+            inputs.of_image(config.data.image_size, config.data.channels),
             subject=subject,
         ),
         subject=described,
     )
     probe = evaluate.linear_eval(run, subject, linear.LinearConfig(), prepared)
     votes = evaluate.knn_eval(run, subject, knn.KnnConfig(), prepared)
-    record = {
+    result = {
         "method": method,
         "seed": seed,
         "linear": probe["results"]["test_accuracy"],
@@ -349,9 +349,9 @@ def measure(method, seed, run, options):
         "workers": options.workers,
         "versions": described["versions"] | {"python": platform.python_version()},
         "command": f"python benchmarks/lightly_peers.py {' '.join(sys.argv[1:])}",
-        "recipe": recipe.to_json(config),
+        "recipe": record.to_json(config),
     }
-    files.write_whole(run / "peer.json", json.dumps(record, indent=1) + "\n")
+    files.write_whole(run / "peer.json", json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

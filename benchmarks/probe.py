@@ -27,8 +27,8 @@ def main():
     parser.add_argument("--no-peer", action="store_true", help="leave scikit-learn out")
     options = parser.parse_args()
     cpu.tune()
-    source = data.open_source(data.DataConfig("fashion-mnist", 28, 1), "train")
-    images, labels = source.images[: options.rows], source.labels[: options.rows]
+    source = data.ImageData("fashion-mnist", 28, 1).open("train")
+    images, labels = source.columns["image"][: options.rows], source.labels[: options.rows]
     print(f"{len(images):,} rows, l2 {options.l2:g}, jax {jax.__version__}")
     print("| features | one strength, s | gradient norm | scikit-learn, s | ratio | whole fit, s |")
     print("|---|---|---|---|---|---|")

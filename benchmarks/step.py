@@ -15,9 +15,11 @@ import time
 import jax
 import numpy as np
 
-from jaxssl import cpu, data, parallel, pretraining, recipe
-from jaxssl.training import flops, loop, optimizers
+from jaxssl import cpu, data, draws, parallel
+from jaxssl.runs import pretrain, recipe
+from jaxssl.training import flops, optimizers
 from jaxssl.training import step as training_step
+from jaxssl.types import Plan
 
 RECIPES = ("simclr_fashion_mnist", "mae_fashion_mnist", "rotation_fashion_mnist")
 
@@ -57,25 +59,21 @@ def prepare(name, batch_size):
     shape = (batch_size, config.data.image_size, config.data.image_size, config.data.channels)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     batch = {"image": images, "index": np.arange(batch_size, dtype=np.int32)}
-    method = pretraining.fitted(config.method, data.from_arrays(images)).build(
-        config.encoder.build(axis_name=loop.AXIS), axis_name=loop.AXIS
+    method = pretrain.prepare(config.method, data.from_arrays(images)).build(
+        config.encoder.build(axis_name=parallel.AXIS), axis_name=parallel.AXIS
     )
     optimizer = optimizers.build(
-        config.optimizer,
-        batch_size=batch_size,
-        steps_per_epoch=100,
-        total_steps=1000,
-        freezes=method.frozen is not None,
+        config.optimizer, Plan(batch_size, 100, 1000, freezes=method.frozen is not None)
     )
     state = parallel.replicate(
         jax.jit(lambda: training_step.init_state(method, optimizer, batch, seed=0))()
     )
-    step = training_step.make_step(method, optimizer, seed=0, axis_name=loop.AXIS)
-    mapped = parallel.shard_mapped(step, axis_name=loop.AXIS)
+    step = training_step.make_step(method, optimizer, seed=0, axis_name=parallel.AXIS)
+    mapped = parallel.map_shards(step, axis_name=parallel.AXIS)
     work = flops.count(mapped, state, batch)
     compiled = jax.jit(mapped, donate_argnums=0).lower(state, batch).compile()
-    keys = training_step.example_keys(0, state.step, batch_size, None)
-    views = jax.jit(lambda batch, keys: training_step.make_views(method, batch, keys))
+    keys = draws.example_keys(0, state.step, batch_size, None)
+    views = jax.jit(lambda batch, keys: draws.make_views(method, batch, keys))
     jax.block_until_ready(views(batch, keys))
 
     def run_step():
@@ -90,7 +88,7 @@ def prepare(name, batch_size):
         jax.block_until_ready(views(batch, keys))
         return time.perf_counter() - start
 
-    rows = jax.sharding.NamedSharding(parallel.mesh(axis_name=loop.AXIS), jax.P(loop.AXIS))
+    rows = jax.sharding.NamedSharding(parallel.mesh(axis_name=parallel.AXIS), jax.P(parallel.AXIS))
     run_step()
     return run_step, run_views, (work, compiled.memory_analysis().temp_size_in_bytes)
 

@@ -37,7 +37,8 @@ from pathlib import Path
 import table_rows
 import table_runs
 
-from jaxssl import cpu, files, recipe
+from jaxssl import cpu, files
+from jaxssl.runs import recipe
 
 ASKED = table_rows.Asked()
 

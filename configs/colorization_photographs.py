@@ -10,10 +10,10 @@ epochs of windows of ten photographs instead of the paper's Adam on ImageNet.
 
 from jaxssl import models
 from jaxssl.augment import policies
-from jaxssl.data import DataConfig
+from jaxssl.data import ImageData
 from jaxssl.methods.colorization import Colorization
-from jaxssl.recipe import Recipe
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 
@@ -31,7 +31,7 @@ def get_config() -> Recipe:
             mean=(50.0,),
             std=(25.0,),
         ),
-        data=DataConfig(path="photographs", image_size=32, channels=3),
+        data=ImageData(path="photographs", image_size=32, channels=3),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.1),
         training=TrainingConfig(batch_size=128, epochs=3),
         run=RunConfig(log_every=10, checkpoint_every=100),

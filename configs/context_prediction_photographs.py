@@ -14,10 +14,10 @@ instead of the paper's SGD on ImageNet.
 
 from jaxssl import models
 from jaxssl.augment import policies
-from jaxssl.data import DataConfig
+from jaxssl.data import ImageData
 from jaxssl.methods.context_prediction import ContextPrediction
-from jaxssl.recipe import Recipe
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 
@@ -35,7 +35,7 @@ def get_config() -> Recipe:
         encoder=models.ResNetConfig(
             depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.5,), std=(0.25,)
         ),
-        data=DataConfig(path="photographs", image_size=64, channels=3),
+        data=ImageData(path="photographs", image_size=64, channels=3),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),
         training=TrainingConfig(batch_size=256, epochs=4),
         run=RunConfig(log_every=20, checkpoint_every=200),

@@ -15,10 +15,10 @@ image are spread over each patch. A step costs 25 small images an image, hence h
 
 from jaxssl import models
 from jaxssl.augment import policies
-from jaxssl.data import DataConfig
+from jaxssl.data import ImageData
 from jaxssl.methods.cpc import CPC
-from jaxssl.recipe import Recipe
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 
@@ -48,7 +48,7 @@ def get_config() -> Recipe:
             mean=(0.286,),
             std=(0.353,),
         ),
-        data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
+        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.05),
         training=TrainingConfig(batch_size=128, epochs=0.5),
         run=RunConfig(log_every=20, checkpoint_every=200),

@@ -9,10 +9,10 @@ simclr_fashion_mnist_long.
 
 from jaxssl import models
 from jaxssl.augment import policies
-from jaxssl.data import DataConfig
+from jaxssl.data import ImageData
 from jaxssl.methods.dino import DINO
-from jaxssl.recipe import Recipe
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 
@@ -43,7 +43,7 @@ def get_config() -> Recipe:
         encoder=models.ResNetConfig(
             depth=10, num_stages=2, zero_init_residual=False, mean=(0.286,), std=(0.353,)
         ),
-        data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
+        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(
             base_learning_rate=2e-3,
             weight_decay=0.04,

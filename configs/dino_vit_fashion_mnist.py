@@ -12,10 +12,10 @@ global view and 4, spread over the same positions, in a local one; no stochastic
 
 from jaxssl import models
 from jaxssl.augment import policies
-from jaxssl.data import DataConfig
+from jaxssl.data import ImageData
 from jaxssl.methods.dino import DINO
-from jaxssl.recipe import Recipe
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 
@@ -52,7 +52,7 @@ def get_config() -> Recipe:
             mean=(0.286,),
             std=(0.353,),
         ),
-        data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
+        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(
             base_learning_rate=2e-3,
             weight_decay=0.04,

@@ -12,10 +12,10 @@ judged on the tenth; the test images had no say.
 
 from jaxssl import models
 from jaxssl.augment import policies
-from jaxssl.data import DataConfig
+from jaxssl.data import ImageData
 from jaxssl.methods.mae import MAE
-from jaxssl.recipe import Recipe
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 
@@ -32,7 +32,7 @@ def get_config() -> Recipe:
         encoder=models.ViTConfig(
             size="Nano", patch_size=7, pool="mean", mean=(0.286,), std=(0.353,)
         ),
-        data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
+        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(
             base_learning_rate=4e-3, weight_decay=0.05, beta2=0.95, warmup_epochs=1
         ),

@@ -10,10 +10,10 @@ at equal steps; a queue of 16 batches.
 
 from jaxssl import models
 from jaxssl.augment import policies
-from jaxssl.data import DataConfig
+from jaxssl.data import ImageData
 from jaxssl.methods.nnclr import NNCLR
-from jaxssl.recipe import Recipe
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 
@@ -33,7 +33,7 @@ def get_config() -> Recipe:
         encoder=models.ResNetConfig(
             depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
         ),
-        data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
+        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),
         training=TrainingConfig(batch_size=256, epochs=2),
         run=RunConfig(log_every=20, checkpoint_every=100),

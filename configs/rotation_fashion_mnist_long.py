@@ -10,10 +10,10 @@ nine tenths of the training images, judged on the tenth; the test images had no 
 
 from jaxssl import models
 from jaxssl.augment import policies
-from jaxssl.data import DataConfig
+from jaxssl.data import ImageData
 from jaxssl.methods.rotation import Rotation
-from jaxssl.recipe import Recipe
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 
@@ -22,7 +22,7 @@ def get_config() -> Recipe:
     return Recipe(
         method=Rotation(augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0))),
         encoder=models.ResNetConfig(depth=10, num_stages=2, mean=(0.286,), std=(0.353,)),
-        data=DataConfig(path="fashion-mnist", image_size=28, channels=1),
+        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=1),
         training=TrainingConfig(batch_size=256, epochs=20),
         run=RunConfig(log_every=50, checkpoint_every=1000),

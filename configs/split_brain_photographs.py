@@ -10,10 +10,10 @@ photographs instead of ImageNet; a place is 4 pixels wide.
 
 from jaxssl import models
 from jaxssl.augment import policies
-from jaxssl.data import DataConfig
+from jaxssl.data import ImageData
 from jaxssl.methods.split_brain import SplitBrain
-from jaxssl.recipe import Recipe
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 
@@ -28,7 +28,7 @@ def get_config() -> Recipe:
         encoder=models.SplitConfig(
             half=models.ResNetConfig(depth=18, width_multiplier=0.0625, stem="small")
         ),
-        data=DataConfig(path="photographs", image_size=32, channels=3),
+        data=ImageData(path="photographs", image_size=32, channels=3),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.1),
         training=TrainingConfig(batch_size=128, epochs=3),
         run=RunConfig(log_every=10, checkpoint_every=100),

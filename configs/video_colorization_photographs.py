@@ -13,10 +13,10 @@ instead of Adam, a ViT of patch size 4 instead of a ResNet-18 with a network ove
 
 from jaxssl import models
 from jaxssl.augment import policies
-from jaxssl.data import DataConfig
+from jaxssl.data import ClipData
 from jaxssl.methods.video_colorization import VideoColorization
-from jaxssl.recipe import Recipe
-from jaxssl.training.loop import RunConfig, TrainingConfig
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 
@@ -34,7 +34,7 @@ def get_config() -> Recipe:
             mean=(50.0,),
             std=(25.0,),
         ),
-        data=DataConfig(path="photographs", image_size=32, channels=3),
+        data=ClipData(path="photographs", image_size=32, channels=3),
         optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),
         training=TrainingConfig(batch_size=64, epochs=0.75),
         run=RunConfig(log_every=10, checkpoint_every=200),

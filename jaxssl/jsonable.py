@@ -1,11 +1,12 @@
 """Frozen dataclasses of plain values to JSON and back, by their annotations."""
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Mapping
 from typing import TypeVar
+
+from jaxssl import words
 
 T = TypeVar("T")
 _BEFORE = "before"
@@ -34,6 +35,9 @@ def to_json(config: object) -> dict:
 def from_json(cls: type[T], fields: Mapping) -> T:
     """Rebuilds a dataclass from what ``to_json`` gave, after a trip through JSON.
 
+    Where the class has a class method ``upgrade(fields) -> fields``, that sees the fields first and
+    turns what records of earlier versions hold into today's.
+
     Args:
         cls: a dataclass whose fields are plain values, tuples of them, or dataclasses. Where it has
             a class method ``upgrade``, that turns the fields of an earlier version into its own.
@@ -52,10 +56,9 @@ def from_json(cls: type[T], fields: Mapping) -> T:
     names = [field.name for field in dataclasses.fields(cls)]
     for name in fields:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
             raise ValueError(
-                f"{cls.__name__}: a field must be one of {', '.join(names)}; got {name!r}. "
-                f"Nearest: {near[0]}."
+                f"{cls.__name__}: a field must be one of {', '.join(names)}; got {name!r}."
+                f"{words.nearest(name, names)}"
             )
     before = {
         field.name: field.metadata[_BEFORE]

@@ -14,13 +14,14 @@ from jax.experimental import multihost_utils
 
 from jaxssl.types import Batch, Metrics, PyTree, TrainState
 
+AXIS = "data"  # name of the device axis of every run
 Backend = Literal["pmap", "shard_map"]
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 Measurement = Callable[[TrainState, Batch], Metrics]
 
 
 def mesh(
-    *, axis_name: str = "data", devices: Sequence[jax.Device] | None = None
+    *, axis_name: str = AXIS, devices: Sequence[jax.Device] | None = None
 ) -> jax.sharding.Mesh:
     """A one-dimensional mesh over the given devices, or over all devices of all processes."""
     # Auto axes: with make_mesh's Explicit default, jit(shard_map) refuses unsharded inputs.
@@ -41,7 +42,7 @@ def replicate(tree: PyTree, devices: Sequence[jax.Device] | None = None) -> PyTr
 def data_parallel(
     step: Step,
     *,
-    axis_name: str = "data",
+    axis_name: str = AXIS,
     backend: Backend = "pmap",
     devices: Sequence[jax.Device] | None = None,
 ) -> Step:
@@ -71,7 +72,7 @@ def data_parallel(
     num_local = len(global_mesh.local_devices)
 
     if backend == "shard_map":
-        mapped = jax.jit(shard_mapped(step, axis_name=axis_name, devices=devices), donate_argnums=0)
+        mapped = jax.jit(map_shards(step, axis_name=axis_name, devices=devices), donate_argnums=0)
 
         def run(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
             return mapped(state, _global_rows(batch, global_mesh))
@@ -99,10 +100,10 @@ def data_parallel(
     return run
 
 
-def measured(
+def map_measurement(
     measurement: Measurement,
     *,
-    axis_name: str = "data",
+    axis_name: str = AXIS,
     devices: Sequence[jax.Device] | None = None,
 ) -> Measurement:
     """Maps a per-device measurement over devices, under shard_map; the state stays usable.
@@ -116,7 +117,7 @@ def measured(
         ``(state, batch) -> metrics`` on global replicated state and this process's rows.
     """
     global_mesh = mesh(axis_name=axis_name, devices=devices)
-    mapped = jax.jit(shard_mapped(measurement, axis_name=axis_name, devices=devices))
+    mapped = jax.jit(map_shards(measurement, axis_name=axis_name, devices=devices))
 
     def run(state: TrainState, batch: Batch) -> Metrics:
         if jax.default_backend() == "cpu":
@@ -126,10 +127,10 @@ def measured(
     return run
 
 
-def shard_mapped(
+def map_shards(
     function: Step | Measurement,
     *,
-    axis_name: str = "data",
+    axis_name: str = AXIS,
     devices: Sequence[jax.Device] | None = None,
 ) -> Step | Measurement:
     """A function under shard_map with check_vma, not yet compiled; global arrays in and out."""

@@ -5,7 +5,20 @@ Numbers in, float32 scalars out; they may be traced. See ``types.Clock``.
 
 import jax.numpy as jnp
 
-from jaxssl.types import Array
+from jaxssl.types import Array, Clock
+
+
+def clock_at(step: Array | int, *, steps_per_epoch: int, total_steps: int) -> Clock:
+    """The clock of a step.
+
+    Args:
+        step: optimizer steps completed before it.
+        steps_per_epoch: optimizer steps of one pass over the training split.
+        total_steps: optimizer steps of the whole run.
+    """
+    step = jnp.asarray(step, jnp.int32)
+    done = step.astype(jnp.float32)
+    return Clock(step, done / steps_per_epoch, done / total_steps)
 
 
 def cosine(start: float, end: float, progress: Array | float) -> Array:

@@ -13,8 +13,8 @@ after that. Encoders subtract ``mean`` and divide by ``std`` themselves.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, Self
 
 import jax
 
@@ -26,6 +26,21 @@ Example = Mapping[str, Array]
 Batch = Mapping[str, Array]  # the same with a leading B axis; may carry "label", which is stripped
 Views = PyTree  # what a method's view() makes of one example
 Metrics = dict[str, Array]  # scalars, float32, equal on all devices
+Picture = tuple[str, Array]  # a title and images [B, H, W, C], float32 in [0, 1]
+
+
+class Question(NamedTuple):
+    """What a pretext task that is a choice asks of a batch of views.
+
+    Attributes:
+        inputs: [B, V, H, W, C], the images that the network is shown, V for each question.
+        answers: int32 [B], the right choices.
+        num_answers: how many choices there are.
+    """
+
+    inputs: Array
+    answers: Array
+    num_answers: int
 
 
 class Features(NamedTuple):
@@ -39,7 +54,7 @@ class Features(NamedTuple):
             for probes at every depth.
         maps: what ``stages`` pools: the map after each stage, [B, h, w, D_stage], or a ViT's patch
             tokens after each block before the final norm; with ``keep``, [B, K, D]. Compilers drop
-            what nobody reads.
+            what is not used.
         class_tokens: of a ViT with a class token, that token after each block, [B, D], through the
             final norm; else empty.
     """
@@ -63,6 +78,23 @@ class Clock(NamedTuple):
     step: Array
     epoch: Array
     progress: Array
+
+
+class Plan(NamedTuple):
+    """How a run is divided into steps; computed once from its recipe and its data.
+
+    Attributes:
+        batch_size: G, examples of the global batch.
+        steps_per_epoch: optimizer steps of one pass over the training split.
+        total_steps: optimizer steps of the whole run.
+        freezes: whether the method freezes parameters (``Method.frozen``), which an optimizer must
+            know.
+    """
+
+    batch_size: int
+    steps_per_epoch: int
+    total_steps: int
+    freezes: bool = False
 
 
 class Embeddings(NamedTuple):
@@ -93,11 +125,20 @@ class Method(NamedTuple):
         advance: ``(params, state, clock) -> state`` after the optimizer (EMA target, prototypes);
             params are the new ones.
         encoder: ``(params, state) -> variables``, exactly what evaluation restores.
+        inputs: ``(example) -> {name: array}`` of ONE example, without randomness: what the encoder
+            is given in evaluation, as positional arguments in the order of their names. Methods of
+            images give {"image": [S, S, C]}, float32 in [0, 1].
         frozen: ``(params, clock) -> tree of booleans`` like params, True where the optimizer must
             leave a parameter alone at this step (weight decay, moments and count of steps
             included); None: nowhere.
         embed: ``(params, state, views) -> Embeddings`` of the local batch, in training mode and
             without a new state; None where no views are compared.
+        show: ``(params, state, views) -> [(title, images)]``, images [B, H, W, C] float32 in
+            [0, 1]: what the task looks like and what the network answered, for reports; None: the
+            views alone.
+        ask: ``(views) -> Question`` where the task is a choice, for audits; else None.
+        answer: ``(params, state, views) -> logits``, [B, num_answers] float32: the network's scores
+            of the choices in evaluation mode; None exactly where ``ask`` is.
     """
 
     view: Callable[[Array, Example], Views]
@@ -105,34 +146,64 @@ class Method(NamedTuple):
     loss: Callable[[PyTree, PyTree, Views, Array, Clock], tuple[Array, tuple[PyTree, Metrics]]]
     advance: Callable[[PyTree, PyTree, Clock], PyTree]
     encoder: Callable[[PyTree, PyTree], PyTree]
+    inputs: Callable[[Example], dict[str, Array]]
     frozen: Callable[[PyTree, Clock], PyTree] | None = None
     embed: Callable[[PyTree, PyTree, Views], Embeddings] | None = None
+    show: Callable[[PyTree, PyTree, Views], list[Picture]] | None = None
+    ask: Callable[[Views], Question] | None = None
+    answer: Callable[[PyTree, PyTree, Views], Array] | None = None
+
+
+class EncoderConfig(Protocol):
+    """The frozen dataclass that describes an encoder, such as ``models.ViTConfig``.
+
+    Its linen module is called with the arrays of ``Method.inputs``, and ``train``; it returns
+    Features, and holds the config as ``config``.
+    """
+
+    def build(self, *, axis_name: str | None = None) -> Any:
+        """The linen module, whose batch statistics are those of all devices of the axis."""
 
 
 class MethodConfig(Protocol):
     """The frozen dataclass of hyper-parameters that each file in ``methods/`` has one of.
 
-    It may have more than ``build``:
+    Where it needs to know the data set (class priors, cluster centres, a memory of every image), it
+    has ``prepare`` too:
 
-    ``fitted(images) -> config``, where it needs statistics of the data set or a table made once
-    (class priors, cluster centres, permutations): a copy whose fields hold them, made from uint8
-    images [N, H, W, C] spread evenly over the training split. It is asked once, before a run
-    begins; checkpoints record the answer.
-
-    ``sized(num_examples) -> config``, where it keeps something of every image: a copy that knows
-    how many the training split has. Asked once too, before ``fitted``, and recorded like it.
-
-    ``pictures(encoder, params, state, views) -> [(title, images)]``, images [B, H, W, C] float32 in
-    [0, 1]: what the task looks like and what the network answered, for reports. ``encoder`` is the
-    linen module built without an axis name, params and state are a checkpoint's, views a batch.
-
-    ``question(views) -> (inputs, answers, num_answers)`` and ``answer(encoder, params, state,
-    views) -> logits``, where the task is a choice: the images [B, V, H, W, C] the network is shown,
-    the right choice int32 [B], how many there are, and the network's scores [B, num_answers].
+    ``prepare(num_examples, sample) -> config``: a copy whose fields hold what depends on the data
+    set. ``num_examples`` is the size of the training split; ``sample()`` reads uint8 images
+    [N, H, W, C], up to 5,000, spread evenly over it, and is called only where images are wanted. It
+    is asked once, before a run begins; checkpoints record the answer.
     """
 
     def build(self, encoder: Any, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters, a linen encoder and the axis name into a Method."""
+
+
+class DataConfig(Protocol):
+    """The frozen dataclass that says which data set a run reads, such as ``data.ImageData``.
+
+    Attributes:
+        train_split: split that pretraining learns from.
+        test_split: split that evaluation measures on.
+        num_threads: threads that decode; changes no number of a run.
+        unit: what an example is called, in the plural, such as "images".
+    """
+
+    train_split: str
+    test_split: str
+    num_threads: int
+
+    @property
+    def unit(self) -> str:
+        """What an example is called, in the plural."""
+
+    def open(self, split: str) -> Any:
+        """One split as a ``data.Source``."""
+
+    def matching(self, inputs: Sequence[Any]) -> Self:
+        """The same data in the shape that an encoder is fed, by its inputs' names and shapes."""
 
 
 @jax.tree_util.register_dataclass

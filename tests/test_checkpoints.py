@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tiny
 
-from jaxssl import checkpoints, models, parallel
+from jaxssl import checkpoints, inputs, models, named, parallel
 from jaxssl.checkpoints import CheckpointError, Checkpoints
 from jaxssl.types import TrainState
 
@@ -22,11 +22,9 @@ CHANNELS = tiny.images().shape[-1]
 
 
 def meta_of(config):
-    name, fields = models.encoder_fields(config)
     return {
-        "encoder": {"name": name, "fields": fields},
-        "image_size": tiny.SIZE,
-        "channels": CHANNELS,
+        "encoder": named.to_json(config),
+        "inputs": inputs.to_json(inputs.of_image(tiny.SIZE, CHANNELS)),
         "config": {"anything": [1, 2.5, None, "text"]},
     }
 
@@ -129,7 +127,7 @@ def test_encoder_and_meta_come_back(saved_run):
     restored = checkpoints.restore_encoder(saved_run)
     assert restored.meta == {**meta_of(VIT), "step": 7} | {
         "encoder": {
-            "name": "ViT",
+            "name": "jaxssl.models.vit:ViTConfig",
             "fields": meta_of(VIT)["encoder"]["fields"] | {"mean": [0.0], "std": [1.0]},
         }
     }

@@ -1,6 +1,9 @@
-"""Who may import whom: the layers of the package, read from its syntax trees."""
+"""Who may import whom: the floors of the package, and what only one room knows; from its syntax."""
 
 import ast
+import configparser
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,53 +11,74 @@ import pytest
 import jaxssl
 
 PACKAGE = Path(jaxssl.__file__).parent
-BASE = {"types", "collectives", "jsonable", "colorspace", "schedules", "files"}
+ROOT = Path(__file__).parents[1]
+GROUND = {
+    "types", "collectives", "parallel", "schedules", "draws", "inputs", "colorspace", "files",
+    "jsonable", "named", "words", "watching", "runs.directory",
+}  # fmt: skip
 MAY_IMPORT = {
     "types": set(),
-    "collectives": {"types"},
-    "jsonable": set(),
-    "colorspace": {"types"},
-    "schedules": {"types"},
+    "words": set(),
     "files": set(),
+    "runs.directory": set(),
+    "collectives": {"types"},
+    "parallel": {"types"},
+    "schedules": {"types"},
+    "inputs": {"types"},
+    "colorspace": {"types"},
+    "watching": {"types"},
+    "jsonable": {"words"},
+    "named": {"words", "jsonable"},
+    "draws": {"types", "collectives"},
     "cpu": set(),
-    "losses": BASE,
-    "pretext": BASE,
-    "augment": BASE,
-    "models": BASE,
-    "data": BASE,
-    "methods": BASE | {"losses", "pretext", "augment", "models"},
-    "checkpoints": BASE | {"models"},
-    "collapse": BASE | {"losses"},
-    "parallel": BASE,
-    "training": BASE | {"data", "checkpoints", "parallel", "collapse"},
-    "evaluation": BASE | {"data", "losses", "checkpoints", "parallel"},
-    "recipe": BASE | {"models", "data", "training"},
-    "pretraining": BASE
-    | {"__init__", "recipe", "models", "augment", "data", "checkpoints", "parallel", "training"},
-    "arguments": set(),
-    "commands": {"recipe", "audit", "evaluation"},
-    "report": None,  # everything
-    "audit": None,  # everything
+    "losses": GROUND,
+    "pretext": GROUND,
+    "augment": GROUND,
+    "models": GROUND,
+    "data": GROUND,
+    "checkpoints": GROUND,
+    "methods": GROUND | {"losses", "pretext", "augment", "models"},
+    "collapse": GROUND | {"losses"},
+    "training": GROUND | {"checkpoints", "collapse"},
+    "evaluation": GROUND | {"data", "losses", "checkpoints"},
+    "runs.recipe": GROUND | {"training"},
+    "runs.record": GROUND | {"data", "training", "runs.recipe"},
+    "runs.opened": GROUND | {"checkpoints", "training", "runs.recipe", "runs.record"},
+    "runs.pretrain": GROUND | {"data", "checkpoints", "training", "runs.recipe", "runs.record"}
+    | {"__init__"},
+    "report": GROUND | {"data", "checkpoints", "collapse", "training", "evaluation", "runs.opened"},
+    "audit": GROUND | {"data", "checkpoints", "evaluation", "report", "__init__"}
+    | {"runs.recipe", "runs.record", "runs.opened", "runs.pretrain"},
+    "runs": set(),
     "cli": None,  # everything
     "__init__": {"checkpoints"},
     "__main__": {"cli"},
-}
+}  # fmt: skip
 ONLY_IN = {
     "flax": {"models", "methods"},
     "orbax": {"checkpoints"},
     "tensorflow_datasets": {"data"},
     "grain": {"data"},
     "av": {"data"},
-    "matplotlib": {"evaluation"},
-    "tyro": {"arguments", "commands", "cli"},
+    "matplotlib": {"report"},
+    "tyro": {"cli"},
+    "fcntl": {"runs.directory"},
 }
+# What lies in a run directory, which ``runs/directory.py`` alone may spell.
+LAYOUT = {"config.json", "metrics.jsonl", "checkpoints", "tensorboard", "evaluation", "propagation"}
+COLLECTIVES = {
+    "pmean", "psum", "pmax", "pmin", "all_gather", "all_to_all", "ppermute", "psum_scatter",
+    "axis_index", "pcast", "pvary",
+}  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def part(path):
-    """The layer a file belongs to: its folder in the package, or its own name."""
-    relative = path.relative_to(PACKAGE)
-    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+def room(path):
+    """The room a file belongs to: a folder, a file at the top, or a file in runs/."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    if parts[0] == "runs" and parts[1] != "__init__":
+        return ".".join(parts)
+    return parts[0]
 
 
 def imports(path):
@@ -67,18 +91,60 @@ def imports(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def imported_room(name):
+    """The room of jaxssl that an imported name lies in."""
+    first, *rest = name.split(".")[1:]
+    if first == "runs":
+        return f"runs.{rest[0]}"
+    is_room = (PACKAGE / first).is_dir() or (PACKAGE / f"{first}.py").exists()
+    return first if is_room else "__init__"
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_one_way(path):
-    own = part(path)
+def test_imports_go_down_and_stay_in_their_room(path):
+    own = room(path)
     allowed = MAY_IMPORT[own]
     for name in imports(path):
-        top, _, rest = name.partition(".")
-        if top == "jaxssl" and allowed is not None:
-            target = rest.partition(".")[0] or "__init__"
-            assert target in allowed | {own}, f"{own} imports {target}"
+        top = name.partition(".")[0]
+        if name == "jaxssl":
+            assert allowed is None or "__init__" in allowed, f"{own} imports jaxssl"
+        elif top == "jaxssl" and allowed is not None:
+            assert imported_room(name) in allowed | {own}, f"{own} imports {name}"
         if top in ONLY_IN:
             assert own in ONLY_IN[top], f"{own} imports {top}"
 
 
-def test_every_layer_of_the_table_exists():
-    assert {part(path) for path in FILES} == MAY_IMPORT.keys()
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_what_one_room_knows_no_other_says(path):
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            spells = isinstance(node.right, ast.Constant) and node.right.value in LAYOUT
+            assert not spells or room(path) == "runs.directory", f"line {node.lineno}"
+        if isinstance(node, ast.Attribute) and room(path) != "collectives":
+            of_lax = ast.unparse(node.value) in ("lax", "jax.lax")
+            assert not (of_lax and node.attr in COLLECTIVES), f"line {node.lineno}: {node.attr}"
+
+
+def test_flax_is_known_where_modules_are_made_or_called():
+    """methods/ composes and calls them; nothing below models/ or beside it needs to."""
+    known = {room(path) for path in FILES for name in imports(path) if name.startswith("flax")}
+    assert known == {"models", "methods"}
+
+
+def test_every_room_of_the_table_exists():
+    assert {room(path) for path in FILES} == MAY_IMPORT.keys()
+
+
+def test_every_folder_is_in_the_wheel():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    folders = {path.parent.relative_to(PACKAGE.parent).as_posix() for path in FILES}
+    assert {folder.replace("/", ".") for folder in folders} | {"jaxssl.recipes"} == listed
+
+
+def test_the_drawn_floors_are_those_of_the_imports():
+    script = ROOT / "docs" / "draw_architecture.py"
+    done = subprocess.run([sys.executable, script, "--check"])
+    assert done.returncode == 0, f"draw them anew: python {script.relative_to(ROOT)}"

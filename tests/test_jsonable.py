@@ -52,5 +52,7 @@ def test_records_from_before_a_field_get_what_was_so_then():
 
 
 def test_unknown_field_names_the_nearest():
-    with pytest.raises(ValueError, match=r"Outer: a field must be .*got 'widht'. Nearest: width"):
+    with pytest.raises(
+        ValueError, match=r"""Outer: a field must be .*got 'widht'. Did you mean "width"\?"""
+    ):
         jsonable.from_json(Outer, {"widht": 3})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxssl import recipe
+from jaxssl.runs import recipe
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

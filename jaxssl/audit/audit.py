@@ -7,9 +7,13 @@ from pathlib import Path
 import jax
 
 import jaxssl
-from jaxssl import checkpoints, data, jsonable, methods, pretraining, recipe
+from jaxssl import checkpoints, data, jsonable, named
 from jaxssl.audit import controls, cues, network, probes, questions, usefulness
 from jaxssl.evaluation import protocol, splits
+from jaxssl.runs import pretrain, record
+from jaxssl.runs.opened import open_run
+from jaxssl.runs.recipe import Recipe
+from jaxssl.types import Method
 
 FILE = "audit.json"
 SOLVABLE, NO_SHORTCUT, USEFUL = "solvable", "no shortcut", "useful"
@@ -76,11 +80,11 @@ class Row:
     note: str = ""
 
 
-def audit_config(config: recipe.Recipe, options: Options, out: Path | None = None) -> dict:
+def audit_recipe(recipe: Recipe, options: Options, out: Path | None = None) -> dict:
     """Audits a recipe before it is trained: what do cheap cues know of the answers?
 
     Args:
-        config: the recipe.
+        recipe: whose questions are asked.
         options: how much is measured.
         out: directory for ``audit.json``; nothing is written without one.
 
@@ -91,18 +95,17 @@ def audit_config(config: recipe.Recipe, options: Options, out: Path | None = Non
     Raises:
         ValueError: a data set that cannot be read, or inputs that cannot be described.
     """
-    sources = _splits(config)
+    sources = _splits(recipe)
     rows, lines = [], []
-    if questions.has_question(config.method):
-        method = pretraining.fitted(config.method, sources[0])
-        config = dataclasses.replace(config, method=method)
-        method = config.method.build(config.encoder.build(), axis_name=None)
-        rows, described = _probe_rows(config, method, sources, options)
+    recipe = dataclasses.replace(recipe, method=pretrain.prepare(recipe.method, sources[0]))
+    method = recipe.method.build(recipe.encoder.build(), axis_name=None)
+    if method.ask is not None:
+        rows, described = _probe_rows(method, sources, options)
         lines.append(_what_was_asked(described))
     else:
-        lines.append(_no_question(config))
+        lines.append(_no_question(recipe))
     lines.append("Solvability, controls and usefulness need a trained run: jaxssl audit RUN.")
-    subject = {"recipe": recipe.to_json(config), "step": None}
+    subject = {"recipe": record.to_json(recipe), "step": None}
     return _record(rows, lines, options, sources, subject, out)
 
 
@@ -124,22 +127,21 @@ def audit_run(
         out: directory for ``audit.json``; ``RUN/audit`` by default.
 
     Returns:
-        The record; see ``audit_config``.
+        The record; see ``audit_recipe``.
 
     Raises:
         ValueError: no complete checkpoint (CheckpointError), or a data set that cannot be read.
     """
     run = Path(run)
     encoder = checkpoints.restore_encoder(run, step)
-    config = recipe.from_json(encoder.meta["config"], methods.all_configs())
-    if data_path is not None:
-        config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=data_path))
-    sources = _splits(config)
-    batch, _ = next(questions.batches(sources[1], 2, seed=options.seed))
-    trained, untrained = network.restore(run, config, encoder.meta, batch)
+    opened_run = open_run(run, encoder.meta["step"])
+    recipe = opened_run.recipe
+    recipe = dataclasses.replace(recipe, data=data.elsewhere(recipe.data, data_path))
+    sources = _splits(recipe)
+    trained, untrained = network.networks_of(opened_run)
     rows, lines = [], []
-    if questions.has_question(config.method):
-        probed, described = _probe_rows(config, trained.method, sources, options)
+    if trained.method.ask is not None:
+        probed, described = _probe_rows(trained.method, sources, options)
         lines.append(_what_was_asked(described))
         chance = probed[0].chance
         rows += _accuracy_rows(trained, untrained, sources[1], chance, options) + probed
@@ -149,22 +151,22 @@ def audit_run(
             lines.append("Controls are made of images; clips of a video have none.")
         lines.append(_compared(rows))
     else:
-        lines.append(_no_question(config))
+        lines.append(_no_question(recipe))
         rows += _loss_rows(trained, untrained, sources[1], options)
     useful, line = _useful_rows(run, encoder, data_path, options)
     rows += useful
     lines.append(line)
-    subject = {"recipe": recipe.to_json(config), "step": encoder.meta["step"]}
-    return _record(rows, lines, options, sources, subject, out or run / "audit")
+    subject = {"recipe": record.to_json(recipe), "step": encoder.meta["step"]}
+    return _record(rows, lines, options, sources, subject, out or opened_run.directory.audit)
 
 
 def _probe_rows(
-    config: recipe.Recipe, method, sources: tuple[data.Source, data.Source], options: Options
+    method: Method, sources: tuple[data.Source, data.Source], options: Options
 ) -> tuple[list[Row], questions.Described]:
     """A row for each cue that applies."""
     counts = (options.num_fit, options.num_score)
     fit, score = (
-        questions.describe(config.method, method, source, count, seed=_seed(options, stream))
+        questions.describe(method, source, count, seed=_seed(options, stream))
         for source, count, stream in zip(sources, counts, (_FIT, _SCORE))
     )
     chance = probes.chance_of(fit.answers, fit.num_answers)
@@ -325,9 +327,9 @@ def _what_was_asked(described: questions.Described) -> str:
     )
 
 
-def _no_question(config: recipe.Recipe) -> str:
+def _no_question(recipe: Recipe) -> str:
     return (
-        f"{type(config.method).__name__} asks no question with a discrete answer: cue probes, "
+        f"{named.short(recipe.method)} asks no question with a discrete answer: cue probes, "
         f"which need one, are left out."
     )
 
@@ -342,8 +344,8 @@ def _compared(rows: list[Row]) -> str:
     return f"The strongest {best.name} alone reaches {100 * share:.0f} % of the network's skill."
 
 
-def _splits(config: recipe.Recipe) -> tuple[data.Source, data.Source]:
-    opened = splits.choose(config.data)
+def _splits(recipe: Recipe) -> tuple[data.Source, data.Source]:
+    opened = splits.choose(recipe.data)
     splits.check_disjoint(opened)
     return opened.train, opened.test
 

@@ -2,17 +2,15 @@
 
 import dataclasses
 import functools
-import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from jaxssl import checkpoints, recipe
-from jaxssl.training import optimizers
-from jaxssl.training import step as training_step
-from jaxssl.types import Array, Batch, Clock, Method, MethodConfig, PyTree
+from jaxssl import draws
+from jaxssl.runs.opened import OpenedRun
+from jaxssl.types import Array, Batch, Clock, Method, PyTree
 
 _Z95 = 1.959963984540054
 
@@ -30,16 +28,12 @@ class Network:
     """A method with weights.
 
     Attributes:
-        config: its recipe.
-        module: the encoder, built without an axis name.
-        method: built on it.
+        method: built without an axis name.
         params: trainable parameters.
         state: what the method keeps beside them.
         clock: how much of the run is behind them.
     """
 
-    config: recipe.Recipe
-    module: object
     method: Method
     params: PyTree
     state: PyTree
@@ -47,8 +41,7 @@ class Network:
 
     def right(self, batches: Iterable[tuple[Batch, Array]]) -> np.ndarray:
         """Whether each question about the batches is answered right, [N] booleans."""
-        fixed = (self.config.method, self.module, self.method)
-        parts = [_right(*fixed, self.params, self.state, *batch) for batch in batches]
+        parts = [_right(self.method, self.params, self.state, *batch) for batch in batches]
         return np.concatenate([np.asarray(part) for part in parts])
 
     def loss(self, batches: Iterable[tuple[Batch, Array]], *, seed: int) -> Loss:
@@ -59,60 +52,31 @@ class Network:
         parts = []
         for place, batch in enumerate(batches):
             key = jax.random.fold_in(jax.random.key(seed), place)
-            found = _values(self.method, self.params, self.state, *batch, key, self.clock)
-            parts.append(np.atleast_1d(found))
+            values = _values(self.method, self.params, self.state, *batch, key, self.clock)
+            parts.append(np.atleast_1d(values))
         values = np.concatenate(parts).astype(np.float64)
         mean = float(values.mean())
         half = _Z95 * float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else np.inf
         return Loss(mean, mean - half, mean + half)
 
 
-def restore(
-    run: str | os.PathLike, config: recipe.Recipe, meta: dict, batch: Batch
-) -> tuple[Network, Network]:
+def networks_of(run: OpenedRun) -> tuple[Network, Network]:
     """The network of a checkpoint, and the one its run began with.
-
-    Args:
-        run: run directory.
-        config: its recipe.
-        meta: what the checkpoint recorded (``RestoredEncoder.meta``); its step is restored.
-        batch: a few examples, which fix the shapes.
 
     Returns:
         (trained, untrained).
     """
-    module = config.encoder.build()
-    method = config.method.build(module, axis_name=None)
-    optimizer = optimizers.build(config.optimizer, **meta["plan"])
-
-    def begin():
-        return training_step.init_state(method, optimizer, batch, seed=config.training.seed)
-
-    first = jax.jit(begin)()
-    trained = checkpoints.restore_state(run, jax.eval_shape(begin), meta["step"])
-    plan = {name: meta["plan"][name] for name in ("steps_per_epoch", "total_steps")}
     return tuple(
-        Network(
-            config, module, method, state.params, state.state, training_step.clock_at(step, **plan)
-        )
-        for state, step in ((trained, meta["step"]), (first, 0))
+        Network(run.method, state.params, state.state, run.clock_at(step))
+        for state, step in ((run.state, run.step), (run.beginning(), 0))
     )
 
 
 # One compilation for the trained and the untrained network and for every control.
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _right(
-    config: MethodConfig,
-    module: object,
-    method: Method,
-    params: PyTree,
-    state: PyTree,
-    batch: Batch,
-    keys: Array,
-) -> Array:
-    views = training_step.make_views(method, batch, keys)
-    _, answers, _ = config.question(views)
-    return config.answer(module, params, state, views).argmax(-1) == answers
+@functools.partial(jax.jit, static_argnums=0)
+def _right(method: Method, params: PyTree, state: PyTree, batch: Batch, keys: Array) -> Array:
+    views = draws.make_views(method, batch, keys)
+    return method.answer(params, state, views).argmax(-1) == method.ask(views).answers
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -125,5 +89,5 @@ def _values(
     key: Array,
     clock: Clock,
 ) -> Array:
-    views = training_step.make_views(method, batch, keys)
+    views = draws.make_views(method, batch, keys)
     return method.loss(params, state, views, key, clock)[0]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jaxssl.audit import audit
-from jaxssl.evaluation import canvas
+from jaxssl.report import canvas
 
 FILE = "audit.png"
 _PLAIN, _WARNED, _LINE = canvas.COLOURS[0], canvas.COLOURS[1], "#808080"
@@ -19,7 +19,7 @@ def draw(record: Mapping, path: str | os.PathLike) -> Path | None:
     Shortcuts are hatched and orange, and every verdict is written beside its bar.
 
     Args:
-        record: what ``audit.audit_run`` or ``audit.audit_config`` returned.
+        record: what ``audit.audit_run`` or ``audit.audit_recipe`` returned.
         path: PNG file to write.
 
     Returns:
@@ -29,7 +29,7 @@ def draw(record: Mapping, path: str | os.PathLike) -> Path | None:
     if not rows:
         return None
     try:
-        figure = canvas.figure(8.5, 1.7 + 0.38 * len(rows))
+        figure = canvas.new_figure(8.5, 1.7 + 0.38 * len(rows))
     except ImportError as error:
         print(f"jaxssl: picture left out: {error}", file=sys.stderr)
         return None

@@ -6,10 +6,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxssl import data
+from jaxssl import data, draws
 from jaxssl.audit import cues
-from jaxssl.training import step as training_step
-from jaxssl.types import Array, Batch, Method, MethodConfig
+from jaxssl.types import Array, Batch, Method, Question
 
 MIN_SIZE = 6  # pixels: three lines at a border and three beside them
 _BATCH = 250
@@ -32,11 +31,6 @@ class Described(NamedTuple):
     num_answers: int
     shape: tuple[int, int, int, int]
     num_images: int
-
-
-def has_question(config: MethodConfig) -> bool:
-    """Whether a method asks something with a discrete answer."""
-    return hasattr(config, "question")
 
 
 def batches(
@@ -77,15 +71,11 @@ def batches(
         yield batch, keys
 
 
-def describe(
-    config: MethodConfig, method: Method, source: data.Source, count: int, *, seed: int
-) -> Described:
+def describe(method: Method, source: data.Source, count: int, *, seed: int) -> Described:
     """Asks ``count`` questions and describes their inputs by every cue that applies.
 
     Args:
-        config: has ``question(views)``, which gives inputs [B, V, H, W, C], answers [B] and the
-            number of answers.
-        method: its built form, whose ``view`` is used.
+        method: its ``ask`` and ``view`` are used.
         source: one split.
         count: questions.
         seed: of the views; questions about two splits need two seeds.
@@ -98,17 +88,17 @@ def describe(
     """
 
     @jax.jit
-    def ask(batch: Batch, keys: Array) -> tuple[Array, Array, int]:
-        return config.question(training_step.make_views(method, batch, keys))
+    def ask(batch: Batch, keys: Array) -> Question:
+        return method.ask(draws.make_views(method, batch, keys))
 
-    found, answers = {}, []
+    described, answers = {}, []
     for batch, keys in batches(source, count, seed=seed):
         inputs, answer, num_answers = jax.device_get(ask(batch, keys))
-        _check_inputs(type(config).__name__, inputs.shape)
+        _check_inputs(inputs.shape)
         for name, values in _cues(inputs).items():
-            found.setdefault(name, []).append(values)
+            described.setdefault(name, []).append(values)
         answers.append(answer)
-    joined = {name: np.concatenate(parts) for name, parts in found.items()}
+    joined = {name: np.concatenate(parts) for name, parts in described.items()}
     num_images = min(count, len(source))
     return Described(
         joined, np.concatenate(answers), int(num_answers), inputs.shape[1:], num_images
@@ -126,14 +116,14 @@ def _cues(inputs: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _check_inputs(name: str, shape: tuple[int, ...]) -> None:
+def _check_inputs(shape: tuple[int, ...]) -> None:
     if len(shape) != 5:
         raise ValueError(
-            f"audit: the inputs of {name}.question must be [B, V, H, W, C]; got shape {shape}. "
+            f"audit: the inputs that Method.ask gives must be [B, V, H, W, C]; got shape {shape}. "
             f"Give one image an axis V of length 1."
         )
     if min(shape[2:4]) < MIN_SIZE:
         raise ValueError(
-            f"audit: the inputs of {name}.question must be at least {MIN_SIZE} x {MIN_SIZE} pixels "
-            f"to be described; got {shape[2]} x {shape[3]}. Audit it at a larger image size."
+            f"audit: the inputs that Method.ask gives must be at least {MIN_SIZE} x {MIN_SIZE} "
+            f"pixels to be described; got {shape[2]} x {shape[3]}. Audit it at a larger image size."
         )

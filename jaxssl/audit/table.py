@@ -18,7 +18,7 @@ def show(record: Mapping, console: Console) -> None:
     """Prints the record of an audit.
 
     Args:
-        record: what ``audit.audit_run`` or ``audit.audit_config`` returned.
+        record: what ``audit.audit_run`` or ``audit.audit_recipe`` returned.
         console: where to.
     """
     results = record["results"]

@@ -113,8 +113,8 @@ def measured(
         Accuracies on the test part; pixels are averaged over squares where an image has more than
         1,024 values.
     """
-    parts = _part(opened.train, num_train), _part(opened.test, num_test)
-    shuffled = random_encoder.shuffled_images(parts[0], _BATCH, seed=0)
+    parts = data.sample(opened.train, num_train), data.sample(opened.test, num_test)
+    shuffled = random_encoder.shuffled_batches(parts[0], _BATCH, seed=0)
     encoders = {"trained": encoder, "random": random_encoder.draw(encoder, 0, shuffled)}
     found = {}
     for kind in KINDS:
@@ -137,10 +137,3 @@ def measured(
 
 def _accuracy(value: float, num_examples: int) -> Accuracy:
     return Accuracy(value, *accuracy.interval(value, num_examples))
-
-
-def _part(source: data.Source, count: int) -> data.ArraySource:
-    rows = np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)
-    records = [source[row] for row in rows.tolist()]
-    images = np.stack([record["image"] for record in records])
-    return data.from_arrays(images, np.array([record["label"] for record in records]))

@@ -1,28 +1,34 @@
-"""Where images come from: sources, the order they are drawn in, and batches on the host.
+"""Where examples come from: sources, the order they are drawn in, and batches on the host.
 
-``open_source`` makes a source of whatever a path holds; ``Loader`` answers ``batch(step)`` for
-training and ``batches`` walks a source in order for evaluation. Images are uint8 ``[H, W, C]``.
+A config such as ``ImageData`` opens a split of a data set as a source; ``Loader`` answers
+``batch(step)`` for training and ``batches`` walks a source in order for evaluation. Images are
+uint8 ``[H, W, C]``; ``from_columns`` makes a source of arrays of any other kind.
 
 Libraries that only some sources need (tensorflow_datasets, grain, PIL, PyAV, scikit-learn) are
 imported inside the functions that use them: together they cost seconds and hundreds of MiB at
 start, and an in-memory data set needs none of them. JAX is not used here at all.
 """
 
-from jaxssl.data.arrays import ArraySource, from_arrays
-from jaxssl.data.config import DataConfig
+from jaxssl.data.arrays import ArraySource, from_arrays, from_columns
+from jaxssl.data.config import ClipData, ImageData, elsewhere, from_json, from_old_fields
 from jaxssl.data.loader import Loader, batches
-from jaxssl.data.opening import open_source
+from jaxssl.data.memory import sample
 from jaxssl.data.preparation import Prepared, prepare
 from jaxssl.data.source import Source
 
 __all__ = [
     "ArraySource",
-    "DataConfig",
+    "ClipData",
+    "ImageData",
     "Loader",
     "Prepared",
     "Source",
     "batches",
+    "elsewhere",
     "from_arrays",
-    "open_source",
+    "from_columns",
+    "from_json",
+    "from_old_fields",
     "prepare",
+    "sample",
 ]

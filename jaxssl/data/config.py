@@ -1,16 +1,28 @@
-"""Which data set a run reads, and in what shape its images reach the device."""
+"""Which data set a run reads, and in what shape its examples reach the device."""
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self, TypeVar
+
+from jaxssl import jsonable, named
+from jaxssl.data import opening
+from jaxssl.data import source as source_lib
+from jaxssl.inputs import Input
+from jaxssl.types import DataConfig
+
+D = TypeVar("D")
+FILM_FIELDS = ("num_frames", "frame_rate", "clip_rate")
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
-    """The data set of a run; plain values only, so that it survives JSON.
+class ImageData:
+    """A data set of images; plain values only, so that it survives JSON.
 
     Attributes:
         path: a known name (fashion-mnist, digits, photographs), tfds:NAME, an .npz file, or a
-            directory of IDX files, of images, or of a prepared TFDS data set.
+            directory of IDX files, of images, or of a prepared TFDS data set. Of films, six frames
+            a second are the images.
         image_size: height and width in pixels; other images are resized by their short side and
             cropped in the centre.
         channels: 1 for grey, 3 for RGB; images of the other kind are converted.
@@ -20,9 +32,6 @@ class DataConfig:
         num_threads: threads that decode images; unused where the data set is in memory.
         in_memory: decode the whole split once at the start and keep it, where it is not in memory
             anyway; worth it for small images, which then cost a tenth of the time.
-        num_frames: T, frames of a clip, for videos only; 1 takes frames of videos as images.
-        frame_rate: frames a second within a clip, whatever the rate of the file.
-        clip_rate: clips a second that begin in a video; they may overlap. None is ``frame_rate``.
     """
 
     path: str
@@ -33,27 +42,141 @@ class DataConfig:
     data_dir: str | None = None
     num_threads: int = 8
     in_memory: bool = False
+
+    # How films are read; fields of ``ClipData``.
+    num_frames: ClassVar[int] = 1
+    frame_rate: ClassVar[float] = 6.0
+    clip_rate: ClassVar[float | None] = None
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        if self.image_size < 1:
+            raise ValueError(f"{name}: image_size must be at least 1 pixel; got {self.image_size}.")
+        if self.channels not in (1, 3):
+            raise ValueError(f"{name}: channels must be 1 (grey) or 3 (RGB); got {self.channels}.")
+        if self.num_threads < 1:
+            raise ValueError(f"{name}: num_threads must be at least 1; got {self.num_threads}.")
+
+    @property
+    def unit(self) -> str:
+        """What an example is called, in the plural."""
+        return "images" if self.num_frames == 1 else "clips"
+
+    def open(self, split: str) -> source_lib.Source:
+        """Opens one split; see ``open_source``."""
+        return opening.open_source(self, split)
+
+    def matching(self, inputs: Sequence[Input]) -> Self:
+        """The same data in the shape that an encoder is fed.
+
+        Args:
+            inputs: of the encoder; one of them is named "image", of shape (S, S, C).
+
+        Returns:
+            A copy with that size and number of channels; of films, whatever clips they were read
+            as, single frames.
+
+        Raises:
+            ValueError: for an encoder that is fed no square images.
+        """
+        shapes = [tuple(each.shape) for each in inputs if each.name == "image"]
+        if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][0] != shapes[0][1]:
+            given = ", ".join(f"{each.name} {list(each.shape)}" for each in inputs)
+            raise ValueError(
+                f'{type(self).__name__}: the encoder must be fed an "image" [S, S, C]; got '
+                f"{given or 'nothing'}. Name data of its own kind."
+            )
+        ((size, _, channels),) = shapes
+        return dataclasses.replace(self, image_size=size, channels=channels)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipData(ImageData):
+    """A data set of films, read as clips; its first fields are those of ``ImageData``.
+
+    Attributes:
+        path: a film, or a directory of them; with one frame a clip, whatever ``ImageData`` reads.
+        image_size: height and width of the frames in pixels; others are resized by their short
+            side and cropped in the centre.
+        channels: 1 for grey, 3 for RGB; frames of the other kind are converted.
+        train_split: split that pretraining and probes learn from; "all" is every clip.
+        test_split: split that evaluation measures on.
+        data_dir: directory of prepared TFDS data sets for tfds:NAME; None is TFDS's own default.
+        num_threads: threads that decode; unused where the data set is in memory.
+        in_memory: decode each frame once at the start and keep it.
+        num_frames: T, frames of a clip; 1 takes frames as images.
+        frame_rate: frames a second within a clip, whatever the rate of the file.
+        clip_rate: clips a second that begin in a film; they may overlap. None is ``frame_rate``.
+    """
+
     num_frames: int = 1
     frame_rate: float = 6.0
     clip_rate: float | None = None
 
     def __post_init__(self) -> None:
-        if self.image_size < 1:
-            raise ValueError(
-                f"DataConfig: image_size must be at least 1 pixel; got {self.image_size}."
-            )
-        if self.channels not in (1, 3):
-            raise ValueError(
-                f"DataConfig: channels must be 1 (grey) or 3 (RGB); got {self.channels}."
-            )
-        if self.num_threads < 1:
-            raise ValueError(f"DataConfig: num_threads must be at least 1; got {self.num_threads}.")
+        super().__post_init__()
         if self.num_frames < 1:
-            raise ValueError(f"DataConfig: num_frames must be at least 1; got {self.num_frames}.")
+            raise ValueError(f"ClipData: num_frames must be at least 1; got {self.num_frames}.")
         for field in ("frame_rate", "clip_rate"):
             rate = getattr(self, field)
             if rate is not None and not 0 < rate < math.inf:
                 raise ValueError(
-                    f"DataConfig: {field} must be finite and above 0, per second; got {rate}. "
+                    f"ClipData: {field} must be finite and above 0, per second; got {rate}. "
                     "The usual value is 6."
                 )
+
+    def matching(self, inputs: Sequence[Input]) -> Self:
+        """The same films as single frames; see ``ImageData.matching``."""
+        return dataclasses.replace(super().matching(inputs), num_frames=1)
+
+
+def from_json(entry: Mapping[str, Any]) -> DataConfig:
+    """The config that ``named.to_json`` described; also of records from before kinds were named.
+
+    Args:
+        entry: of any data set that can be imported.
+
+    Raises:
+        ValueError: for what is no config of a data set, or a field that it does not have.
+    """
+    if "fields" not in entry:
+        return from_old_fields(entry)
+    return named.from_json(entry, room="jaxssl.data", does="open")
+
+
+def from_old_fields(fields: Mapping[str, Any]) -> ImageData | ClipData:
+    """The data of a record from before its kind was recorded, when all were images or clips.
+
+    Args:
+        fields: as JSON values, whatever fields there were.
+
+    Returns:
+        ``ClipData`` where films were read in another way than ``ImageData`` reads them.
+
+    Raises:
+        ValueError: for a field that there never was.
+    """
+    as_images = all(
+        fields.get(name, getattr(ImageData, name)) == getattr(ImageData, name)
+        for name in FILM_FIELDS
+    )
+    if not as_images:
+        return jsonable.from_json(ClipData, fields)
+    kept = {name: value for name, value in fields.items() if name not in FILM_FIELDS}
+    return jsonable.from_json(ImageData, kept)
+
+
+def elsewhere(config: D, path: str | None) -> D:
+    """A config whose data set lies at another path; itself where none is given.
+
+    Raises:
+        ValueError: a path for a config that has none.
+    """
+    if path is None:
+        return config
+    if not any(field.name == "path" for field in dataclasses.fields(config)):
+        raise ValueError(
+            f"--data-path: must be left out for {type(config).__name__}, which has no path; got "
+            f"{path}."
+        )
+    return dataclasses.replace(config, path=path)

@@ -9,7 +9,6 @@ from jaxssl.data import source as source_lib
 
 AHEAD_BATCHES = 2  # the batch being asked for and the one after it
 ENDLESS = 2**62
-HELD_BATCH_SIZE = 256
 
 
 class Loader:
@@ -17,12 +16,12 @@ class Loader:
 
     The global batch of a step is the next ``batch_size`` rows of a permutation of (seed, epoch);
     an epoch's last rows that fill no batch are dropped. Process p holds rows [p B, (p + 1) B) of
-    it, B = batch_size / process_count, so the images of a step do not depend on how many
+    it, B = batch_size / process_count, so the examples of a step do not depend on how many
     processes share them.
 
     Args:
-        source: from ``open_source`` or ``from_arrays``.
-        batch_size: images of the global batch, over all processes.
+        source: from ``config.open``, ``from_arrays`` or ``from_columns``.
+        batch_size: examples of the global batch, over all processes.
         seed: of the order, in [0, 2^64).
         process_index: this process, from 0.
         process_count: processes that share each batch.
@@ -53,7 +52,7 @@ class Loader:
         _check_division(batch_size, process_index, process_count)
         if len(source) < batch_size:
             raise ValueError(
-                f"Loader: {source.name} must hold at least one batch of {batch_size} images; "
+                f"Loader: {source.name} must hold at least one batch of {batch_size} examples; "
                 f"got {len(source)}. Set a batch size of at most {len(source)}."
             )
         if num_threads < 1:
@@ -78,14 +77,18 @@ class Loader:
         Returns:
             Every entry of the source's records but "label", stacked, B local, and their row numbers
             in the source: ``{"image": uint8 [B, S, S, C], "index": int32 [B]}``, or of a video
-            ``"video"``, uint8 [B, T, S, S, C], instead of ``"image"``.
+            ``"video"``, uint8 [B, T, S, S, C], or the columns of ``from_columns``.
         """
         if step < 0:
             raise ValueError(f"Loader.batch: step must be at least 0; got {step}.")
         if isinstance(self.source, arrays.ArraySource):
             rows = self.rows(step)
-            images = np.take(self.source.images, rows, axis=0)
-            return {"image": images, "index": rows.astype(np.int32)}
+            taken = {
+                name: np.take(column, rows, axis=0)
+                for name, column in self.source.columns.items()
+                if name != arrays.LABEL
+            }
+            return taken | {arrays.ROW_NUMBERS: rows.astype(np.int32)}
         position = step * self._local_size
         if self._ahead is None or self._ahead.closed or self._ahead.position != position:
             self.close()
@@ -120,32 +123,31 @@ class Loader:
         """Record at a position in the endless stream of this process, and its row number."""
         step, place = divmod(position, self._local_size)
         row = int(self.rows(step)[place])
-        record = {name: value for name, value in self.source[row].items() if name != "label"}
-        return record | {"index": row}
+        record = {name: value for name, value in self.source[row].items() if name != arrays.LABEL}
+        return record | {arrays.ROW_NUMBERS: row}
 
 
 def batches(
     source: source_lib.Source, batch_size: int, *, num_threads: int = 8
 ) -> Iterator[dict[str, np.ndarray]]:
-    """All images of a source once, in its order, for evaluation.
+    """All examples of a source once, in its order, for evaluation.
 
     Args:
-        source: from ``open_source`` or ``from_arrays``.
-        batch_size: images per batch.
+        source: from ``config.open``, ``from_arrays`` or ``from_columns``.
+        batch_size: examples per batch.
         num_threads: threads that decode; unused for a source in memory.
 
     Yields:
         ``{"image": uint8 [B, S, S, C], "label": int32 [B]}``, without "label" where there are
-        none; of a video, "video" instead of "image". The last batch holds what is left and may be
-        shorter: pad it where shapes must not change.
+        none; of a video "video", or the columns of ``from_columns``, instead of "image". The last
+        batch holds what is left and may be shorter: pad it where shapes must not change.
     """
     if batch_size < 1:
         raise ValueError(f"batches: batch_size must be at least 1; got {batch_size}.")
     if isinstance(source, arrays.ArraySource):
         for start in range(0, len(source), batch_size):
             part = slice(start, start + batch_size)
-            batch = {"image": source.images[part]}
-            yield batch if source.labels is None else batch | {"label": source.labels[part]}
+            yield {name: column[part] for name, column in source.columns.items()}
         return
     ahead = readahead.ReadAhead(
         source.__getitem__,
@@ -165,22 +167,10 @@ def _stacked(records: Sequence[Mapping[str, np.ndarray | int]]) -> dict[str, np.
     """Records as one batch; labels and row numbers become int32 [B]."""
     return {
         name: np.array([record[name] for record in records], np.int32)
-        if name in ("label", "index")
+        if name in (arrays.LABEL, arrays.ROW_NUMBERS)
         else np.stack([record[name] for record in records])
         for name in records[0]
     }
-
-
-def held_in_memory(source: source_lib.Source, *, num_threads: int = 8) -> arrays.ArraySource:
-    """All images of a source that decodes on demand, decoded once; its fingerprint stays."""
-    parts = list(batches(source, HELD_BATCH_SIZE, num_threads=num_threads))
-    return arrays.ArraySource(
-        name=source.name,
-        images=np.concatenate([part["image"] for part in parts]),
-        labels=np.concatenate([part["label"] for part in parts]) if source.labelled else None,
-        class_names=source.class_names,
-        fingerprint=source.fingerprint,
-    )
 
 
 def _check_division(batch_size: int, process_index: int, process_count: int) -> None:

@@ -1,12 +1,26 @@
 """From what a path holds to the source that reads it."""
 
 import pathlib
+import typing
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jaxssl.data import arrays, folder, idx, known, loader, photographs, tfds_source, video
+from jaxssl import words
+from jaxssl.data import (
+    archives,
+    arrays,
+    folder,
+    idx,
+    known,
+    memory,
+    photographs,
+    tfds_source,
+    video,
+)
 from jaxssl.data import source as source_lib
-from jaxssl.data.config import DataConfig
+
+if typing.TYPE_CHECKING:  # a config opens itself by this module
+    from jaxssl.data.config import ImageData
 
 
 class Unprepared(NamedTuple):
@@ -21,7 +35,7 @@ class Unprepared(NamedTuple):
     open: Callable[[str], arrays.ArraySource | folder.ImageFiles]
 
 
-def open_source(config: DataConfig, split: str) -> source_lib.Source:
+def open_source(config: "ImageData", split: str) -> source_lib.Source:
     """Opens one split of whatever ``config.path`` names.
 
     In this order: a known name; tfds:NAME; an .npz or video file; a directory of IDX files, of a
@@ -55,11 +69,11 @@ def open_source(config: DataConfig, split: str) -> source_lib.Source:
     if config.in_memory and isinstance(source, video.VideoSource):
         return source.held_in_memory()
     if config.in_memory and not isinstance(source, arrays.ArraySource):
-        return loader.held_in_memory(source, num_threads=config.num_threads)
+        return memory.held_in_memory(source, num_threads=config.num_threads)
     return source
 
 
-def _whole_of(config: DataConfig, split: str) -> str:
+def _whole_of(config: "ImageData", split: str) -> str:
     """ "train" for a part of it; the split itself for any other.
 
     "fit" and "validation" are parts of "train" where the data set has none of that name, and never
@@ -78,7 +92,7 @@ def _whole_of(config: DataConfig, split: str) -> str:
     return split if any(name in own for name in names) else "train"
 
 
-def _open(config: DataConfig, split: str) -> source_lib.Source:
+def _open(config: "ImageData", split: str) -> source_lib.Source:
     """``open_source`` of a split that is no part of another, without ``in_memory``."""
     shape = {"image_size": config.image_size, "channels": config.channels}
     if place := _place_of_videos(config):
@@ -96,7 +110,7 @@ def _open(config: DataConfig, split: str) -> source_lib.Source:
     return find_unprepared(config.path).open(split).fitted(**shape)
 
 
-def _place_of_videos(config: DataConfig) -> pathlib.Path | None:
+def _place_of_videos(config: "ImageData") -> pathlib.Path | None:
     """The video file or directory of videos at a path; None where there is none."""
     place = pathlib.Path(config.path).expanduser()
     if config.path in known.NAMES or not place.exists():
@@ -132,7 +146,7 @@ def find_unprepared(path: str) -> Unprepared:
         raise FileNotFoundError(
             "open_source: path must be a file, a directory, tfds:NAME or one of "
             f'{", ".join(known.NAMES)}; got "{path}", which does not exist.'
-            + source_lib.nearest(path, known.NAMES)
+            + words.nearest(path, known.NAMES)
         )
     if place.is_file():
         if place.suffix != ".npz":
@@ -140,7 +154,7 @@ def find_unprepared(path: str) -> Unprepared:
                 f"open_source: a file must be a video ({' '.join(video.SUFFIXES)}) or must be a "
                 f"NumPy .npz archive; got {place}. Give the directory that holds it."
             )
-        return Unprepared(arrays.npz_splits(place), lambda split: arrays.open_npz(place, split))
+        return Unprepared(archives.npz_splits(place), lambda split: archives.open_npz(place, split))
     if idx.is_idx(place):
         return Unprepared(idx.splits(place), lambda split: idx.open_idx(place, split))
     return Unprepared(folder.splits(place), lambda split: folder.list_images(place, split))

@@ -57,11 +57,11 @@ class PhotographSource(arrays.ArraySource):
         Raises:
             ValueError: for an image_size above ``MAX_SIZE``.
         """
-        images = self.images
+        images = self.columns[arrays.IMAGE]
         if image_size != images.shape[1]:
             images = cut(self.split, image_size)
         images = transforms.fit_array(images, image_size=image_size, channels=channels)
-        return dataclasses.replace(self, images=images)
+        return self.with_images(images)
 
 
 def open_photographs(split: str) -> PhotographSource:

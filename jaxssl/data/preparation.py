@@ -120,13 +120,14 @@ def _check_free(out_dir: pathlib.Path) -> None:
 def _split(images: arrays.ArraySource | folder.ImageFiles, channels: int) -> _Split:
     """What to write of one split."""
     if isinstance(images, arrays.ArraySource):
+        pixels = images.columns[arrays.IMAGE]
         return _Split(
             num_rows=len(images),
-            encode=lambda row: _png(images.images[row]),
+            encode=lambda row: _png(pixels[row]),
             describe=lambda row: f"{images.name}[{row}]",
             labels=images.labels,
             class_names=images.class_names,
-            channels=images.images.shape[-1],
+            channels=pixels.shape[-1],
         )
     paths = [images.root / file for file in images.files]
     return _Split(

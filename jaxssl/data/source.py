@@ -1,13 +1,13 @@
 """What a source of images is, and how one without splits is divided."""
 
 import dataclasses
-import difflib
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
+from jaxssl import words
 from jaxssl.data import order
 
 SINGLE_SET_SPLITS = ("train", "test", "all")
@@ -17,13 +17,13 @@ PARTS_OF_TRAIN = ("fit", "validation")
 
 
 class Source(Protocol):
-    """Random access to the images of one split, in a fixed order.
+    """Random access to the examples of one split, in a fixed order.
 
-    Sources that are in memory are ``ArraySource``, with ``images`` and ``labels`` as arrays;
-    all others decode on demand.
+    Sources that are in memory are ``ArraySource``, with ``columns`` of whole arrays; all others
+    decode on demand.
 
     Attributes:
-        name: where the images come from, for messages and reports.
+        name: where the examples come from, for messages and reports.
         labelled: whether records carry a label.
         num_classes: number of classes of the whole data set; None without labels.
         class_names: one name per class; None without labels.
@@ -189,11 +189,5 @@ def chosen_split(name: str, split: str, splits: Sequence[str], *, has_parts: boo
     known = [*splits, *(PARTS_OF_TRAIN if has_parts and "train" in splits else ())]
     raise ValueError(
         f"open_source: the split of {name} must be one of {', '.join(dict.fromkeys(known))}; "
-        f'got "{split}".{nearest(split, known)}'
+        f'got "{split}".{words.nearest(split, known)}'
     )
-
-
-def nearest(word: str, words: Sequence[str]) -> str:
-    """`` Did you mean "x"?`` with the nearest of ``words``; nothing where none is near."""
-    close = difflib.get_close_matches(word, words, n=1)
-    return f' Did you mean "{close[0]}"?' if close else ""

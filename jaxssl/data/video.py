@@ -14,12 +14,13 @@ import numpy as np
 
 from jaxssl.data import folder, transforms
 from jaxssl.data import source as source_lib
-from jaxssl.data.config import DataConfig
 
 if typing.TYPE_CHECKING:
     import av
     from av.container import InputContainer
     from av.video.stream import VideoStream
+
+    from jaxssl.data.config import ImageData
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 TOLERANCE_S = 1e-3  # Matroska rounds the times of frames to milliseconds
@@ -130,7 +131,7 @@ def holds_videos(place: pathlib.Path, *, wanted: bool) -> bool:
     return False
 
 
-def open_video(place: pathlib.Path, split: str, config: DataConfig) -> VideoSource:
+def open_video(place: pathlib.Path, split: str, config: "ImageData") -> VideoSource:
     """Clips of one split of a video file, or of all video files below a directory.
 
     A clip is ``config.num_frames`` frames at ``config.frame_rate`` a second: for each of its times,
@@ -183,7 +184,7 @@ def open_video(place: pathlib.Path, split: str, config: DataConfig) -> VideoSour
     return VideoSource(str(place), files, clips, config.image_size, config.channels)
 
 
-def _span(config: DataConfig) -> str:
+def _span(config: "ImageData") -> str:
     seconds = (config.num_frames - 1) / config.frame_rate
     return f"{seconds:.2f} s, {config.num_frames} frames at {config.frame_rate:g} a second"
 
@@ -207,7 +208,7 @@ def _paths(place: pathlib.Path) -> list[pathlib.Path]:
     ]
 
 
-def _clips(file: VideoFile, first: int, end: int, config: DataConfig) -> np.ndarray:
+def _clips(file: VideoFile, first: int, end: int, config: "ImageData") -> np.ndarray:
     """Frame numbers of all clips within frames first, …, end - 1; int64 [N, T]."""
     times = file.times[first:end]
     if not len(times):

@@ -1,6 +1,6 @@
 """Frozen features of a whole split, read once and written where they stay."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -23,10 +23,11 @@ class FeatureSet(NamedTuple):
 
 
 def extract(
-    read: Callable[[PyTree, Array], Mapping[str, Array]],
+    read: Callable[..., Mapping[str, Array]],
     variables: PyTree,
     batches: Iterable[Mapping[str, np.ndarray]],
     *,
+    columns: Sequence[str] = ("image",),
     num_examples: int,
     batch_size: int,
 ) -> FeatureSet:
@@ -36,12 +37,13 @@ def extract(
     is held twice, and what ``read`` does not return is neither computed nor copied.
 
     Args:
-        read: (variables, images uint8 [B, H, W, C]) to the layers, [B, D] each, in eval mode: with
+        read: (variables, a [B, ...] of each column) to the layers, [B, D] each, in eval mode: with
             batch norm in training mode the features of an image would depend on its neighbours.
         variables: of the encoder; an argument, so that they are not compiled into the program.
         batches: ``{"image": uint8 [B, H, W, C], "label": int32 [B]}``, label optional, B at most
             ``batch_size``; shorter batches are padded with zeros, whose features are dropped.
-        num_examples: N, images of all batches.
+        columns: what of a batch the encoder is fed, in the order of its arguments.
+        num_examples: N, examples of all batches.
         batch_size: rows of the compiled batch; rounded up to a multiple of the local devices.
 
     Returns:
@@ -69,14 +71,19 @@ def extract(
         done += count
 
     for batch in batches:
-        images = batch["image"]
-        padding = [(0, rows - len(images)), *[(0, 0)] * (images.ndim - 1)]
-        output = forward(variables, jax.device_put(np.pad(images, padding), sharding))
+        arrays = [batch[name] for name in columns]
+        padded = [_padded(array, rows) for array in arrays]
+        output = forward(variables, *(jax.device_put(array, sharding) for array in padded))
         collect()
-        in_flight = output, len(images)
+        in_flight = output, len(arrays[0])
         labels.append(batch.get("label"))
     collect()
     return FeatureSet(layers, joined(labels))
+
+
+def _padded(array: np.ndarray, rows: int) -> np.ndarray:
+    """With zeros behind it, so many rows."""
+    return np.pad(array, [(0, rows - len(array)), *[(0, 0)] * (array.ndim - 1)])
 
 
 def joined(labels: Iterable[np.ndarray | None]) -> np.ndarray | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import numpy as np
 
-from jaxssl import checkpoints, data
+from jaxssl import checkpoints, data, inputs
 from jaxssl.evaluation import features, layers, pixels, random_encoder, splits
 from jaxssl.evaluation.subject import Subject
 from jaxssl.types import Array, Features, PyTree
@@ -73,10 +73,10 @@ def prepare(
     made = {}  # what differs from the trained encoder of the same protocol
     if subject.is_network:
         if subject.encoder == "random":
-            images = random_encoder.shuffled_images(
+            shuffled = random_encoder.shuffled_batches(
                 opened.train, subject.batch_size, subject.weights_seed
             )
-            encoder = random_encoder.draw(encoder, subject.weights_seed, images)
+            encoder = random_encoder.draw(encoder, subject.weights_seed, shuffled)
             made = {"weights_seed": subject.weights_seed, "weights": random_encoder.RULE}
         train, test = (encode(encoder, each, choice.all, subject.batch_size) for each in sources)
     else:
@@ -92,13 +92,7 @@ def prepare(
         test=test,
         main=choice.main.name,
         stages=tuple(layer.name for layer in choice.stages),
-        protocol=protocol_of(
-            opened,
-            image_size=meta["image_size"],
-            channels=meta["channels"],
-            subject=subject,
-            layer=choice.main.name,
-        ),
+        protocol=protocol_of(opened, encoder.inputs, subject=subject, layer=choice.main.name),
         subject={
             "encoder": subject.encoder,
             "method": meta["config"]["method"],
@@ -116,9 +110,8 @@ def prepare(
 
 def protocol_of(
     opened: splits.Splits,
+    fed: inputs.Inputs,
     *,
-    image_size: int,
-    channels: int,
     subject: Subject,
     layer: str = layers.POOLED.name,
 ) -> dict:
@@ -126,8 +119,7 @@ def protocol_of(
 
     Args:
         opened: training and test split.
-        image_size: side of the images, pixels.
-        channels: C of the images.
+        fed: what the encoder is fed.
         subject: what is evaluated.
         layer: name of the layer that the result is about.
     """
@@ -140,18 +132,24 @@ def protocol_of(
         "test_fingerprint": test.fingerprint,
         "train_size": len(train),
         "test_size": len(test),
-        "image_size": image_size,
-        "channels": channels,
-        "preprocessing": "short side resized, centre crop, uint8 / 255; no augmentation",
+        **_preprocessing(fed),
         "batch_norm": "running statistics",
         "layer": layer,
         "seed": subject.seed,
     }
     if not subject.is_network:
-        side = pixels.averaging(image_size, image_size, channels, pixels.MAX_VALUES)
+        side = pixels.averaging(*fed[0].shape, pixels.MAX_VALUES)
         if side > 1:
             described["averaged_over"] = f"{side} x {side} pixels"
     return described
+
+
+def _preprocessing(fed: inputs.Inputs) -> dict:
+    """How an example becomes what an encoder is fed."""
+    if image := inputs.image_side(fed):
+        how = "short side resized, centre crop, uint8 / 255; no augmentation"
+        return {"image_size": image[0], "channels": image[1], "preprocessing": how}
+    return {"inputs": inputs.to_json(fed), "preprocessing": "none"}
 
 
 def encode(
@@ -163,17 +161,21 @@ def encode(
     """Some layers of a source, by name, batch norm in eval mode; see ``features.extract``."""
     apply = functools.partial(encoder.module.apply, train=False)
 
-    def read(variables: PyTree, images: Array) -> Mapping[str, Array]:
-        output = apply(variables, images)
+    def read(variables: PyTree, *arrays: Array) -> Mapping[str, Array]:
+        output = apply(variables, *arrays)
         return {layer.name: layer.read(output) for layer in wanted}
 
     batches = data.batches(source, batch_size)
     return features.extract(
-        read, encoder.variables, batches, num_examples=len(source), batch_size=batch_size
+        read,
+        encoder.variables,
+        batches,
+        columns=[each.name for each in encoder.inputs],
+        num_examples=len(source),
+        batch_size=batch_size,
     )
 
 
 def output_shapes(encoder: checkpoints.RestoredEncoder) -> Features:
-    """The shapes of what an encoder returns of one image."""
-    size, channels = encoder.meta["image_size"], encoder.meta["channels"]
-    return jax.eval_shape(encoder, jax.ShapeDtypeStruct((1, size, size, channels), "uint8"))
+    """The shapes of what an encoder returns of one example."""
+    return jax.eval_shape(encoder, *inputs.shapes(encoder.inputs).values())

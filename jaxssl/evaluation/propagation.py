@@ -11,14 +11,16 @@ import functools
 import math
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxssl import checkpoints, colorspace, data, jsonable, losses
+from jaxssl import checkpoints, colorspace, data, inputs, jsonable, losses
 from jaxssl.data import transforms, video
-from jaxssl.evaluation import plots, protocol, random_encoder
+from jaxssl.evaluation import protocol, random_encoder
+from jaxssl.runs.directory import RunDirectory
 from jaxssl.types import Array
 
 _MAX_SHOWN = 8
@@ -52,6 +54,21 @@ class PropagationConfig:
                 f"temperature above 0; got {self.num_frames}, {self.num_references} and "
                 f"{self.temperature}. The defaults are 24, 3 and 0.5."
             )
+
+
+class Propagated(NamedTuple):
+    """What came of a film.
+
+    Attributes:
+        directory: where it was written.
+        record: what result.json holds.
+        columns: what a picture shows, each a title and a few frames float32 or uint8 [B, S, S, C]:
+            the film, what the encoder sees of it, and the colours that each encoder carried.
+    """
+
+    directory: Path
+    record: dict
+    columns: list[tuple[str, np.ndarray]]
 
 
 def propagate(tokens: Array, values: Array, *, num_references: int, temperature: float) -> Array:
@@ -103,11 +120,11 @@ def run(
     *,
     mask: str | os.PathLike | None = None,
     step: int | None = None,
-) -> dict:
+) -> Propagated:
     """Propagates colours, and a mask, through a film: ``RUN/propagation/NAME/``.
 
-    Writes result.json and frames.png (truth, propagated, and the two baselines: a random encoder,
-    and the first frame's colours where they were), and with a mask one mask-NUMBER.png a frame.
+    Writes result.json, of the encoder and of two baselines (a random encoder, and the first frame's
+    colours where they were), and with a mask one mask-NUMBER.png a frame.
 
     Args:
         run_directory: run with a checkpoint.
@@ -118,20 +135,22 @@ def run(
         step: checkpoint; the newest by default.
 
     Returns:
-        What result.json holds; errors are mean distances in ab (Lab units) over the cells of each
-        frame after the first.
+        Propagated(directory, record, columns); errors are mean distances in ab (Lab units) over the
+        cells of each frame after the first.
 
     Raises:
-        ImportError: PyAV or matplotlib is not installed.
+        ImportError: PyAV is not installed.
         ValueError: no checkpoint, film or mask that can be read, or cells that form no square grid.
     """
     encoder = checkpoints.restore_encoder(run_directory, step)
-    frames = read_frames(film, options, encoder.meta["image_size"])
+    size, channels = _image_side(encoder)
+    frames = read_frames(film, options, size)
     size = frames.shape[1]
     labels = None if mask is None else read_mask(mask, size)
     lab = colorspace.rgb_to_lab(jnp.asarray(frames, jnp.float32) / 255)
-    seen = colorspace.lab_to_rgb(lab.at[..., 1:].set(0))[..., : encoder.meta["channels"]]
-    random = random_encoder.draw(encoder, options.seed, [seen] * random_encoder.MIN_BATCHES)
+    seen = colorspace.lab_to_rgb(lab.at[..., 1:].set(0))[..., :channels]
+    batches = [{"image": seen}] * random_encoder.MIN_BATCHES
+    random = random_encoder.draw(encoder, options.seed, batches)
     carry = jax.jit(
         functools.partial(
             propagate, num_references=options.num_references, temperature=options.temperature
@@ -146,7 +165,7 @@ def run(
     carried = {name: carry(each, truth[0]) for name, each in tokens.items()}
     carried["in place"] = jnp.broadcast_to(truth[:1], truth.shape)
 
-    out = Path(run_directory) / "propagation" / Path(film).stem
+    out = RunDirectory(Path(run_directory)).propagation / Path(film).stem
     out.mkdir(parents=True, exist_ok=True)
     if labels is not None:
         classes, numbers = np.unique(labels, return_inverse=True)
@@ -158,10 +177,7 @@ def run(
     for name, ab in carried.items():
         colored = jnp.concatenate([lab[shown, ..., :1], _map(ab[shown], side, size)], axis=-1)
         columns.append((f"colors: {name}", np.asarray(colorspace.lab_to_rgb(colored))))
-    plots.image_grid(
-        columns, out / "frames.png", title=f"Colors of the first frame of {Path(film).name}"
-    )
-    return protocol.write(
+    record = protocol.write(
         out / "result.json",
         protocol={"evaluator": "propagation", "film": str(film), "image_size": size}
         | {"num_frames_read": len(frames), "cells": side**2, "input": "lightness"}
@@ -174,13 +190,14 @@ def run(
         },
         results={name: _errors(ab, truth) for name, ab in carried.items()},
     )
+    return Propagated(out, record, columns)
 
 
 def read_frames(film: str | os.PathLike, options: PropagationConfig, size: int) -> np.ndarray:
     """The first frames of a film, uint8 [T, S, S, 3]."""
     size = options.image_size or size
-    config = data.DataConfig(str(film), size, 3, frame_rate=options.frame_rate)
-    stills = data.open_source(config, "all")
+    config = data.ClipData(str(film), size, 3, frame_rate=options.frame_rate)
+    stills = config.open("all")
     if not isinstance(stills, video.VideoSource) or len(stills.files) != 1 or len(stills) < 2:
         raise ValueError(
             f"propagate: must be given one video of at least 2 frames at {options.frame_rate:g} a "
@@ -188,7 +205,7 @@ def read_frames(film: str | os.PathLike, options: PropagationConfig, size: int) 
         )
     num_frames = min(options.num_frames, len(stills))
     clip = dataclasses.replace(config, num_frames=num_frames)
-    return data.open_source(clip, "all")[0]["video"]
+    return clip.open("all")[0]["video"]
 
 
 def read_mask(path: str | os.PathLike, size: int) -> np.ndarray:
@@ -218,6 +235,18 @@ def read_mask(path: str | os.PathLike, size: int) -> np.ndarray:
             f"{len(np.unique(labels))}. Save it without antialiasing or JPEG."
         )
     return labels
+
+
+def _image_side(encoder: checkpoints.RestoredEncoder) -> tuple[int, int]:
+    """Side and channels of the images that an encoder is fed."""
+    image = inputs.image_side(encoder.inputs)
+    if image is None:
+        fed = ", ".join(f"{name} {list(shape)}" for name, shape, _ in encoder.inputs)
+        raise ValueError(
+            f"propagate: the encoder must be fed square images, as the frames of a film are; got "
+            f"one that is fed {fed}. Name a run of such an encoder."
+        )
+    return image
 
 
 def _side(num_cells: int, size: int) -> int:

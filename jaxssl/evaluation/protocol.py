@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jaxssl import files
+from jaxssl.runs.directory import RunDirectory
 
 
 def stamp(protocol: Mapping) -> str:
@@ -42,12 +43,12 @@ def path(run: str | os.PathLike, protocol: Mapping, subject: Mapping) -> Path:
         name += f"-holdout{protocol['seed']}"
     if protocol["layer"] != "pooled":
         name += "-" + _slug(protocol["layer"])
-    return Path(run) / "evaluation" / f"step-{subject['step']}" / dataset / f"{name}.json"
+    return RunDirectory(Path(run)).evaluation / f"step-{subject['step']}" / dataset / f"{name}.json"
 
 
 def read(run: str | os.PathLike, step: int) -> list[dict]:
     """The results of one step of a run, by the names of their files."""
-    found = sorted(Path(run).glob(f"evaluation/step-{step}/*/*.json"))
+    found = sorted(RunDirectory(Path(run)).evaluation.glob(f"step-{step}/*/*.json"))
     return [json.loads(file.read_text()) for file in found]
 
 

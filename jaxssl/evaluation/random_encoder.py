@@ -1,12 +1,13 @@
 """The network that a pretrained encoder is compared with: the same one, with random weights."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxssl import checkpoints, data
+from jaxssl import checkpoints, data, inputs
 from jaxssl.types import Array, PyTree
 
 RULE = "residual branches open; batch statistics of the training images, no label read"
@@ -14,7 +15,7 @@ MIN_BATCHES = 50  # after which a running average keeps 0.9^50 = 0.5 % of its in
 
 
 def draw(
-    encoder: checkpoints.RestoredEncoder, seed: int, batches: Iterable[np.ndarray]
+    encoder: checkpoints.RestoredEncoder, seed: int, batches: Iterable[Mapping[str, np.ndarray]]
 ) -> checkpoints.RestoredEncoder:
     """The same network with random weights, given what training gives for nothing.
 
@@ -25,42 +26,48 @@ def draw(
     ``batches``. No weight is trained and no label read.
 
     Args:
-        encoder: gives the network and the size of its images.
+        encoder: gives the network and what it is fed.
         seed: of the weights.
-        batches: uint8 [B, H, W, C] each, 50 or more in random order; none is drawn where the
-            network has no batch statistics.
+        batches: columns [B, ...] each, 50 or more in random order; none is drawn where the network
+            has no batch statistics.
     """
-    size, channels = encoder.meta["image_size"], encoder.meta["channels"]
     module = _with_open_branches(encoder.module.config).build()
-    images = np.zeros((1, size, size, channels), np.uint8)
-    variables = jax.jit(lambda key: module.init(key, images))(jax.random.key(seed))
+    example = [jnp.zeros(each.shape, each.dtype) for each in _shapes(encoder)]
+    variables = jax.jit(lambda key: module.init(key, *example))(jax.random.key(seed))
     if "batch_stats" in variables:
 
         @jax.jit
-        def averaged(variables: PyTree, images: Array) -> PyTree:
-            _, updated = module.apply(variables, images, train=True, mutable=["batch_stats"])
+        def averaged(variables: PyTree, *arrays: Array) -> PyTree:
+            _, updated = module.apply(variables, *arrays, train=True, mutable=["batch_stats"])
             return updated["batch_stats"]
 
         for batch in batches:
-            variables = variables | {"batch_stats": averaged(variables, batch)}
+            arrays = inputs.read(encoder.inputs, batch)
+            variables = variables | {"batch_stats": averaged(variables, *arrays)}
     return dataclasses.replace(encoder, module=module, variables=variables)
 
 
-def shuffled_images(source: data.Source, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+def shuffled_batches(
+    source: data.Source, batch_size: int, seed: int
+) -> Iterator[dict[str, np.ndarray]]:
     """One pass over a source in random order, or as many as make ``MIN_BATCHES`` batches.
 
     Args:
         source: the training split.
-        batch_size: images of a batch, at most; the last of a pass that fill none are left out.
+        batch_size: rows of a batch, at most; the last of a pass that fill none are left out.
         seed: of the order.
 
     Yields:
-        uint8 [B, H, W, C]; no label is read.
+        Columns [B, ...] by name, without labels.
     """
     size = min(batch_size, len(source))
     with data.Loader(source, batch_size=size, seed=seed) as loader:
         for step in range(max(loader.steps_per_epoch, MIN_BATCHES)):
-            yield loader.batch(step)["image"]
+            yield loader.batch(step)
+
+
+def _shapes(encoder: checkpoints.RestoredEncoder) -> list[jax.ShapeDtypeStruct]:
+    return list(inputs.shapes(encoder.inputs).values())
 
 
 def _with_open_branches(config: object) -> object:

@@ -1,11 +1,11 @@
 """The two splits of a probe: labelled, and without an image in common."""
 
-import dataclasses
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxssl import data, jsonable
+from jaxssl import data, inputs
+from jaxssl.types import DataConfig
 
 MAX_SHARED = 0.01  # of the test images: data sets hold a few images twice
 _NUM_CHECKED = 32  # records whose labels are read before anything is encoded
@@ -34,7 +34,7 @@ def open_splits(
     train_split: str | None = None,
     test_split: str | None = None,
 ) -> Splits:
-    """Training and test split of a run's data set, at the image size of its encoder.
+    """Training and test split of a run's data set, in the shape that its encoder is fed.
 
     Videos are read as single frames, whatever clips pretraining saw.
 
@@ -47,15 +47,13 @@ def open_splits(
     Returns:
         See ``choose``.
     """
-    config = jsonable.from_json(data.DataConfig, meta["config"]["data"])
-    config = dataclasses.replace(
-        config, image_size=meta["image_size"], path=data_path or config.path, num_frames=1
-    )
+    config = data.elsewhere(data.from_json(meta["config"]["data"]), data_path)
+    config = config.matching(inputs.of_meta(meta))
     return choose(config, train_split=train_split, test_split=test_split)
 
 
 def choose(
-    config: data.DataConfig, *, train_split: str | None = None, test_split: str | None = None
+    config: DataConfig, *, train_split: str | None = None, test_split: str | None = None
 ) -> Splits:
     """Opens the splits that probes are fitted to and judged on.
 
@@ -72,10 +70,10 @@ def choose(
         ValueError: no such split.
     """
     train_name, test_name = train_split or config.train_split, test_split or config.test_split
-    train, test = (data.open_source(config, name) for name in (train_name, test_name))
+    train, test = (config.open(name) for name in (train_name, test_name))
     if train_split is None and train_name != "train" and shared(train, test) > MAX_SHARED:
         train_name = "train"
-        train = data.open_source(config, train_name)
+        train = config.open(train_name)
     return Splits(train, test, train_name, test_name)
 
 

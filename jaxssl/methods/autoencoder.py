@@ -1,6 +1,7 @@
 """Autoencoder: from a few numbers, what was the image?"""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -8,8 +9,9 @@ import jax.numpy as jnp
 
 from jaxssl import losses
 from jaxssl.augment import policies
-from jaxssl.models import conv_decoder, functional
-from jaxssl.types import Array, Example, Method, PyTree, Views
+from jaxssl.methods.shared import assembly, functional
+from jaxssl.models import conv_decoder
+from jaxssl.types import Array, Example, Method, Picture, PyTree, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,38 +41,31 @@ class Autoencoder:
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
+        network_of = functools.partial(self._network, encoder, axis_name)
 
         def view(key: Array, example: Example) -> Views:
             augment_key, corruption_key = jax.random.split(key)
             return self._views(corruption_key, self.augment(augment_key, example["image"]))
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
-            return self._network(encoder, views, axis_name).init(key, _seen(views))
+            return network_of(views).init(key, _encoder_input(views))
 
         def loss(params, state, views, key, clock):
             del key, clock
-            network = self._network(encoder, views, axis_name)
-            prediction, state = network.apply(params, state, _seen(views))
+            prediction, state = network_of(views).apply(params, state, _encoder_input(views))
             image = views["image"]
             values = losses.weighted_mse(prediction, image, jnp.ones(image.shape[:3]))
             return values, (state, {})
 
-        return functional.method(view, init, loss)
+        def show(params: PyTree, state: PyTree, views: Views) -> list[Picture]:
+            """The views, what the encoder sees of them if that differs, and reconstructions."""
+            prediction = network_of(views).predict(params, state, _encoder_input(views))
+            pictures = [("view", views["image"])]
+            if "corrupted" in views:
+                pictures.append(("what the encoder sees", jnp.clip(views["corrupted"], 0, 1)))
+            return [*pictures, ("reconstruction", jnp.clip(prediction, 0, 1))]
 
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """The views, what the encoder sees of them if that differs, and their reconstructions.
-
-        Returns:
-            Titles and images float32 [B, H, W, C] in [0, 1].
-        """
-        network = self._network(encoder, views, None)
-        prediction = network.predict(params, state, _seen(views))
-        shown = [("view", views["image"])]
-        if "corrupted" in views:
-            shown.append(("what the encoder sees", jnp.clip(views["corrupted"], 0, 1)))
-        return [*shown, ("reconstruction", jnp.clip(prediction, 0, 1))]
+        return assembly.assemble(view, init, loss, size=self.augment.size, show=show)
 
     def _views(self, key: Array, image: Array) -> Views:
         """The views made of an augmented image; "corrupted" among them is what is encoded."""
@@ -78,7 +73,7 @@ class Autoencoder:
         return {"image": image}
 
     def _network(
-        self, encoder: nn.Module, views: Views, axis_name: str | None
+        self, encoder: nn.Module, axis_name: str | None, views: Views
     ) -> functional.WithHead:
         decoder = conv_decoder.ConvDecoder(
             size=self.augment.size,
@@ -91,5 +86,5 @@ class Autoencoder:
         return functional.WithHead(encoder, decoder, name="decoder")
 
 
-def _seen(views: Views) -> Array:
+def _encoder_input(views: Views) -> Array:
     return views.get("corrupted", views["image"])

@@ -6,9 +6,9 @@ import flax.linen as nn
 
 from jaxssl import losses
 from jaxssl.augment import policies
-from jaxssl.methods import two_views
-from jaxssl.models import functional, heads
-from jaxssl.types import Array, Embeddings, Method, PyTree, Views
+from jaxssl.methods.shared import functional, two_views
+from jaxssl.models import heads
+from jaxssl.types import Array, Embeddings, Method, Metrics, PyTree, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,8 +16,8 @@ class BarlowTwins:
     """Redundancy reduction: every feature agrees between views and repeats no other.
 
     loss = sum_i (1 - C_ii)^2 + lambda sum_{i != j} C_ij^2, with C the cross-correlation of the two
-    views' projections over the global batch. No negatives, no target network, no predictor. The
-    embeddings that collapse is judged by are the standardised projections.
+    views' projections over the global batch. No negatives, no target network, no predictor.
+    Collapse is measured on the standardised projections.
 
     Attributes:
         augment: the pair of views; blur and solarisation differ between them.
@@ -39,29 +39,23 @@ class BarlowTwins:
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
 
-        def compare(view_a, view_b, views):
-            del views
+        def compare(view_a: Array, view_b: Array) -> tuple[Array, Metrics]:
             value = losses.barlow_twins(
                 view_a, view_b, redundancy_weight=self.redundancy_weight, axis_name=axis_name
             )
             return value, {}
 
-        made = two_views.method(self.augment, self._network(encoder, axis_name), compare)
+        network = self._network(encoder, axis_name)
+        method = two_views.compare_projections(self.augment, network, compare)
 
         def embed(params: PyTree, state: PyTree, views: Views) -> Embeddings:
-            first, second, _ = made.embed(params, state, views)
+            first, second, _ = method.embed(params, state, views)
             return Embeddings(
                 losses.standardise(first, axis_name=axis_name),
                 losses.standardise(second, axis_name=axis_name),
             )
 
-        return made._replace(embed=embed)
-
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """See ``two_views.pictures``."""
-        return two_views.pictures(self._network(encoder, None), params, state, views)
+        return method._replace(embed=embed)
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         projector = heads.MLP(

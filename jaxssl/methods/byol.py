@@ -6,9 +6,9 @@ import flax.linen as nn
 
 from jaxssl import losses
 from jaxssl.augment import policies
-from jaxssl.methods import two_views
-from jaxssl.models import functional, heads
-from jaxssl.types import Array, Method, PyTree, Views
+from jaxssl.methods.shared import functional, two_views
+from jaxssl.models import heads
+from jaxssl.types import Array, Method
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,15 +55,9 @@ class BYOL:
         def compare(predictions: Array, targets: Array) -> Array:
             return losses.cosine_regression(predictions, targets).sum(axis=0)
 
-        return two_views.method_of_target(
+        return two_views.compare_with_target(
             self.augment, online, compare, target_momentum=self.target_momentum
         )
-
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """See ``two_views.pictures``."""
-        return two_views.pictures(self._network(encoder, None), params, state, views)
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         projector = _head(encoder, (self.projector_width, self.projector_dim), axis_name)

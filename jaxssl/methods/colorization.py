@@ -1,7 +1,9 @@
 """Colorization: from the lightness of an image, what were its colours?"""
 
 import dataclasses
+import functools
 import operator
+from collections.abc import Callable
 from typing import Self
 
 import flax.linen as nn
@@ -11,9 +13,10 @@ import numpy as np
 
 from jaxssl import colorspace, losses
 from jaxssl.augment import policies
-from jaxssl.models import dense, functional
+from jaxssl.methods.shared import assembly, functional
+from jaxssl.models import dense
 from jaxssl.pretext import color, gamut
-from jaxssl.types import Array, Example, Method, PyTree, Views
+from jaxssl.types import Array, Example, Method, Picture, PyTree, Views
 
 # Zhang et al. keep an image only if some pixel is farther than this from grey, along a or along b.
 _LEAST_COLOR = 5
@@ -41,7 +44,7 @@ class Colorization:
         sigma: width of the soft code and of the smoothing of the prior, Lab units.
         uniform_share: lambda of the weights: 0 weighs by the inverse prior, 1 all alike.
         temperature: of the annealed mean that turns a prediction into a colour, for pictures.
-        prior: 313 frequencies of the bins in the data set; empty until ``fitted``.
+        prior: 313 frequencies of the bins in the data set; empty until ``prepare``.
 
     Source: Zhang et al., Colorful Image Colorization, 2016, arXiv:1603.08511, eq. 2 to 5;
         crop and mirror from models/colorization_train_val_v2.prototxt of
@@ -64,20 +67,17 @@ class Colorization:
                 f"{self.output_stride}. The paper's is 4."
             )
 
-    def fitted(self, images: np.ndarray) -> Self:
-        """The same with the prior of a data set.
-
-        Args:
-            images: uint8 [N, H, W, 3].
-        """
-        prior = color.ab_prior(images, num_neighbours=self.num_neighbours, sigma=self.sigma)
+    def prepare(self, num_examples: int, sample: Callable[[], np.ndarray]) -> Self:
+        """The same with the prior of a data set; see ``types.MethodConfig``."""
+        del num_examples
+        prior = color.ab_prior(sample(), num_neighbours=self.num_neighbours, sigma=self.sigma)
         return dataclasses.replace(self, prior=tuple(prior.tolist()))
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``.
 
         Raises:
-            ValueError: an encoder that sees colours, or a config that is not fitted.
+            ValueError: an encoder that sees colours, or a config that is not prepared.
         """
         seen = getattr(encoder.config, "color_space", type(encoder).__name__)
         if seen != "lightness":
@@ -87,7 +87,8 @@ class Colorization:
             )
         if not self.prior:
             raise ValueError(
-                "Colorization: prior must be that of a data set; got none. Call fitted(images)."
+                "Colorization: prior must be that of a data set; got none. Call "
+                "prepare(num_examples, sample)."
             )
         weights = jnp.asarray(
             color.rebalancing_weights(np.array(self.prior), uniform_share=self.uniform_share),
@@ -116,11 +117,17 @@ class Colorization:
             }
             return jnp.mean(weight * values, axis=(1, 2)), (state, metrics)
 
-        return functional.method(view, init, loss)
+        return assembly.assemble(
+            view,
+            init,
+            loss,
+            size=self.augment.size,
+            show=functools.partial(self._show, network),
+        )
 
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
+    def _show(
+        self, network: functional.WithHead, params: PyTree, state: PyTree, views: Views
+    ) -> list[Picture]:
         """The views, what the encoder sees of them, and the network's colours on the same L.
 
         Returns:
@@ -128,7 +135,7 @@ class Colorization:
             is the nearest one to its pixel.
         """
         images = views["image"]
-        logits = self._network(encoder, None).predict(params, state, images)
+        logits = network.predict(params, state, images)
         is_right = logits.argmax(-1) == color.hard_ab(self._target(images))
         ab = color.annealed_mean(logits, temperature=self.temperature)
         lab = colorspace.rgb_to_lab(images)

@@ -1,6 +1,8 @@
 """Context encoder: from what surrounds a hole, what was in it?"""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Literal
 
 import flax.linen as nn
@@ -9,9 +11,10 @@ import jax.numpy as jnp
 
 from jaxssl import jsonable, losses
 from jaxssl.augment import policies
-from jaxssl.models import conv_decoder, discriminator, functional
+from jaxssl.methods.shared import assembly, functional
+from jaxssl.models import conv_decoder, discriminator
 from jaxssl.pretext import holes
-from jaxssl.types import Array, Example, Method, PyTree, Views
+from jaxssl.types import Array, Example, Method, Picture, PyTree, Views
 
 MASKS = ("region", "blocks", "central")
 
@@ -29,8 +32,8 @@ class ContextEncoder:
 
     What is predicted, and what the discriminator sees of it and of the original: with a central
     mask the central square, otherwise the whole image; it never sees the context that was given, by
-    whose edges it could tell. The official random-region code also prices pixels outside the hole;
-    the paper does not, and neither is it done here.
+    whose edges it could tell. In the official random-region code pixels outside the hole count
+    in the error too; the paper leaves them out, as is done here.
 
     The paper reads the last feature map of an AlexNet through a channel-wise linear layer; here the
     decoder reads the pooled features through a dense bottleneck with BatchNorm and leaky ReLU, and
@@ -83,7 +86,8 @@ class ContextEncoder:
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
         size = self.augment.size
-        judge = discriminator.Discriminator(
+        network_of = functools.partial(self._network, encoder, axis_name)
+        critic = discriminator.Discriminator(
             self.discriminator_width, dtype=encoder.config.dtype, axis_name=axis_name
         )
 
@@ -99,48 +103,58 @@ class ContextEncoder:
             return {"image": image, "hidden": hidden}
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
-            network_key, judge_key = jax.random.split(key)
-            network = self._network(encoder, views, axis_name)
-            params, state = network.init(network_key, self._seen(views))
+            network_key, critic_key = jax.random.split(key)
+            params, state = network_of(views).init(network_key, self._encoder_input(views))
             if self.adversarial_weight:
-                added, added_state = functional.init(judge, judge_key, self._target(views))
+                added, added_state = functional.init(critic, critic_key, self._target(views))
                 params = params | {"discriminator": added}
                 state = state | {"discriminator": added_state}
             return params, state
 
         def loss(params, state, views, key, clock):
             del key, clock
-            network, target = self._network(encoder, views, axis_name), self._target(views)
-            prediction, new_state = network.apply(params, state, self._seen(views))
+            target = self._target(views)
+            prediction, new_state = network_of(views).apply(
+                params, state, self._encoder_input(views)
+            )
             error = losses.weighted_mse(prediction, target, self._weights(views))
             if not self.adversarial_weight:
                 return error, (new_state, {})
-            fooling, judging, judge_state = _game(
-                judge, params["discriminator"], state["discriminator"], target, prediction
+            generator, discriminating, critic_state = _adversarial(
+                critic, params["discriminator"], state["discriminator"], target, prediction
             )
             weight = self.adversarial_weight
-            values = (1 - weight) * error + weight * fooling + judging
+            values = (1 - weight) * error + weight * generator + discriminating
             metrics = {
                 "error": error.mean(),
-                "generator": fooling.mean(),
-                "discriminator": judging.mean(),
+                "generator": generator.mean(),
+                "discriminator": discriminating.mean(),
             }
-            return values, (new_state | {"discriminator": judge_state}, metrics)
+            return values, (new_state | {"discriminator": critic_state}, metrics)
 
-        return functional.method(view, init, loss)
+        return assembly.assemble(
+            view,
+            init,
+            loss,
+            size=self.augment.size,
+            show=functools.partial(self._show, network_of),
+        )
 
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
+    def _show(
+        self,
+        network_of: Callable[[Views], functional.WithHead],
+        params: PyTree,
+        state: PyTree,
+        views: Views,
+    ) -> list[Picture]:
         """The views, what the encoder sees of them, and the holes filled as predicted.
 
         Returns:
             Titles and images float32 [B, H, W, C] in [0, 1]; visible pixels of the last are the
             view's own, bit for bit.
         """
-        images, seen, region = views["image"], self._seen(views), self._region()
-        network = self._network(encoder, views, None)
-        prediction = network.predict(params, state, seen)
+        images, seen, region = views["image"], self._encoder_input(views), self._region()
+        prediction = network_of(views).predict(params, state, seen)
         predicted = jnp.clip((prediction + 1) / 2, 0, 1)
         whole = images.at[:, region, region].set(predicted)
         return [
@@ -155,7 +169,7 @@ class ContextEncoder:
         return holes.central_square(size) if self.mask == "central" else slice(0, size)
 
     def _network(
-        self, encoder: nn.Module, views: Views, axis_name: str | None
+        self, encoder: nn.Module, axis_name: str | None, views: Views
     ) -> functional.WithHead:
         region = self._region()
         decoder = conv_decoder.ConvDecoder(
@@ -170,7 +184,7 @@ class ContextEncoder:
         )
         return functional.WithHead(encoder, decoder, name="decoder")
 
-    def _seen(self, views: Views) -> Array:
+    def _encoder_input(self, views: Views) -> Array:
         return holes.fill(views["image"], views["hidden"], self.color)
 
     def _target(self, views: Views) -> Array:
@@ -189,16 +203,16 @@ class ContextEncoder:
         return jnp.broadcast_to(weights[None], (len(views["image"]), *weights.shape))
 
 
-def _game(
-    judge: nn.Module, params: PyTree, state: PyTree, real: Array, fake: Array
+def _adversarial(
+    critic: nn.Module, params: PyTree, state: PyTree, real: Array, fake: Array
 ) -> tuple[Array, Array, PyTree]:
-    """What the generator pays, what the discriminator pays, [B] each, and its new state.
+    """Losses of generator and discriminator, [B] each, and the discriminator's new state.
 
     The first has a gradient for ``fake`` alone, the second for ``params`` alone. Real and predicted
     images go through the discriminator as two batches, each with its own batch statistics.
     """
-    real_logits, state = functional.apply(judge, params, state, real)
-    fake_logits, state = functional.apply(judge, params, state, jax.lax.stop_gradient(fake))
-    fooled_logits, _ = functional.apply(judge, jax.lax.stop_gradient(params), state, fake)
-    judging = losses.gan_discriminator(real_logits, fake_logits)
-    return losses.gan_generator(fooled_logits), judging, state
+    real_logits, state = functional.apply(critic, params, state, real)
+    fake_logits, state = functional.apply(critic, params, state, jax.lax.stop_gradient(fake))
+    fooled_logits, _ = functional.apply(critic, jax.lax.stop_gradient(params), state, fake)
+    generator = losses.gan_generator(fooled_logits)
+    return generator, losses.gan_discriminator(real_logits, fake_logits), state

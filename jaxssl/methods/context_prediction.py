@@ -1,6 +1,7 @@
 """Context prediction: on which side of the first patch does the second one lie?"""
 
 import dataclasses
+import functools
 from typing import Literal
 
 import flax.linen as nn
@@ -9,9 +10,10 @@ import jax.numpy as jnp
 
 from jaxssl import losses
 from jaxssl.augment import geometry, policies
-from jaxssl.models import functional, heads
+from jaxssl.methods.shared import assembly, functional
+from jaxssl.models import heads
 from jaxssl.pretext import patches, shortcuts
-from jaxssl.types import Array, Example, Features, Method, PyTree, Views
+from jaxssl.types import Array, Example, Features, Method, Picture, PyTree, Question, Views
 
 COLORS = ("dropping", "projection", "none")
 
@@ -114,7 +116,7 @@ class ContextPrediction:
             )
             label = jax.random.randint(label_key, (), 0, patches.NUM_NEIGHBOURS, jnp.int32)
             pair = patches.cut(image, corners[_pair(label)], size=self.patch_size)
-            pair = jax.vmap(self._disguised)(jax.random.split(patch_key), pair)
+            pair = jax.vmap(self._disguise)(jax.random.split(patch_key), pair)
             return {"image": image, "corners": corners, "patches": pair, "label": label}
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
@@ -129,11 +131,19 @@ class ContextPrediction:
             accuracy = jnp.mean((logits.argmax(-1) == labels).astype(jnp.float32))
             return values.reshape(2, -1).mean(axis=0), (state, {"accuracy": accuracy})
 
-        return functional.method(view, init, loss)
+        return assembly.assemble(
+            view,
+            init,
+            loss,
+            size=self.augment.size,
+            show=functools.partial(self._show, network),
+            ask=_ask,
+            answer=functools.partial(_answer, network),
+        )
 
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
+    def _show(
+        self, network: functional.WithHead, params: PyTree, state: PyTree, views: Views
+    ) -> list[Picture]:
         """The image, the two patches where they were cut, and the second where it is predicted.
 
         Returns:
@@ -141,39 +151,29 @@ class ContextPrediction:
             on grey.
         """
         labels = views["label"]
-        predicted = self.answer(encoder, params, state, views).argmax(-1).astype(jnp.int32)
+        predicted = _answer(network, params, state, views).argmax(-1).astype(jnp.int32)
         right = int((predicted == labels).sum())
 
-        def placed(image: Array, pair: Array, corners: Array, label: Array) -> Array:
+        def place(image: Array, pair: Array, corners: Array, label: Array) -> Array:
             canvas = jnp.full_like(image, shortcuts.GREY)
             return jnp.clip(patches.paste(canvas, pair, corners[_pair(label)]), 0, 1)
 
-        shown = (views["image"], views["patches"], views["corners"])
+        parts = (views["image"], views["patches"], views["corners"])
         return [
             ("view", views["image"]),
-            ("centre and neighbour, as the encoder sees each", jax.vmap(placed)(*shown, labels)),
+            ("centre and neighbour, as the encoder sees each", jax.vmap(place)(*parts, labels)),
             (
                 f"neighbour where it is predicted ({right} of {len(labels)} right)",
-                jax.vmap(placed)(*shown, predicted),
+                jax.vmap(place)(*parts, predicted),
             ),
         ]
-
-    def question(self, views: Views) -> tuple[Array, Array, int]:
-        """Inputs float32 [B, 2, P, P, C], places of the second patch int32 [B], their number."""
-        return views["patches"], views["label"], patches.NUM_NEIGHBOURS
-
-    def answer(self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views) -> Array:
-        """Logits [B, 8] float32 of the question, in evaluation mode."""
-        network = self._network(encoder, None)
-        logits = network.predict(params, state, _flat(views["patches"]))
-        return logits[: len(views["label"])]
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         widths = (self.hidden_width, self.hidden_width, patches.NUM_NEIGHBOURS)
         head = heads.MLP(widths, dtype=encoder.config.dtype, axis_name=axis_name)
         return functional.WithHead(encoder, head, read=_both_orders)
 
-    def _disguised(self, key: Array, patch: Array) -> Array:
+    def _disguise(self, key: Array, patch: Array) -> Array:
         """One patch, sometimes made coarse, then with colours taken away.
 
         In the order of the official code, where the filling noise is as fine in a coarse patch as
@@ -197,6 +197,17 @@ class ContextPrediction:
         largest = max(least, self.patch_size - 1)
         draw = jax.random.uniform(key, (), jnp.float32)
         return jnp.floor(jnp.sqrt(geometry.between(draw, float(least**2), float(largest**2))))
+
+
+def _ask(views: Views) -> Question:
+    """Which place has the second of two patches [B, 2, P, P, C]?"""
+    return Question(views["patches"], views["label"], patches.NUM_NEIGHBOURS)
+
+
+def _answer(network: functional.WithHead, params: PyTree, state: PyTree, views: Views) -> Array:
+    """Logits [B, 8] float32 of the places, in evaluation mode."""
+    logits = network.predict(params, state, _flat(views["patches"]))
+    return logits[: len(views["label"])]
 
 
 def _pair(label: Array) -> Array:

@@ -1,6 +1,7 @@
 """Contrastive predictive coding: from the rows of patches above, which patch comes below?"""
 
 import dataclasses
+import functools
 from typing import Literal
 
 import flax.linen as nn
@@ -9,9 +10,10 @@ import jax.numpy as jnp
 
 from jaxssl import losses
 from jaxssl.augment import color, policies
-from jaxssl.models import context, functional
+from jaxssl.methods.shared import assembly, functional
+from jaxssl.models import context
 from jaxssl.pretext import cpc
-from jaxssl.types import Array, Example, Method, PyTree, Views
+from jaxssl.types import Array, Example, Method, Picture, PyTree, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,11 +133,22 @@ class CPC:
             metrics = {"accuracy": jnp.mean(jnp.stack(right))}
             return jnp.stack(values).mean(axis=0), ({"encoder": encoder_state}, metrics)
 
-        return functional.method(view, init, loss)
+        return assembly.assemble(
+            view,
+            init,
+            loss,
+            size=self.augment.size,
+            show=functools.partial(self._show, encoder, predictor),
+        )
 
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
+    def _show(
+        self,
+        encoder: nn.Module,
+        predictor: nn.Module,
+        params: PyTree,
+        state: PyTree,
+        views: Views,
+    ) -> list[Picture]:
         """The views, their patches, and the patch of the batch that the network puts below a row.
 
         Returns:
@@ -149,9 +162,7 @@ class CPC:
         variables = functional.encoder_variables(params, state)
         features = encoder.apply(variables, _rows_of_patches(views), train=False)
         latents = _as_grid(features.pooled, views)
-        predictions, targets = self._predictor(encoder).apply(
-            {"params": params["predictor"]}, latents
-        )
+        predictions, targets = predictor.apply({"params": params["predictor"]}, latents)
         logits, labels = losses.grid_logits(predictions[0, 0], targets[0], offset=offset)
         place = row * rows + column
         picked = logits[:, place].argmax(-1)
@@ -159,20 +170,20 @@ class CPC:
 
         seen = row * self.stride + self.patch_size
         canvas = jnp.full_like(images, 0.5).at[:, :seen].set(images[:, :seen])
-        shown = self._pasted(canvas, _rows_of_patches(views)[picked], row + offset, column)
+        picked_below = self._paste(canvas, _rows_of_patches(views)[picked], row + offset, column)
         spread = jnp.full_like(images, 0.5)
         step = -(-self.patch_size // self.stride)
         for top in range(0, rows, step):
             for left in range(0, rows, step):
                 # One pixel of ground between patches that touch.
-                spread = self._pasted(spread, patches[:, top, left, :-1, :-1], top, left)
+                spread = self._paste(spread, patches[:, top, left, :-1, :-1], top, left)
         return [
             ("view, without colour" if self.grey else "view", images),
             (f"patches, every {step} of {rows} rows and columns", spread),
             (
                 f"rows read, and the patch picked {offset} rows below ({right} of {len(images)} "
                 "right)",
-                shown,
+                picked_below,
             ),
         ]
 
@@ -205,7 +216,7 @@ class CPC:
             dtype=encoder.config.dtype,
         )
 
-    def _pasted(self, images: Array, patches: Array, row: int, column: int) -> Array:
+    def _paste(self, images: Array, patches: Array, row: int, column: int) -> Array:
         """The images [B, H, W, C] with patches [B, p, p, C] at one place of the grid."""
         top, left = row * self.stride, column * self.stride
         height, width = patches.shape[1:3]

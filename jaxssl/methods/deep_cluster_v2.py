@@ -1,18 +1,20 @@
 """DeepCluster-v2: classify crops into the clusters of the last epoch's embeddings."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Self
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxssl import collectives, losses
 from jaxssl.augment import policies
 from jaxssl.losses import numerics
-from jaxssl.methods import clusters, multi_crop
-from jaxssl.models import functional, kmeans
-from jaxssl.types import Array, Clock, Embeddings, Example, Method, PyTree, Views
+from jaxssl.methods.shared import assembly, clusters, functional, kmeans, multi_crop
+from jaxssl.types import Array, Clock, Embeddings, Example, Method, Picture, PyTree, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +47,7 @@ class DeepClusterV2:
         cluster_every: epochs between clusterings, may be a fraction; the authors: 1.
         projector_width: features of the projector's hidden layer.
         projector_dim: features that are clustered.
-        num_examples: N, images of the training split; ``sized`` sets it.
+        num_examples: N, images of the training split; ``prepare`` sets it.
 
     Source: Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster
         Assignments, 2020, arXiv:2006.09882, appendix (DeepCluster-v2); numbers from the authors'
@@ -75,8 +77,9 @@ class DeepClusterV2:
                 "The published value is 1."
             )
 
-    def sized(self, num_examples: int) -> "DeepClusterV2":
-        """A copy with a memory for so many images."""
+    def prepare(self, num_examples: int, sample: Callable[[], np.ndarray]) -> Self:
+        """A copy with a memory for so many images; see ``types.MethodConfig``."""
+        del sample
         return dataclasses.replace(self, num_examples=num_examples)
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
@@ -88,10 +91,9 @@ class DeepClusterV2:
         self._check_num_examples()
         network = self._network(encoder, axis_name)
 
-        crops = multi_crop.view(self.augment)
-
         def view(key: Array, example: Example) -> Views:
-            return crops(key, example) | {"index": example["index"]}
+            crops = multi_crop.make_view(self.augment, key, example)
+            return crops | {"index": example["index"]}
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
             network_key, prototypes_key, kmeans_key = jax.random.split(key, 3)
@@ -106,7 +108,7 @@ class DeepClusterV2:
 
         def loss(params, state, views, key, clock):
             del key
-            state = state | self._clustered(state, clock)
+            state = state | self._cluster(state, clock)
             projections, new_state = clusters.project(network, params, state, views)
             targets = self._targets(state, views["index"], projections, axis_name)
             values = self._values(state["prototypes"], projections, targets)
@@ -123,16 +125,12 @@ class DeepClusterV2:
             codes = jax.nn.one_hot(targets[0], self.num_prototypes, dtype=jnp.float32)
             return Embeddings(projections[:, 0], projections[:, 1], codes)
 
-        return functional.method(view, init, loss)._replace(embed=embed)
+        def show(params: PyTree, state: PyTree, views: Views) -> list[Picture]:
+            return clusters.show(network, params, state, views, state["prototypes"][0])
 
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """See ``clusters.pictures``; the prototypes are those of the first head."""
-        network = self._network(encoder, None)
-        return clusters.pictures(network, params, state, views, state["prototypes"][0])
+        return assembly.assemble(view, init, loss, size=self.augment.size, embed=embed, show=show)
 
-    def _clustered(self, state: PyTree, clock: Clock) -> PyTree:
+    def _cluster(self, state: PyTree, clock: Clock) -> PyTree:
         """Prototypes, and how many clusterings were due, once this step's epoch has begun."""
         num_due = jnp.floor(clock.epoch / self.cluster_every).astype(jnp.int32)
         key = jax.random.fold_in(jax.random.wrap_key_data(state["key"]), num_due)
@@ -143,13 +141,13 @@ class DeepClusterV2:
                 head_key, state["bank"][index % 2], previous, num_iterations=self.kmeans_iterations
             )
 
-        def clustered() -> Array:
+        def cluster() -> Array:
             indices = jnp.arange(self.num_heads)
             keys = jax.random.split(key, self.num_heads)
             return lax.map(head, (keys, indices, state["prototypes"]))
 
         is_due = num_due > state["num_clusterings"]
-        prototypes = lax.cond(is_due, clustered, lambda: state["prototypes"])
+        prototypes = lax.cond(is_due, cluster, lambda: state["prototypes"])
         return {"prototypes": prototypes, "num_clusterings": num_due}
 
     def _targets(
@@ -183,7 +181,7 @@ class DeepClusterV2:
         if not self.num_examples:
             raise ValueError(
                 "DeepClusterV2: num_examples must be the number of training images; got 0. Use "
-                "the config that sized(num_examples) returns."
+                "the config that prepare(num_examples, sample) returns."
             )
         if self.num_examples < self.num_prototypes:
             raise ValueError(
@@ -192,4 +190,4 @@ class DeepClusterV2:
             )
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
-        return clusters.network(encoder, self.projector_width, self.projector_dim, axis_name)
+        return clusters.build_network(encoder, self.projector_width, self.projector_dim, axis_name)

@@ -7,7 +7,7 @@ import flax.linen as nn
 
 from jaxssl import jsonable
 from jaxssl.methods import autoencoder
-from jaxssl.models import functional
+from jaxssl.methods.shared import functional
 from jaxssl.pretext import corruption
 from jaxssl.types import Array, Views
 
@@ -61,7 +61,7 @@ class DenoisingAutoencoder(autoencoder.Autoencoder):
         return {"image": image, "corrupted": corrupt(key, image, self.level)}
 
     def _network(
-        self, encoder: nn.Module, views: Views, axis_name: str | None
+        self, encoder: nn.Module, axis_name: str | None, views: Views
     ) -> functional.WithHead:
-        network = super()._network(encoder, views, axis_name)
+        network = super()._network(encoder, axis_name, views)
         return dataclasses.replace(network, head=network.head.clone(activated=self.activated))

@@ -1,6 +1,7 @@
 """DINO: a student gives small crops the prototypes that its own average gives large ones."""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -8,9 +9,9 @@ import jax.numpy as jnp
 
 from jaxssl import losses, schedules
 from jaxssl.augment import policies
-from jaxssl.methods import multi_crop
-from jaxssl.models import ema, functional, heads, prototypes
-from jaxssl.types import Array, Clock, Embeddings, Method, PyTree, Views
+from jaxssl.methods.shared import assembly, ema, functional, multi_crop
+from jaxssl.models import heads, prototypes
+from jaxssl.types import Array, Clock, Embeddings, Method, Picture, PyTree, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +100,7 @@ class DINO:
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
-        depth = multi_crop.depth_to_draw("DINO", self.drop_path, encoder)
+        depth = multi_crop.count_blocks_to_draw("DINO", self.drop_path, encoder)
         network = self._network(encoder, axis_name)
         layer = prototypes.Prototypes(self.num_prototypes, encoder.config.dtype)
 
@@ -112,7 +113,7 @@ class DINO:
             center = jnp.zeros(self.num_prototypes, jnp.float32)
             return params, state | {"target": target, "center": center}
 
-        def embedded(
+        def score(
             params: PyTree, state: PyTree, crops: Views, rate: float = 0.0
         ) -> tuple[Array, Array, PyTree]:
             """Features and scores of crops, both [B, V, ...], and the new state."""
@@ -120,14 +121,14 @@ class DINO:
             scores = layer.apply({"params": params["prototypes"]}, rows)
             return rows, scores, state | new_state
 
-        def taught(state: PyTree, views: Views) -> tuple[Array, Array, PyTree]:
+        def teach(state: PyTree, views: Views) -> tuple[Array, Array, PyTree]:
             target = state["target"]
-            return embedded(target["params"], target["state"], {"global": views["global"]})
+            return score(target["params"], target["state"], {"global": views["global"]})
 
         def loss(params, state, views, key, clock):
             del key
-            _, student, new_state = embedded(params, state, views, self.drop_path)
-            _, teacher, target_state = taught(state, views)
+            _, student, new_state = score(params, state, views, self.drop_path)
+            _, teacher, target_state = teach(state, views)
             temperature = schedules.warmup(
                 self.warmup_temperature, self.teacher_temperature, clock.epoch, self.warmup_epochs
             )
@@ -154,7 +155,7 @@ class DINO:
             momentum = schedules.cosine(self.teacher_momentum, 1.0, clock.progress)
             return state | {"target": ema.follow(state["target"], params, momentum)}
 
-        def exported(params: PyTree, state: PyTree) -> PyTree:
+        def export(params: PyTree, state: PyTree) -> PyTree:
             del params
             return functional.encoder_variables(**state["target"])
 
@@ -165,30 +166,26 @@ class DINO:
 
         def embed(params: PyTree, state: PyTree, views: Views) -> Embeddings:
             del params
-            rows, scores, _ = taught(state, views)
+            rows, scores, _ = teach(state, views)
             assignments = _probabilities(scores[:, 0], state["center"], self.teacher_temperature)
             return Embeddings(rows[:, 0], rows[:, 1], assignments)
 
-        return Method(
-            view=multi_crop.view(self.augment, depth=depth),
-            init=init,
-            loss=loss,
+        def show(params: PyTree, state: PyTree, views: Views) -> list[Picture]:
+            """Which global views the teacher takes for a pair."""
+            del params
+            return multi_crop.show(network, **state["target"], views=views)
+
+        return assembly.assemble(
+            functools.partial(multi_crop.make_view, self.augment, depth=depth),
+            init,
+            loss,
+            size=self.augment.size,
             advance=advance,
-            encoder=exported,
+            encoder=export,
             frozen=frozen,
             embed=embed,
+            show=show,
         )
-
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """Global and local views, and which global ones the teacher takes for a pair.
-
-        Returns:
-            Titles and images float32 [B, H, W, C] in [0, 1].
-        """
-        del params
-        return multi_crop.pictures(self._network(encoder, None), **state["target"], views=views)
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         projector = heads.MLP(

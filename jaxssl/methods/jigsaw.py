@@ -1,28 +1,29 @@
 """Jigsaw: in which of a set of known orders do the nine tiles lie?"""
 
 import dataclasses
+import functools
 from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxssl import losses
 from jaxssl.augment import color, policies
-from jaxssl.models import functional, towers
+from jaxssl.methods.shared import assembly, functional
+from jaxssl.models import towers
 from jaxssl.pretext import patches, permutations, shortcuts
-from jaxssl.types import Array, Example, Features, Method, PyTree, Views
+from jaxssl.types import Array, Example, Features, Method, Picture, PyTree, Question, Views
 
 
 @dataclasses.dataclass(frozen=True)
 class Jigsaw:
     """Jigsaw puzzles of 3 x 3 tiles, solved by naming the permutation.
 
-    A tile is cut at random from each of 3 x 3 cells, the tiles are laid out in one of the orders of
-    ``permutations``, drawn uniformly on every visit, and each goes through the same encoder alone;
-    the head sees all nine: loss = cross_entropy(head(tile 1 … tile 9), index of the permutation).
-    Place i shows the tile from cell permutations[label][i].
+    A tile is cut at random from each of 3 x 3 cells, the tiles are laid out in one of a set of
+    orders (``permutations.permutation_set``), drawn uniformly on every visit, and each goes through
+    the same encoder alone; the head sees all nine: loss = cross_entropy(head(tile 1 … tile 9),
+    index of the permutation). Place i shows the tile from cell permutations[label][i].
 
     Against shortcuts: the gap between tiles, each tile's own mean and contrast taken away, some
     images grey, channels shifted against each other. Images of one channel are grey already, and
@@ -41,7 +42,6 @@ class Jigsaw:
         grey_prob: probability that an image is grey.
         channel_shift: largest shift of a channel of a tile, pixels.
         tower_width: features that the head reduces a tile to.
-        permutations: the set; () until ``fitted``.
 
     Source: Noroozi and Favaro, Unsupervised Learning of Visual Representations by Solving Jigsaw
         Puzzles, 2016, arXiv:1603.09246, section 3 and 4.2; cells of 85 pixels as in its ablations
@@ -58,7 +58,6 @@ class Jigsaw:
     grey_prob: float = 0.3
     channel_shift: int = 2
     tower_width: int = 1000
-    permutations: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self):
         if self.channel_shift < 0 or self.tile_size + self.channel_shift > self.cell_size:
@@ -72,39 +71,20 @@ class Jigsaw:
                 f"Jigsaw: grey_prob must be in [0, 1]; got {self.grey_prob}. "
                 "Use 0 to switch it off."
             )
-        if self.permutations and len(self.permutations) != self.num_permutations:
-            raise ValueError(
-                f"Jigsaw: permutations must be num_permutations = {self.num_permutations} of them; "
-                f"got {len(self.permutations)}. Leave them out: they are chosen before the run."
-            )
 
-    def fitted(self, images: np.ndarray) -> "Jigsaw":
-        """The same with its set of permutations, which depends on the fields only.
-
-        Args:
-            images: not looked at.
-
-        Returns:
-            A copy whose ``permutations`` is filled.
-
-        Raises:
-            ValueError: a number of permutations that there is no set of.
-        """
-        del images
-        chosen = permutations.permutation_set(self.num_permutations, criterion=self.criterion)
-        return dataclasses.replace(self, permutations=chosen)
+    @classmethod
+    def upgrade(cls, fields: dict) -> dict:
+        """Records of earlier versions hold the set of permutations, which other fields decide."""
+        return {name: value for name, value in fields.items() if name != "permutations"}
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``.
 
         Raises:
-            ValueError: a config that is not fitted; while tracing, cells that do not fit the image.
+            ValueError: a number of permutations that there is no set of; while tracing, cells that
+                do not fit the image.
         """
-        if not self.permutations:
-            raise ValueError(
-                "Jigsaw: the config must hold a set of permutations; got (). Call fitted(images) "
-                "first, as pretraining does."
-            )
+        orders = permutations.permutation_set(self.num_permutations, criterion=self.criterion)
         network = self._network(encoder, axis_name)
 
         def tile(key: Array, patch: Array) -> Array:
@@ -126,7 +106,7 @@ class Jigsaw:
                 spread=self.cell_size - size,
             )
             label = jax.random.randint(label_key, (), 0, self.num_permutations, jnp.int32)
-            order = jnp.array(self.permutations, jnp.int32)[label]
+            order = jnp.array(orders, jnp.int32)[label]
             tiles = patches.cut(image, corners[order], size=size)
             tiles = jax.vmap(tile)(jax.random.split(tile_key, patches.NUM_CELLS), tiles)
             return {"image": image, "tiles": tiles, "label": label}
@@ -142,11 +122,24 @@ class Jigsaw:
             accuracy = jnp.mean((logits.argmax(-1) == views["label"]).astype(jnp.float32))
             return values, (state, {"accuracy": accuracy})
 
-        return functional.method(view, init, loss)
+        return assembly.assemble(
+            view,
+            init,
+            loss,
+            size=self.augment.size,
+            show=functools.partial(self._show, network, orders),
+            ask=self._ask,
+            answer=functools.partial(_answer, network),
+        )
 
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
+    def _show(
+        self,
+        network: functional.WithHead,
+        orders: tuple[tuple[int, ...], ...],
+        params: PyTree,
+        state: PyTree,
+        views: Views,
+    ) -> list[Picture]:
         """The image, the puzzle, and the tiles laid where the predicted permutation says.
 
         Returns:
@@ -154,14 +147,14 @@ class Jigsaw:
             clipped to that range, on black.
         """
         labels = views["label"]
-        predicted = self.answer(encoder, params, state, views).argmax(-1)
+        predicted = _answer(network, params, state, views).argmax(-1)
         right = int((predicted == labels).sum())
-        orders = jnp.array(self.permutations, jnp.int32)[predicted]
+        chosen = jnp.array(orders, jnp.int32)[predicted]
         unordered = jnp.broadcast_to(
-            jnp.arange(patches.NUM_CELLS, dtype=jnp.int32)[None], orders.shape
+            jnp.arange(patches.NUM_CELLS, dtype=jnp.int32)[None], chosen.shape
         )
 
-        def laid(image: Array, tiles: Array, cells: Array) -> Array:
+        def lay(image: Array, tiles: Array, cells: Array) -> Array:
             places = self.cell_size * jnp.stack(
                 [cells // patches.SIDE, cells % patches.SIDE], axis=-1
             )
@@ -169,23 +162,19 @@ class Jigsaw:
             canvas = patches.paste(jnp.zeros_like(image), tiles, places + margin)
             return jnp.clip(canvas, 0, 1)
 
-        shown = (views["image"], views["tiles"])
+        parts = (views["image"], views["tiles"])
         return [
             ("view", views["image"]),
-            ("tiles, as the encoder sees each", jax.vmap(laid)(*shown, unordered)),
+            ("tiles, as the encoder sees each", jax.vmap(lay)(*parts, unordered)),
             (
                 f"tiles laid as predicted ({right} of {len(labels)} right)",
-                jax.vmap(laid)(*shown, orders),
+                jax.vmap(lay)(*parts, chosen),
             ),
         ]
 
-    def question(self, views: Views) -> tuple[Array, Array, int]:
-        """Inputs [B, 9, P, P, C] float32, permutations int32 [B], and their number."""
-        return views["tiles"], views["label"], self.num_permutations
-
-    def answer(self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views) -> Array:
-        """Logits [B, num_permutations] float32 of the question, in evaluation mode."""
-        return self._network(encoder, None).predict(params, state, _flat(views["tiles"]))
+    def _ask(self, views: Views) -> Question:
+        """In which order are nine tiles [B, 9, P, P, C]?"""
+        return Question(views["tiles"], views["label"], self.num_permutations)
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         head = towers.Towers(
@@ -195,6 +184,11 @@ class Jigsaw:
             axis_name=axis_name,
         )
         return functional.WithHead(encoder, head, read=_by_puzzle)
+
+
+def _answer(network: functional.WithHead, params: PyTree, state: PyTree, views: Views) -> Array:
+    """Logits [B, num_permutations] float32 of the orders, in evaluation mode."""
+    return network.predict(params, state, _flat(views["tiles"]))
 
 
 def _flat(tiles: Array) -> Array:

@@ -1,13 +1,14 @@
 """LeJEPA: views of an image agree, and all embeddings together are normally distributed."""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 
 from jaxssl import losses
 from jaxssl.augment import policies
-from jaxssl.methods import multi_crop
-from jaxssl.models import functional, heads
+from jaxssl.methods.shared import assembly, functional, multi_crop
+from jaxssl.models import heads
 from jaxssl.types import Array, Embeddings, Method, PyTree, Views
 
 
@@ -63,7 +64,7 @@ class LeJEPA:
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
-        depth = multi_crop.depth_to_draw("LeJEPA", self.drop_path, encoder)
+        depth = multi_crop.count_blocks_to_draw("LeJEPA", self.drop_path, encoder)
         network = self._network(encoder, axis_name)
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
@@ -92,18 +93,14 @@ class LeJEPA:
             projections, _ = multi_crop.apply(network, params, state, crops)
             return Embeddings(projections[:, 0], projections[:, 1])
 
-        made = functional.method(multi_crop.view(self.augment, depth=depth), init, loss)
-        return made._replace(embed=embed)
-
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """Global and local views, and which global ones the network takes for a pair.
-
-        Returns:
-            Titles and images float32 [B, H, W, C] in [0, 1].
-        """
-        return multi_crop.pictures(self._network(encoder, None), params, state, views)
+        return assembly.assemble(
+            functools.partial(multi_crop.make_view, self.augment, depth=depth),
+            init,
+            loss,
+            size=self.augment.size,
+            embed=embed,
+            show=functools.partial(multi_crop.show, network),
+        )
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         projector = heads.MLP(

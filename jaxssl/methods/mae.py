@@ -1,6 +1,7 @@
 """Masked autoencoder: from a quarter of the patches, what were the others?"""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -8,9 +9,10 @@ import jax.numpy as jnp
 
 from jaxssl import losses, models
 from jaxssl.augment import policies
-from jaxssl.models import decoders, functional, layers, patches
+from jaxssl.methods.shared import assembly, functional
+from jaxssl.models import decoders, layers, patches
 from jaxssl.pretext import masking
-from jaxssl.types import Array, Example, Features, Method, PyTree, Views
+from jaxssl.types import Array, Example, Features, Method, Picture, PyTree, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +20,7 @@ class MAE:
     """Masked autoencoder, asymmetric: the encoder embeds and sees visible patches only.
 
     A light decoder reads the encoded patches and predicts the values of the masked ones; the loss
-    is their mean squared error, and visible patches are neither predicted nor priced.
+    is their mean squared error over masked patches alone: visible ones are not predicted.
 
     Weight decay touches kernels alone (``OptimizerConfig``); the official code spares biases and
     normalisation but decays the class token and the mask token too.
@@ -89,11 +91,17 @@ class MAE:
             values = losses.masked_mse(prediction, target, jnp.ones(views["masked"].shape))
             return values, ({"encoder": encoder_state}, {})
 
-        return functional.method(view, init, loss)
+        return assembly.assemble(
+            view,
+            init,
+            loss,
+            size=self.augment.size,
+            show=functools.partial(self._show, encoder),
+        )
 
-    def pictures(
+    def _show(
         self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
+    ) -> list[Picture]:
         """The views, what the encoder saw of them, and what the decoder makes of the rest.
 
         Returns:
@@ -104,7 +112,7 @@ class MAE:
         images, config = views["image"], encoder.config
         prediction, target, _ = self._predict(encoder, params, state, views)
         if self.normalize_target:
-            prediction = _denormalised(prediction, target)
+            prediction = _denormalize(prediction, target)
         rows = patches.patchify(images, config.patch_size)
         std, mean = (
             jnp.tile(jnp.broadcast_to(jnp.array(value), images.shape[-1:]), config.patch_size**2)
@@ -113,15 +121,15 @@ class MAE:
         predicted = jnp.clip(prediction * std[None, None] + mean[None, None], 0, 1)
         grid = (images.shape[1] // config.patch_size, images.shape[2] // config.patch_size)
 
-        def pasted(values: Array) -> Array:
+        def paste(values: Array) -> Array:
             whole = jax.vmap(lambda row, at, value: row.at[at].set(value))
-            rows_pasted = whole(rows, views["masked"], values)
-            return patches.unpatchify(rows_pasted, config.patch_size, grid=grid)
+            pasted = whole(rows, views["masked"], values)
+            return patches.unpatchify(pasted, config.patch_size, grid=grid)
 
         return [
             ("view", images),
-            ("what the encoder sees", pasted(jnp.full_like(predicted, 0.5))),
-            ("reconstruction", pasted(predicted)),
+            ("what the encoder sees", paste(jnp.full_like(predicted, 0.5))),
+            ("reconstruction", paste(predicted)),
         ]
 
     def _decoder(self, config: models.ViTConfig, channels: int) -> nn.Module:
@@ -167,7 +175,7 @@ def _decoder_inputs(
     )
 
 
-def _denormalised(prediction: Array, target: Array, *, epsilon: float = 1e-6) -> Array:
+def _denormalize(prediction: Array, target: Array, *, epsilon: float = 1e-6) -> Array:
     """The inverse of ``losses.normalize_patches`` with the statistics of ``target``."""
     variance = jnp.var(target, axis=-1, keepdims=True, ddof=1)
     return prediction * jnp.sqrt(variance + epsilon) + jnp.mean(target, axis=-1, keepdims=True)

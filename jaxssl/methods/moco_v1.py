@@ -9,8 +9,8 @@ import jax
 from jaxssl import losses
 from jaxssl.augment import policies
 from jaxssl.losses import checks, numerics
-from jaxssl.methods import two_views
-from jaxssl.models import ema, functional, heads, layers, queue
+from jaxssl.methods.shared import ema, functional, queue, two_views
+from jaxssl.models import heads, layers
 from jaxssl.types import Array, Method, PyTree, Views
 
 
@@ -31,7 +31,7 @@ class MoCoV1:
     together with the same companions, by whose statistics the key could be recognised. Here no
     shuffling is needed: keys are normalised by moving averages, those of the online network's batch
     statistics, which follow like the parameters (Cai et al. 2021) and say nothing of the batch.
-    The averages begin with a low momentum (``ema.warmed_up``), since their initial values say
+    The averages begin with a low momentum (``ema.warm_up``), since their initial values say
     nothing of the network and the weights move most at first: without it short runs collapsed.
     Batch statistics instead, though synchronised, tell the keys of this batch from those of the
     queue, as the MoCo authors point out (github.com/facebookresearch/moco/issues/46).
@@ -100,24 +100,11 @@ class MoCoV1:
             target = ema.follow(state["target"], params, self.target_momentum)
             if self.key_statistics == "moving":
                 online = {name: state[name] for name in network.names}
-                momentum = ema.warmed_up(self.target_momentum, clock.step)
+                momentum = ema.warm_up(self.target_momentum, clock.step)
                 target["state"] = ema.update(target["state"], online, momentum)
             return state | {"target": target}
 
-        return Method(
-            view=two_views.view(self.augment),
-            init=init,
-            loss=loss,
-            advance=advance,
-            encoder=functional.encoder_variables,
-            embed=two_views.embed(network),
-        )
-
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """See ``two_views.pictures``."""
-        return two_views.pictures(self._network(encoder, None), params, state, views)
+        return two_views.assemble(self.augment, network, init, loss, advance=advance)
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         del axis_name  # no batch norm in the projector

@@ -8,9 +8,9 @@ import jax
 from jaxssl import losses, models
 from jaxssl.augment import policies
 from jaxssl.losses import checks
-from jaxssl.methods import two_views
-from jaxssl.models import functional, heads
-from jaxssl.types import Array, Clock, Method, PyTree, Views
+from jaxssl.methods.shared import functional, two_views
+from jaxssl.models import heads
+from jaxssl.types import Array, Clock, Method, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,17 +76,14 @@ class MoCoV3:
             ]
             return 2 * self.temperature * sum(values)
 
-        made = two_views.method_of_target(
-            self.augment, online, compare, target_momentum=self.target_momentum
-        )
         freezes = self.freeze_patch_embedding and is_vit
-        return made._replace(frozen=_patch_embedding if freezes else None)
-
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """See ``two_views.pictures``."""
-        return two_views.pictures(self._network(encoder, None), params, state, views)
+        return two_views.compare_with_target(
+            self.augment,
+            online,
+            compare,
+            target_momentum=self.target_momentum,
+            frozen=_freeze_patch_embedding if freezes else None,
+        )
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         num_hidden = 2 if isinstance(encoder, models.ViT) else 1
@@ -112,7 +109,7 @@ def _head(
     )
 
 
-def _patch_embedding(params: PyTree, clock: Clock) -> PyTree:
+def _freeze_patch_embedding(params: PyTree, clock: Clock) -> PyTree:
     """``Method.frozen``: true for the ViT's map from pixels to tokens."""
     del clock
     frozen = jax.tree.map(lambda leaf: False, params)

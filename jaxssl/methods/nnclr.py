@@ -7,8 +7,8 @@ import jax
 
 from jaxssl import losses
 from jaxssl.augment import policies
-from jaxssl.methods import two_views
-from jaxssl.models import functional, heads, queue
+from jaxssl.methods.shared import functional, queue, two_views
+from jaxssl.models import heads
 from jaxssl.types import Array, Method, PyTree, Views
 
 
@@ -69,7 +69,7 @@ class NNCLR:
 
         def loss(params, state, views, key, clock):
             del key, clock
-            images = two_views.stacked(views)
+            images = two_views.stack(views)
             projections, predictions, new_state = siamese.apply(params, state, images)
             bank = state["queue"]
             values = 0.0
@@ -84,14 +84,7 @@ class NNCLR:
             new_state["queue"] = queue.push(bank, projections[0], axis_name=axis_name)
             return values / 2, (new_state, {})
 
-        made = functional.method(two_views.view(self.augment), init, loss)
-        return made._replace(embed=two_views.embed(network))
-
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """See ``two_views.pictures``."""
-        return two_views.pictures(self._network(encoder, None), params, state, views)
+        return two_views.assemble(self.augment, network, init, loss)
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         projector = heads.MLP(

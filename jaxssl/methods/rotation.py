@@ -1,6 +1,7 @@
 """Rotation prediction: which of four quarter turns was applied to the image?"""
 
 import dataclasses
+import functools
 from typing import Literal, get_args
 
 import flax.linen as nn
@@ -9,9 +10,10 @@ import jax.numpy as jnp
 
 from jaxssl import losses
 from jaxssl.augment import policies
-from jaxssl.models import functional, heads
+from jaxssl.methods.shared import assembly, functional
+from jaxssl.models import heads
 from jaxssl.pretext import rotation
-from jaxssl.types import Array, Example, Method, PyTree, Views
+from jaxssl.types import Array, Example, Method, Picture, PyTree, Question, Views
 
 Copies = Literal["one", "four"]
 
@@ -49,7 +51,8 @@ class Rotation:
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
         del axis_name  # the head has no batch norm
-        network = _network(encoder)
+        head = heads.MLP((rotation.NUM_ROTATIONS,), dtype=encoder.config.dtype)
+        network = functional.WithHead(encoder, head)
 
         def view(key: Array, example: Example) -> Views:
             augment_key, rotation_key = jax.random.split(key)
@@ -61,46 +64,36 @@ class Rotation:
             return {"image": image, "label": label}
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
-            return network.init(key, _turned(views)[0])
+            return network.init(key, _flatten_copies(views)[0])
 
         def loss(params, state, views, key, clock):
             del key, clock
-            images, labels = _turned(views)
+            images, labels = _flatten_copies(views)
             logits, state = network.apply(params, state, images)
             values = losses.cross_entropy(logits, labels).reshape(len(views["label"]), -1)
             accuracy = jnp.mean((logits.argmax(-1) == labels).astype(jnp.float32))
             return values.mean(axis=1), (state, {"accuracy": accuracy})
 
-        return functional.method(view, init, loss)
+        return assembly.assemble(
+            view,
+            init,
+            loss,
+            size=self.augment.size,
+            show=functools.partial(self._show, network),
+            ask=_ask,
+            answer=functools.partial(_answer, network),
+        )
 
-    def question(self, views: Views) -> tuple[Array, Array, int]:
-        """What the network is shown and asked, one question for each copy of an image.
-
-        Args:
-            views: of a batch.
-
-        Returns:
-            The turned images, float32 [B, 1, H, W, C]; the turns asked for, int32 [B]; and how many
-            answers there are. With four copies the first axis is 4B, the copies of an image in a
-            row.
-        """
-        images, labels = _turned(views)
-        return images[:, None], labels, rotation.NUM_ROTATIONS
-
-    def answer(self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views) -> Array:
-        """Logits of the four turns in evaluation mode, float32 [B, 4]; 4B rows with four copies."""
-        return _network(encoder).predict(params, state, _turned(views)[0])
-
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
+    def _show(
+        self, network: functional.WithHead, params: PyTree, state: PyTree, views: Views
+    ) -> list[Picture]:
         """The views before and after their turn, and turned back as predicted: as before if right.
 
         Returns:
             Titles and images float32 [B, H, W, C] in [0, 1]; with four copies, each turn's images
             turned back have a title of their own and the turned ones are left out.
         """
-        predicted = self.answer(encoder, params, state, views).argmax(-1)
+        predicted = _answer(network, params, state, views).argmax(-1)
         images, labels = views["image"], views["label"]
         predicted = predicted.reshape(labels.shape)
         right = (predicted == labels).sum(axis=0)
@@ -124,12 +117,18 @@ class Rotation:
         ]
 
 
-def _network(encoder: nn.Module) -> functional.WithHead:
-    head = heads.MLP((rotation.NUM_ROTATIONS,), dtype=encoder.config.dtype)
-    return functional.WithHead(encoder, head)
+def _ask(views: Views) -> Question:
+    """Which turn has each image [B, 1, H, W, C]? The four copies of an image come in a row."""
+    images, labels = _flatten_copies(views)
+    return Question(images[:, None], labels, rotation.NUM_ROTATIONS)
 
 
-def _turned(views: Views) -> tuple[Array, Array]:
+def _answer(network: functional.WithHead, params: PyTree, state: PyTree, views: Views) -> Array:
+    """Logits of the four turns in evaluation mode, float32 [B, 4]; 4B rows with four copies."""
+    return network.predict(params, state, _flatten_copies(views)[0])
+
+
+def _flatten_copies(views: Views) -> tuple[Array, Array]:
     """Every copy as an example of its own: images [B or 4B, H, W, C] and labels, int32."""
     images, labels = views["image"], views["label"]
     return images.reshape(-1, *images.shape[-3:]), labels.reshape(-1)

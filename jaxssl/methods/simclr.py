@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from jaxssl import losses
 from jaxssl.augment import policies
-from jaxssl.methods import two_views
-from jaxssl.models import functional, heads
+from jaxssl.methods.shared import functional, two_views
+from jaxssl.models import heads
 from jaxssl.types import Array, Embeddings, Method, PyTree, Views
 
 
@@ -67,14 +67,7 @@ class SimCLR:
             projections, _ = project(params, state, views)
             return Embeddings(*projections)
 
-        made = functional.method(two_views.view(self.augment), init, loss)
-        return made._replace(embed=embed)
-
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """See ``two_views.pictures``."""
-        return two_views.pictures(self._network(encoder, None), params, state, views)
+        return two_views.assemble(self.augment, network, init, loss)._replace(embed=embed)
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         projector = heads.MLP(

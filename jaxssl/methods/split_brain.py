@@ -1,6 +1,7 @@
 """Split-brain autoencoder: two halves, each asked for the channels that the other one sees."""
 
 import dataclasses
+import functools
 import operator
 
 import flax.linen as nn
@@ -9,9 +10,10 @@ import jax.numpy as jnp
 
 from jaxssl import colorspace, losses
 from jaxssl.augment import policies
-from jaxssl.models import functional, split
+from jaxssl.methods.shared import assembly, functional
+from jaxssl.models import split
 from jaxssl.pretext import color, gamut
-from jaxssl.types import Array, Example, Method, PyTree, Views
+from jaxssl.types import Array, Example, Method, Picture, PyTree, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +77,17 @@ class SplitBrain:
                 metrics[f"accuracy_{name}"] = jnp.mean(is_right)
             return values, (state, metrics)
 
-        return functional.method(view, init, loss)
+        return assembly.assemble(
+            view,
+            init,
+            loss,
+            size=self.augment.size,
+            show=functools.partial(self._show, network),
+        )
 
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
+    def _show(
+        self, network: functional.WithHead, params: PyTree, state: PyTree, views: Views
+    ) -> list[Picture]:
         """The views, and each half's answer joined to the true channels that it was given.
 
         Returns:
@@ -87,7 +95,7 @@ class SplitBrain:
             L the middle of its likeliest bin. Right is a place whose likeliest bin is the true one.
         """
         images = views["image"]
-        logits = self._network(encoder, None).predict(params, state, images)
+        logits = network.predict(params, state, images)
         is_right = [
             scores.argmax(-1) == labels for scores, labels in zip(logits, self._labels(views))
         ]
@@ -96,7 +104,7 @@ class SplitBrain:
         ab_answer = color.annealed_mean(logits[0])
         lightness_answer = color.lightness_of_bin(logits[1].argmax(-1))[..., None]
 
-        def joined(lightness: Array, ab: Array) -> Array:
+        def join(lightness: Array, ab: Array) -> Array:
             lightness = jax.image.resize(lightness, lab[..., :1].shape, "bilinear")
             ab = jax.image.resize(ab, lab[..., 1:].shape, "bilinear")
             return colorspace.lab_to_rgb(jnp.concatenate([lightness, ab], axis=-1))
@@ -105,11 +113,11 @@ class SplitBrain:
             ("view", images),
             (
                 f"colours from L ({is_right[0].sum()} of {is_right[0].size} places right)",
-                joined(lightness, ab_answer),
+                join(lightness, ab_answer),
             ),
             (
                 f"L from colours ({is_right[1].sum()} of {is_right[1].size} places right)",
-                joined(lightness_answer, ab),
+                join(lightness_answer, ab),
             ),
         ]
 

@@ -1,6 +1,7 @@
 """SwAV: predict the cluster assignment of one view of an image from the others."""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -8,9 +9,9 @@ import jax.numpy as jnp
 
 from jaxssl import losses
 from jaxssl.augment import policies
-from jaxssl.methods import clusters, multi_crop
-from jaxssl.models import functional, prototypes, queue
-from jaxssl.types import Array, Clock, Embeddings, Method, PyTree, Views
+from jaxssl.methods.shared import assembly, clusters, functional, multi_crop, queue
+from jaxssl.models import prototypes
+from jaxssl.types import Array, Clock, Embeddings, Method, Picture, PyTree, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,13 +101,13 @@ class SwAV:
             is_full = jnp.any(state["queue"][0, -1] != 0)
             return jnp.where(is_full, steadied, codes)
 
-        def pushed(rows: Array, projections: Array, epoch: Array) -> Array:
+        def push(rows: Array, projections: Array, epoch: Array) -> Array:
             """The queues [2, Q, D] with the global views' projections [B, 2, D] in front."""
-            each = [
+            queues = [
                 queue.push(old, projections[:, index], axis_name=axis_name)
                 for index, old in enumerate(rows)
             ]
-            return jnp.where(epoch >= self.queue_epochs, jnp.stack(each), rows)
+            return jnp.where(epoch >= self.queue_epochs, jnp.stack(queues), rows)
 
         def loss(params, state, views, key, clock):
             del key
@@ -115,7 +116,7 @@ class SwAV:
             codes = codes_of(params, state, scores[:, :2])
             values = losses.swav(scores, codes, temperature=self.temperature)
             if self.queue_size:
-                new_state["queue"] = pushed(state["queue"], projections[:, :2], clock.epoch)
+                new_state["queue"] = push(state["queue"], projections[:, :2], clock.epoch)
             return values, (new_state, {})
 
         def frozen(params: PyTree, clock: Clock) -> PyTree:
@@ -128,15 +129,18 @@ class SwAV:
             codes = codes_of(params, state, scores_of(params, projections))
             return Embeddings(projections[:, 0], projections[:, 1], codes[:, 0])
 
-        made = functional.method(multi_crop.view(self.augment), init, loss)
-        return made._replace(frozen=frozen, embed=embed)
+        def show(params: PyTree, state: PyTree, views: Views) -> list[Picture]:
+            return clusters.show(network, params, state, views, params["prototypes"]["kernel"].T)
 
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """See ``clusters.pictures``."""
-        network = self._network(encoder, None)
-        return clusters.pictures(network, params, state, views, params["prototypes"]["kernel"].T)
+        return assembly.assemble(
+            functools.partial(multi_crop.make_view, self.augment),
+            init,
+            loss,
+            size=self.augment.size,
+            frozen=frozen,
+            embed=embed,
+            show=show,
+        )
 
     def _codes(self, scores: Array, axis_name: str | None) -> Array:
         return losses.sinkhorn(
@@ -147,4 +151,4 @@ class SwAV:
         )
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
-        return clusters.network(encoder, self.projector_width, self.projector_dim, axis_name)
+        return clusters.build_network(encoder, self.projector_width, self.projector_dim, axis_name)

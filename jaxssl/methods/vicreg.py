@@ -6,9 +6,9 @@ import flax.linen as nn
 
 from jaxssl import losses
 from jaxssl.augment import policies
-from jaxssl.methods import two_views
-from jaxssl.models import functional, heads
-from jaxssl.types import Array, Method, PyTree, Views
+from jaxssl.methods.shared import functional, two_views
+from jaxssl.models import heads
+from jaxssl.types import Array, Method, Metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +43,7 @@ class VICReg:
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
 
-        def compare(view_a, view_b, views):
-            del views
+        def compare(view_a: Array, view_b: Array) -> tuple[Array, Metrics]:
             value = losses.vicreg(
                 view_a,
                 view_b,
@@ -56,13 +55,8 @@ class VICReg:
             # The compiler sees that these are computed already.
             return value, losses.vicreg_terms(view_a, view_b, axis_name=axis_name)._asdict()
 
-        return two_views.method(self.augment, self._network(encoder, axis_name), compare)
-
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """See ``two_views.pictures``."""
-        return two_views.pictures(self._network(encoder, None), params, state, views)
+        network = self._network(encoder, axis_name)
+        return two_views.compare_projections(self.augment, network, compare)
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         expander = heads.MLP(

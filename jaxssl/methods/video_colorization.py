@@ -1,8 +1,10 @@
 """Video colorization: a grey frame's colours are copied from the coloured frames before it."""
 
 import dataclasses
+import functools
 import math
 import operator
+from collections.abc import Callable
 from typing import Self
 
 import flax.linen as nn
@@ -12,9 +14,10 @@ import numpy as np
 
 from jaxssl import colorspace, losses
 from jaxssl.augment import policies
-from jaxssl.models import functional, heads
+from jaxssl.methods.shared import assembly, functional
+from jaxssl.models import heads
 from jaxssl.pretext import color, temporal
-from jaxssl.types import Array, Example, Method, PyTree, Views
+from jaxssl.types import Array, Example, Method, Picture, PyTree, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +44,7 @@ class VideoColorization:
         embedding_dim: D of the projection.
         num_clusters: colours, M.
         max_shift: of the shaken copies, fraction of the view's side.
-        centres: M pairs of a and b; empty until ``fitted``.
+        centres: M pairs of a and b; empty until ``prepare``.
 
     Source: Vondrick et al., Tracking Emerges by Colorizing Videos, 2018, arXiv:1806.09594, eq. 1 to
         3; 64 embeddings as in public ports.
@@ -67,20 +70,17 @@ class VideoColorization:
                 f"{self.max_shift}. The default is 0.125."
             )
 
-    def fitted(self, images: np.ndarray) -> Self:
-        """The same with the clusters of a data set's colours.
-
-        Args:
-            images: uint8 [N, H, W, 3], stills or frames.
-        """
-        centres = color.ab_clusters(images, self.num_clusters, seed=0)
+    def prepare(self, num_examples: int, sample: Callable[[], np.ndarray]) -> Self:
+        """The same with the clusters of a data set's colours; see ``types.MethodConfig``."""
+        del num_examples
+        centres = color.ab_clusters(sample(), self.num_clusters, seed=0)
         return dataclasses.replace(self, centres=tuple(map(tuple, centres.tolist())))
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``.
 
         Raises:
-            ValueError: an encoder that sees colours, a config that is not fitted; in ``view``, a
+            ValueError: an encoder that sees colours, a config that is not prepared; in ``view``, a
                 clip of another length; in ``loss``, cells whose grid does not divide the view.
         """
         del axis_name  # the projection has no batch norm
@@ -94,7 +94,7 @@ class VideoColorization:
         if not self.centres:
             raise ValueError(
                 "VideoColorization: centres must be those of a data set; got none. Call "
-                "fitted(images)."
+                "prepare(num_examples, sample)."
             )
         network = self._network(encoder)
 
@@ -108,7 +108,7 @@ class VideoColorization:
             del key, clock
             video = views["video"]
             embeddings, state = network.apply(params, state, _flat(video))
-            targets, references = self._divided(embeddings, len(video))
+            targets, references = self._divide(embeddings, len(video))
             ab = self._colors(video, embeddings.shape[1])
             labels = temporal.nearest_centre(ab, jnp.asarray(self.centres, jnp.float32))
             reference_labels = labels[:, :-1].reshape(len(video), -1)
@@ -121,11 +121,17 @@ class VideoColorization:
             }
             return jnp.mean(values, axis=-1), (state, metrics)
 
-        return functional.method(view, init, loss)
+        return assembly.assemble(
+            view,
+            init,
+            loss,
+            size=self.augment.size,
+            show=functools.partial(self._show, network),
+        )
 
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
+    def _show(
+        self, network: functional.WithHead, params: PyTree, state: PyTree, views: Views
+    ) -> list[Picture]:
         """The last reference, the grey target, the colours it copies on its own L, and the truth.
 
         Returns:
@@ -133,8 +139,8 @@ class VideoColorization:
             is nearest to the cluster of its own.
         """
         video = views["video"]
-        embeddings = self._network(encoder).predict(params, state, _flat(video))
-        targets, references = self._divided(embeddings, len(video))
+        embeddings = network.predict(params, state, _flat(video))
+        targets, references = self._divide(embeddings, len(video))
         ab = self._colors(video, embeddings.shape[1])
         copied = losses.copy_values(
             targets, references, ab[:, :-1].reshape(len(video), -1, 2)
@@ -150,14 +156,14 @@ class VideoColorization:
         )
         lightness = colorspace.lightness(truth)
 
-        def shown(ab: Array) -> Array:
+        def in_color(ab: Array) -> Array:
             return colorspace.lab_to_rgb(jnp.concatenate([lightness, ab], axis=-1))
 
         percent = 100 * float(is_right.mean())
         return [
             ("last reference", video[:, -2]),
-            ("target, as the encoder sees it", shown(jnp.zeros_like(ab_map))),
-            (f"colors copied ({percent:.0f} % of the cells right)", shown(ab_map)),
+            ("target, as the encoder sees it", in_color(jnp.zeros_like(ab_map))),
+            (f"colors copied ({percent:.0f} % of the cells right)", in_color(ab_map)),
             ("target", truth),
         ]
 
@@ -183,7 +189,7 @@ class VideoColorization:
             )
         return jax.vmap(self.augment, (None, 0))(key, video)
 
-    def _divided(self, embeddings: Array, num_clips: int) -> tuple[Array, Array]:
+    def _divide(self, embeddings: Array, num_clips: int) -> tuple[Array, Array]:
         """Embeddings [B · T, N, D] as those of targets [B, N, D] and references [B, M, D]."""
         by_clip = embeddings.reshape(num_clips, -1, *embeddings.shape[1:])
         references = by_clip[:, :-1].reshape(num_clips, -1, by_clip.shape[-1])

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from jaxssl import collectives, losses
 from jaxssl.augment import policies
-from jaxssl.methods import two_views
-from jaxssl.models import functional, heads
+from jaxssl.methods.shared import functional, two_views
+from jaxssl.models import heads
 from jaxssl.types import Array, Embeddings, Example, Method, PyTree, Views
 
 
@@ -22,8 +22,7 @@ class WMSE:
     an example is 2 - 2 cos of its two whitened projections, mean over ``num_divisions`` divisions.
     Which part an example falls into is drawn with its views, so that the order of the batch does
     not matter. The encoder normalises each view by batch statistics of its own, the projector both
-    views together. The embeddings that collapse is judged by are the whitened projections of the
-    first division.
+    views together. Collapse is measured on the whitened projections of the first division.
 
     The defaults are the authors' for ImageNet-100; for CIFAR ``num_divisions`` 1, for STL-10 and
     Tiny ImageNet 4:
@@ -77,19 +76,18 @@ class WMSE:
         """Binds the hyper-parameters; see ``types.Method``."""
         network = self._network(encoder, axis_name)
         encode = functools.partial(functional.apply, encoder)
-        make_pair = two_views.view(self.augment)
 
         def view(key: Array, example: Example) -> Views:
             pair_key, part_key = jax.random.split(key)
             draws = jax.random.uniform(part_key, (self.num_divisions,), jnp.float32)
-            return make_pair(pair_key, example) | {"part": draws}
+            return two_views.make_view(self.augment, pair_key, example) | {"part": draws}
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
             return network.init(key, views["a"])
 
         def project(params: PyTree, state: PyTree, views: Views) -> tuple[list[Array], PyTree]:
-            images = two_views.stacked(views)
-            features, encoder_state = functional.over_views(
+            images = two_views.stack(views)
+            features, encoder_state = functional.apply_to_views(
                 encode, params["encoder"], state["encoder"], images
             )
             both = jnp.concatenate(list(network.read(features)))
@@ -135,13 +133,8 @@ class WMSE:
             )
             return Embeddings(*map(whiten, projections))
 
-        return functional.method(view, init, loss)._replace(embed=embed)
-
-    def pictures(
-        self, encoder: nn.Module, params: PyTree, state: PyTree, views: Views
-    ) -> list[tuple[str, Array]]:
-        """See ``two_views.pictures``."""
-        return two_views.pictures(self._network(encoder, None), params, state, views)
+        method = two_views.assemble(self.augment, network, init, loss)
+        return method._replace(view=view, embed=embed)
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         projector = heads.MLP(

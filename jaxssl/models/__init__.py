@@ -11,7 +11,6 @@ from jaxssl.models.convnext import ConvNeXt, ConvNeXtConfig
 from jaxssl.models.decoders import MAEDecoder
 from jaxssl.models.dense import DenseHead
 from jaxssl.models.discriminator import Discriminator
-from jaxssl.models.encoders import EncoderConfig, encoder_config, encoder_fields
 from jaxssl.models.heads import MLP
 from jaxssl.models.layers import stack_layers, unstack_layers
 from jaxssl.models.patches import gather_rows, patchify, sincos_positions, unpatchify
@@ -26,7 +25,6 @@ __all__ = [
     "ConvNeXtConfig",
     "DenseHead",
     "Discriminator",
-    "EncoderConfig",
     "GridContext",
     "GridPredictor",
     "MAEDecoder",
@@ -36,8 +34,6 @@ __all__ = [
     "SplitConfig",
     "ViT",
     "ViTConfig",
-    "encoder_config",
-    "encoder_fields",
     "gather_rows",
     "patchify",
     "sincos_positions",

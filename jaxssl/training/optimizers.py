@@ -9,7 +9,7 @@ import optax
 
 from jaxssl import schedules
 from jaxssl.training import freezing, layerwise
-from jaxssl.types import PyTree
+from jaxssl.types import Plan, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,16 +84,12 @@ def peak_learning_rate(config: OptimizerConfig, batch_size: int) -> float:
     return config.base_learning_rate * batch_size / 256
 
 
-def schedule(
-    config: OptimizerConfig, *, batch_size: int, steps_per_epoch: int, total_steps: int
-) -> optax.Schedule:
+def schedule(config: OptimizerConfig, plan: Plan) -> optax.Schedule:
     """Linear warm-up from 0 to the peak, then half a cosine down to ``final_fraction`` of it.
 
     Args:
         config: hyper-parameters.
-        batch_size: G, the global batch.
-        steps_per_epoch: optimizer steps in one epoch.
-        total_steps: optimizer steps of the whole run, at least 1.
+        plan: of the run.
 
     Returns:
         ``step -> learning rate``, step counted from 0. The first step already moves: its rate is
@@ -102,6 +98,7 @@ def schedule(
     Raises:
         ValueError: warm-up as long as the run, or longer.
     """
+    _, steps_per_epoch, total_steps, _ = plan
     warmup_steps = round(config.warmup_epochs * steps_per_epoch)
     if warmup_steps >= total_steps > 1:
         raise ValueError(
@@ -109,7 +106,7 @@ def schedule(
             f"warm-up steps of {total_steps} in all. Lower it below "
             f"{total_steps / steps_per_epoch:g} epochs."
         )
-    peak = peak_learning_rate(config, batch_size)
+    peak = peak_learning_rate(config, plan.batch_size)
     decay_steps = max(total_steps - warmup_steps, 1)
     final = config.final_fraction
 
@@ -123,35 +120,23 @@ def schedule(
     return rate
 
 
-def build(
-    config: OptimizerConfig,
-    *,
-    batch_size: int,
-    steps_per_epoch: int,
-    total_steps: int,
-    freezes: bool = False,
-) -> optax.GradientTransformation:
-    """The optax transformation for a run; further arguments as in ``schedule``.
+def build(config: OptimizerConfig, plan: Plan) -> optax.GradientTransformation:
+    """The optax transformation for a run.
 
     Args:
-        freezes: whether the method freezes parameters (``method.frozen is not None``). Adam then
-            counts the steps of each parameter on its own, which shows in the tree of its state;
-            see ``training.freezing``.
+        config: what to build.
+        plan: of the run. Where it freezes parameters, Adam counts the steps of each parameter on
+            its own, which shows in the tree of its state; see ``training.freezing``.
 
     Raises:
         ValueError: as ``schedule``; and when its state is made, a name in ``constant_rate`` that is
             none of the parameters' groups.
     """
-    plan = {
-        "batch_size": batch_size,
-        "steps_per_epoch": steps_per_epoch,
-        "total_steps": total_steps,
-    }
-    rate = schedule(config, **plan)
-    scale = _scale_by_rates(config, rate, schedule(_without_decay(config), **plan))
-    decay = optax.add_decayed_weights(_weight_decay(config, total_steps), mask=kernel_mask)
+    rate = schedule(config, plan)
+    scale = _scale_by_rates(config, rate, schedule(_without_decay(config), plan))
+    decay = optax.add_decayed_weights(_weight_decay(config, plan.total_steps), mask=kernel_mask)
     if config.name == "adamw":
-        scale_by_adam = freezing.scale_by_adam if freezes else optax.scale_by_adam
+        scale_by_adam = freezing.scale_by_adam if plan.freezes else optax.scale_by_adam
         core = optax.chain(scale_by_adam(config.beta1, config.beta2), decay, scale)
     elif config.name == "sgd":
         core = optax.chain(decay, optax.chain(optax.trace(config.momentum), scale))

@@ -9,33 +9,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxssl import collectives
+from jaxssl import collectives, draws, schedules
 from jaxssl.parallel import Step
 from jaxssl.training import freezing
-from jaxssl.types import Array, Batch, Clock, Example, Method, Metrics, TrainState, Views
-
-
-def example_keys(seed: int, step: Array, num_examples: int, axis_name: str | None) -> Array:
-    """One PRNG key per local example: fold_in(fold_in(seed, step), position in the global batch).
-
-    Args:
-        seed: the run's seed.
-        step: int32 scalar, optimizer steps completed.
-        num_examples: B, examples on this device.
-        axis_name: device axis, or None.
-
-    Returns:
-        [B] typed PRNG keys. They depend on the position in the global batch only, so that neither
-        the number of devices nor the split of the batch changes what an example becomes.
-    """
-    first = collectives.axis_index(axis_name) * num_examples
-    positions = first + jnp.arange(num_examples, dtype=jnp.int32)
-    return jax.vmap(jax.random.fold_in, (None, 0))(_step_key(seed, step), positions)
-
-
-def make_views(method: Method, batch: Batch, keys: Array) -> Views:
-    """Views of a whole batch; data set labels are stripped before the method can see them."""
-    return jax.vmap(method.view)(keys, _without_labels(batch))
+from jaxssl.types import Batch, Method, Metrics, TrainState
 
 
 def init_state(
@@ -54,7 +31,7 @@ def init_state(
     """
     init_key, view_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), -1 & 0x7FFFFFFF))
     num_examples = len(jax.tree.leaves(batch)[0])
-    views = make_views(method, batch, jax.random.split(view_key, num_examples))
+    views = draws.make_views(method, batch, jax.random.split(view_key, num_examples))
     params, state = method.init(init_key, views)
     return TrainState(
         step=jnp.int32(0), params=params, state=state, opt_state=optimizer.init(params)
@@ -92,35 +69,37 @@ def make_step(
             an Adam with one count for all; see ``freezing.check_state``.
     """
 
-    def step(train: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        clock = clock_at(train.step, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
+    def step(before: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        clock = schedules.clock_at(
+            before.step, steps_per_epoch=steps_per_epoch, total_steps=total_steps
+        )
         num_examples = len(jax.tree.leaves(batch)[0])
-        views = make_views(method, batch, example_keys(seed, train.step, num_examples, axis_name))
-        # Drawn from a stream of its own: no example's position reaches -1.
-        loss_key = jax.random.fold_in(_step_key(seed, train.step), 0x7FFFFFFF)
+        keys = draws.example_keys(seed, before.step, num_examples, axis_name)
+        views = draws.make_views(method, batch, keys)
+        key = draws.loss_key(seed, before.step)
 
         def objective(params):
-            values, (state, metrics) = method.loss(params, train.state, views, loss_key, clock)
+            values, (state, metrics) = method.loss(params, before.state, views, key, clock)
             return collectives.pmean(jnp.mean(values), axis_name), (state, metrics)
 
-        (loss, (state, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(train.params)
+        (loss, (state, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(before.params)
         grads = collectives.pmean(grads, axis_name)
-        frozen = None if method.frozen is None else method.frozen(train.params, clock)
+        frozen = None if method.frozen is None else method.frozen(before.params, clock)
         if frozen is not None:
-            freezing.check_state(train.opt_state)
+            freezing.check_state(before.opt_state)
             grads = freezing.zero(grads, frozen)  # so that they count in no norm
-        updates, opt_state = optimizer.update(grads, train.opt_state, train.params)
+        updates, opt_state = optimizer.update(grads, before.opt_state, before.params)
         if frozen is not None:
             updates = freezing.zero(updates, frozen)
-            opt_state = freezing.keep_state(opt_state, train.opt_state, frozen)
-        params = optax.apply_updates(train.params, updates)
+            opt_state = freezing.keep_state(opt_state, before.opt_state, frozen)
+        params = optax.apply_updates(before.params, updates)
         metrics = collectives.pmean(metrics, axis_name) | {
             "loss": loss,
             "grad_norm": optax.tree.norm(grads),
             "update_norm": optax.tree.norm(updates),
         }
         done = TrainState(
-            step=train.step + 1,
+            step=before.step + 1,
             params=params,
             state=method.advance(params, state, clock),
             opt_state=opt_state,
@@ -128,18 +107,3 @@ def make_step(
         return done, jax.tree.map(lambda x: x.astype(jnp.float32), metrics)
 
     return step
-
-
-def clock_at(step: Array | int, *, steps_per_epoch: int, total_steps: int) -> Clock:
-    """The clock of a step: optimizer steps completed, as steps, epochs and part of the run."""
-    step = jnp.asarray(step, jnp.int32)
-    done = step.astype(jnp.float32)
-    return Clock(step, done / steps_per_epoch, done / total_steps)
-
-
-def _step_key(seed: int, step: Array) -> Array:
-    return jax.random.fold_in(jax.random.key(seed), step)
-
-
-def _without_labels(batch: Batch) -> Example:
-    return {name: value for name, value in batch.items() if name != "label"}

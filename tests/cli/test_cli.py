@@ -1,10 +1,11 @@
-"""Every wrong input is answered with one line that says what to do, and nothing is left behind."""
+"""The commands, their help, and how each way to fail ends: one line and an exit status."""
 
-import json
+import importlib
 import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -12,9 +13,9 @@ import tiny_runs
 
 import jaxssl
 from jaxssl import checkpoints, cli, data
-from jaxssl.training import log, loop
+from jaxssl.training import loop
+from jaxssl.training.rows import DivergedError
 
-ROTATION = "rotation_fashion_mnist"
 MAE = "mae_fashion_mnist"
 
 
@@ -40,6 +41,26 @@ def test_version(capsys):
 def test_the_words_of_the_process_are_the_default(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["jaxssl", "--version"])
     assert cli.main() == 0
+
+
+def test_usage_and_unknown_commands_import_no_jax():
+    program = (
+        "import sys; from jaxssl import cli; cli.main(sys.argv[1:]); "
+        "print([name for name in ('jax', 'orbax', 'tyro') if name in sys.modules])"
+    )
+    for word in ("--help", "--version", "pretrian"):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program, word], capture_output=True, text=True
+        )
+        assert (done.stdout.splitlines()[-1], done.returncode) == ("[]", 0)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_usage_of_a_command_is_the_first_line_of_its_file(name):
+    text = importlib.import_module(f"jaxssl.cli.{name.replace('-', '_')}").__doc__.splitlines()[0]
+    words, does = re.fullmatch(r"``(.*)``: (.*)", text).groups()
+    assert words.split()[0] == name
+    assert re.search(rf"^  {re.escape(words)} +{re.escape(does.rstrip('.'))}$", cli.usage(), re.M)
 
 
 @pytest.mark.parametrize(
@@ -82,175 +103,6 @@ def test_unknown_command_lists_the_commands(refused):
     assert_matches("pretrian: no such command; the commands are pretrain, ", refused("pretrian"))
 
 
-def test_unknown_config_names_the_nearest(refused, tmp_path):
-    line = refused("pretrain", "mae_fashion_mnits", "--out", tmp_path / "run")
-    assert_matches(
-        "must be the path of a config file or one of .*mae_fashion_mnist.*; got "
-        r"'mae_fashion_mnits'\. Nearest: mae_fashion_mnist\.",
-        line,
-    )
-
-
-def test_pretrain_without_a_config_lists_them(refused):
-    assert_matches("pretrain: must be followed by a config.*mae_fashion_mnist", refused("pretrain"))
-
-
-@pytest.mark.parametrize(
-    ("more", "text"),
-    [
-        (["--training.batchsize", 8], "--training.batchsize: .*Did you mean --training.batch-size"),
-        (["--method.mask", 0.5], "--method.mask: .*Did you mean --method.mask-ratio"),
-        (["--encoder.weight", 16], "--encoder.weight: .*Did you mean --encoder.width"),
-        (["--training.batch-size", "many"], "--training.batch-size.*many"),
-        (["--method.mask-ratio", 1.5], r"got mask ratio 1\.5"),
-        (["--optimizer.name", "adam"], "adam.*adamw.*sgd.*lars"),
-        (["--training.epochs", 0], r"training.epochs: must be greater than 0; got 0"),
-        (["--optimizer.warmup-epochs", 9], "warm-up must be shorter than the run; got 36 warm-up"),
-        (["--training.batch-size", 12], r"got 12 for 8 devices. Nearest: 8 or 16\."),
-        (["--training.batch-size", 3], r"got 3 for 8 devices. Nearest: 8\."),
-        (["--training.batch-size", 0], r"got 0 for 8 devices. Nearest: 8\."),
-        (["--training.batch-size", 64], "at least one batch of 64 images; got 32"),
-        (["--run.backend", "jit"], "jit.*pmap.*shard_map"),
-        (["--encoder.patch-size", 3], "patch.*3"),
-        (["--num-processes", 2], "needs --coordinator HOST:PORT and --process-id 0 to 1; got None"),
-        (["--data.path", "nowhere.npz"], "nowhere.npz.*does not exist"),
-        (["--data.path", "fashion-mnits"], 'fashion-mnits.*Did you mean "?fashion-mnist'),
-        (["--data.train-split", "training"], "training"),
-    ],
-    ids=str,
-)
-def test_wrong_fields_are_named(refused, npz, tmp_path, more, text):
-    out = tmp_path / "run"
-    assert_matches(text, refused(*tiny_runs.words(MAE, npz, out, *more)))
-    assert not (out / "checkpoints").exists() or not list((out / "checkpoints").iterdir())
-
-
-def test_missing_out_is_named(refused, npz):
-    argv = tiny_runs.words(MAE, npz, "x")
-    del argv[argv.index("--out") : argv.index("--out") + 2]
-    assert_matches(r"jaxssl pretrain mae_fashion_mnist: .*--out", refused(*argv))
-
-
-@pytest.mark.parametrize(("make", "text"), [("mkdir", "."), ("touch", "npz")])
-def test_an_empty_data_set(refused, tmp_path, make, text):
-    path = tmp_path / "empty.npz"
-    getattr(path, make)()
-    assert_matches(text, refused(*tiny_runs.words(MAE, path, tmp_path / "run")))
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_run_that_saved_nothing_may_be_replaced(refused, npz, tmp_path, monkeypatch, untrained):
-    def fail(*_, **__):
-        raise ValueError("wrong in a way that only tracing shows")
-
-    out = tmp_path / "run"
-    monkeypatch.setattr(loop, "train", fail)
-    refused(*tiny_runs.words(MAE, npz, out, "--method.mask-ratio", 0.5))
-    assert (out / "config.json").exists()
-    untrained()
-    assert cli.main(tiny_runs.words(MAE, npz, out)) == 0
-    written = json.loads((out / "config.json").read_text())
-    assert written["config"]["method"]["fields"]["mask_ratio"] == 0.75
-
-
-def test_mae_with_a_resnet(refused, npz, tmp_path):
-    config = tmp_path / "config.py"
-    config.write_text(
-        "import dataclasses\nfrom jaxssl import models, recipe\n\ndef get_config():\n"
-        "    mae = recipe.load('mae_fashion_mnist')\n"
-        "    return dataclasses.replace(mae, encoder=models.ResNetConfig(depth=18))\n"
-    )
-    line = refused(
-        "pretrain",
-        config,
-        "--out",
-        tmp_path / "run",
-        "--data.path",
-        npz,
-        "--training.batch-size",
-        8,
-    )
-    assert_matches("MAE: the encoder must be a ViT.*got ResNet", line)
-    assert not (tmp_path / "run").exists()
-
-
-CONFIGS = {
-    "without get_config": (
-        "x = 1\n",
-        r"config .*c\.py: must define get_config\(\); got a file wit",
-    ),
-    "other type": (
-        "def get_config():\n    return {}\n",
-        r"must return a jaxssl.Recipe; got dict\.",
-    ),
-    "syntax": ("x = 1\ndef get_config(:\n", r"c\.py, line 2: must run as Python; got SyntaxError"),
-    "import": ("import nosuchmodule\n", r"c\.py, line 1: .* got ModuleNotFoundError: No module"),
-    "attribute": (
-        "from jaxssl import models\ndef get_config():\n    return models.Vit\n",
-        r"c\.py, line 3: .* got AttributeError.*Vit",
-    ),
-    "value": (
-        "from jaxssl.training.loop import TrainingConfig\n\n\ndef get_config():\n"
-        "    return TrainingConfig(\n        epochs=0\n    )\n",
-        r"c\.py, line 5: .* got ValueError: training.epochs: must be greater than 0; got 0",
-    ),
-    "empty": ("", "must define get_config"),
-    "not text": ("\0", r"c\.py"),
-}
-
-
-@pytest.mark.parametrize("kind", CONFIGS)
-def test_a_config_file_that_is_none(refused, tmp_path, kind):
-    source, text = CONFIGS[kind]
-    (tmp_path / "c.py").write_text(source)
-    line = refused("pretrain", tmp_path / "c.py", "--out", tmp_path / "run")
-    assert_matches(text, line)
-
-
-def test_the_directory_of_another_run_names_the_fields(refused, npz, finished):
-    line = refused(*tiny_runs.words(MAE, npz, finished, "--method.mask-ratio", 0.5,
-                                    "--training.epochs", 0.5, "--optimizer.warmup-epochs", 0,
-                                    "--training.seed", 1, "--run.log-every", 7))  # fmt: skip
-    assert_matches(
-        r"holds another one, which differs in \(now, there\): method.fields.mask_ratio "
-        r"\(0.5, 0.75\), training.seed \(1, 0\)\. Choose another --out\.",
-        line,
-    )
-
-
-def test_a_run_from_before_a_field_existed_is_resumed(npz, finished, tmp_path):
-    out = shutil.copytree(finished, tmp_path / "run")
-    record = json.loads((out / "config.json").read_text())
-    del record["config"]["optimizer"]["constant_rate"]
-    (out / "config.json").write_text(json.dumps(record))
-    argv = tiny_runs.words(MAE, npz, out, "--training.epochs", 0.5, "--optimizer.warmup-epochs", 0)
-    assert cli.main(argv) == 0
-
-
-def test_another_data_set_is_another_run(refused, finished, tmp_path):
-    argv = tiny_runs.words(MAE, tmp_path / "tiny.npz", finished, "--training.epochs", 0.5,
-                           "--optimizer.warmup-epochs", 0)  # fmt: skip
-    shutil.copy(tiny_runs.write_data(tmp_path / "tiny.npz"), tmp_path / "copy.npz")
-    assert_matches("differs in .*data.path", refused(*argv))
-
-
-@pytest.mark.parametrize("name", ["notes.txt", "config.json"])
-def test_a_directory_with_files_of_somebody_else(refused, npz, tmp_path, name):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / name).write_text('{"model_type": "vit"}')
-    line = refused(*tiny_runs.words(MAE, npz, tmp_path / "mine"))
-    assert_matches(r"--out .*mine: must be new, empty or a run directory; got files without", line)
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == [name]
-    assert (tmp_path / "mine" / name).read_text() == '{"model_type": "vit"}'
-
-
-def test_out_is_a_file(refused, npz, tmp_path):
-    (tmp_path / "file").touch()
-    assert_matches(
-        "--out .*file: must be new", refused(*tiny_runs.words(MAE, npz, tmp_path / "file"))
-    )
-
-
 @pytest.mark.parametrize(
     ("command", "item"), [("resume", "state"), ("linear-eval", "encoder"), ("knn-eval", "encoder")]
 )
@@ -280,18 +132,27 @@ def test_evaluating_a_step_that_is_not_there(refused, finished):
 
 def test_a_diverging_run_fails_with_1(refused, npz, tmp_path, monkeypatch):
     def diverge(*_, **__):
-        raise log.DivergedError("loss is nan at step 3")
+        raise DivergedError("loss is nan at step 3")
 
     monkeypatch.setattr(loop, "train", diverge)
     line = refused(*tiny_runs.words(MAE, npz, tmp_path / "run"), status=1)
     assert line == "jaxssl: loss is nan at step 3"
 
 
+def test_an_error_of_our_own_keeps_its_traceback(monkeypatch, npz, tmp_path):
+    def fail(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(loop, "train", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main(tiny_runs.words(MAE, npz, tmp_path / "run"))
+
+
 def test_ctrl_c_before_the_first_step(capsys, monkeypatch, npz, tmp_path):
     def interrupt(*_):
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(data, "open_source", interrupt)
+    monkeypatch.setattr(data.ImageData, "open", interrupt)
     assert cli.main(tiny_runs.words(MAE, npz, tmp_path / "run")) == 130
     assert capsys.readouterr().err == "jaxssl: interrupted\n"
 
@@ -300,18 +161,3 @@ def test_the_traceback_is_there_for_those_who_ask(monkeypatch, tmp_path):
     monkeypatch.setenv("JAXSSL_TRACEBACK", "1")
     with pytest.raises(checkpoints.CheckpointError, match="complete checkpoint"):
         cli.main(["linear-eval", str(tmp_path)])
-
-
-def test_a_run_killed_while_it_claimed_its_directory_goes_on(npz, tmp_path, untrained):
-    out = tmp_path / "run"
-    out.mkdir()
-    (out / "config.json.tmp").write_text('{"conf')
-    untrained()
-    assert cli.main(tiny_runs.words(MAE, npz, out)) == 0
-    assert [path.name for path in out.iterdir()] == ["config.json"]
-
-
-def test_a_process_id_must_be_one_of_the_processes(refused, npz, tmp_path):
-    words = tiny_runs.words(MAE, npz, tmp_path / "run")
-    line = refused(*words, "--num-processes", 2, "--coordinator", "localhost:1", "--process-id", 2)
-    assert_matches(r"--process-id 0 to 1; got localhost:1 and 2", line)

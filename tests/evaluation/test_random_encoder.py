@@ -18,7 +18,7 @@ def restored(config):
 
 def test_residual_branches_are_open_and_statistics_are_those_of_the_images():
     images = tiny.images(8)
-    drawn = random_encoder.draw(restored(RESNET), 3, [images] * 60)
+    drawn = random_encoder.draw(restored(RESNET), 3, [{"image": images}] * 60)
     assert not drawn.module.config.zero_init_residual
     scale = drawn.variables["params"]["stage1_block1"]["norm2"]["scale"]
     np.testing.assert_array_equal(scale, 1)
@@ -55,9 +55,12 @@ def test_weights_follow_the_seed_and_no_batch_is_drawn_for_a_vit():
 def test_images_come_shuffled_and_without_labels():
     images = tiny.images(16)
     source = data.from_arrays(images, np.arange(16))
-    batches = list(random_encoder.shuffled_images(source, 4, seed=0))
-    assert len(batches) == random_encoder.MIN_BATCHES and batches[0].shape == images[:4].shape
-    first_pass = np.concatenate(batches[:4])
+    batches = list(random_encoder.shuffled_batches(source, 4, seed=0))
+    assert (
+        len(batches) == random_encoder.MIN_BATCHES and batches[0]["image"].shape == images[:4].shape
+    )
+    first_pass = np.concatenate([batch["image"] for batch in batches[:4]])
     assert not np.array_equal(first_pass, images)
     assert {each.tobytes() for each in first_pass} == {each.tobytes() for each in images}
-    assert len(next(random_encoder.shuffled_images(source, 99, seed=0))) == 16
+    assert "label" not in batches[0]
+    assert len(next(random_encoder.shuffled_batches(source, 99, seed=0))["image"]) == 16

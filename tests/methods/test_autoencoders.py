@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import tiny
 
-from jaxssl import jsonable
+from jaxssl import draws, jsonable
 from jaxssl.methods import denoising_autoencoder
-from jaxssl.training import step as training_step
 
 NUM_IMAGES = 4
 CORRUPTED = {"gaussian": 0.5, "masking": 0.25, "salt_and_pepper": 0.25}
@@ -20,7 +19,7 @@ def _views(config, module):
     method = config.build(module, axis_name=None)
     keys = jax.random.split(jax.random.key(1), NUM_IMAGES)
     batch = {"image": tiny.images(NUM_IMAGES)}
-    return method, jax.jit(lambda: training_step.make_views(method, batch, keys))()
+    return method, jax.jit(lambda: draws.make_views(method, batch, keys))()
 
 
 @pytest.fixture(scope="module", params=("ViT", "ResNet"))
@@ -34,7 +33,7 @@ def case(request):
 
 def test_the_loss_is_the_squared_error_of_clean_pixels(case):
     config, module, method, views, params, state = case
-    network = config._network(module, views, None)
+    network = config._network(module, None, views)
     prediction, _ = jax.jit(network.apply)(params, state, views["corrupted"])
     values, _ = jax.jit(method.loss)(params, state, views, jax.random.key(0), jnp.int32(0))
     clean = np.asarray(views["image"], np.float64)
@@ -43,14 +42,14 @@ def test_the_loss_is_the_squared_error_of_clean_pixels(case):
 
 
 def test_the_encoder_never_sees_the_clean_view(case):
-    config, module, _, views, params, state = case
-    shown = config.pictures(module, params, state, views)
+    _, _, method, views, params, state = case
+    shown = method.show(params, state, views)
     assert [title for title, _ in shown] == ["view", "what the encoder sees", "reconstruction"]
     clean = dict(views, image=1 - views["image"])
-    hidden = config.pictures(module, params, state, clean)
+    hidden = method.show(params, state, clean)
     np.testing.assert_array_equal(shown[-1][1], hidden[-1][1])
     other = dict(views, corrupted=views["image"])
-    assert np.any(config.pictures(module, params, state, other)[-1][1] != shown[-1][1])
+    assert np.any(method.show(params, state, other)[-1][1] != shown[-1][1])
 
 
 @pytest.mark.parametrize("name, level", CORRUPTED.items())
@@ -75,9 +74,9 @@ def test_the_plain_one_sees_the_view_it_reconstructs():
     method, views = _views(config, module)
     assert views.keys() == {"image"}
     params, state = jax.jit(method.init)(jax.random.key(0), views)
-    shown = config.pictures(module, params, state, views)
+    shown = method.show(params, state, views)
     assert [title for title, _ in shown] == ["view", "reconstruction"]
-    network = config._network(module, views, None)
+    network = config._network(module, None, views)
     prediction = network.predict(params, state, views["image"])
     np.testing.assert_array_equal(shown[-1][1], jnp.clip(prediction, 0, 1))
     assert params["decoder"]["bottleneck"]["kernel"].shape[-1] == config.bottleneck_dim
@@ -91,7 +90,7 @@ def test_the_denoising_code_is_activated_unless_the_run_is_older(case):
     del record["activated"]
     older = jsonable.from_json(type(config), record)
     assert older == dataclasses.replace(config, activated=False)
-    decoder = older._network(module, views, None).head
+    decoder = older._network(module, None, views).head
     assert not decoder.activated and decoder.bottleneck_dim == config.bottleneck_dim
 
 

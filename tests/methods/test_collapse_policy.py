@@ -14,10 +14,11 @@ import pytest
 import small_encoder
 import tiny
 
-from jaxssl import losses, methods
+from jaxssl import collapse, losses, methods
+from jaxssl.collapse import policy, watch
 from jaxssl.methods import simsiam
-from jaxssl.models import functional
-from jaxssl.training import freezing, guard, watch
+from jaxssl.methods.shared import functional
+from jaxssl.training import freezing
 from jaxssl.training import step as training_step
 
 NUM_STEPS, STEPS_PER_ROW = 101, 10
@@ -81,14 +82,14 @@ def judged(found):
 
     The first two rows belong to the grace period; no row is the run's last.
     """
-    judge = guard.Guard(guard.CollapseConfig(grace_steps=20), last_step=10**6)
+    judge = policy.Guard(policy.CollapseConfig(grace_steps=20), last_step=10**6)
     judge.replay(found)
     return judge
 
 
 def of(found, name):
     """A measurement in all rows."""
-    return [row[watch.PREFIX + name] for row in found]
+    return [row[collapse.PREFIX + name] for row in found]
 
 
 def test_byol_without_predictor_and_slow_target(monkeypatch):

@@ -10,8 +10,10 @@ import tiny
 
 from jaxssl import colorspace, models
 from jaxssl.methods import colorization
-from jaxssl.models import functional
+from jaxssl.methods.shared import functional
 from jaxssl.pretext import color
+
+TINY_ENCODER = {"Colorization": "SmallLightness"}
 
 KEY = jax.random.key(0)
 STRIDE = 4
@@ -79,13 +81,12 @@ def test_the_prior_is_that_of_the_images(config):
 
 def test_a_perfect_answer_shows_the_colors_of_the_view(config, setting, monkeypatch):
     images, _, params, state = setting
+    module = tiny.ENCODERS["Lightness"].build()
+    method = dataclasses.replace(config, temperature=1.0).build(module, axis_name=None)
     flat = jnp.broadcast_to(images[:, :1, :1], images.shape)  # so that enlarging changes nothing
     code = color.soft_ab(colorspace.rgb_to_lab(flat[:, ::STRIDE, ::STRIDE])[..., 1:])
     monkeypatch.setattr(functional.WithHead, "predict", lambda *_: jnp.log(code + 1e-12))
-    module = tiny.ENCODERS["Lightness"].build()
-    (_, view), (_, grey), (title, colored) = dataclasses.replace(config, temperature=1.0).pictures(
-        module, params, state, {"image": flat}
-    )
+    (_, view), (_, grey), (title, colored) = method.show(params, state, {"image": flat})
     np.testing.assert_array_equal(view, flat)
     lab, lab_grey, lab_colored = map(colorspace.rgb_to_lab, (view, grey, colored))
     np.testing.assert_allclose(lab_grey[..., 0], lab[..., 0], rtol=0, atol=0.1)
@@ -100,10 +101,10 @@ def test_mistakes_are_named(config):
         config.build(tiny.ENCODERS["ViT"].build(), axis_name=None)
     with pytest.raises(ValueError, match=r"lightness alone, .*; got 'Split'\. Set color_space="):
         config.build(tiny.ENCODERS["Split"].build(), axis_name=None)
-    unfitted = dataclasses.replace(config, prior=())
-    message = r"Colorization: prior must be that of a data set; got none\. Call fitted\(images\)\."
+    unprepared = dataclasses.replace(config, prior=())
+    message = r"Colorization: prior must be that of a data set; got none\. Call prepare\(n"
     with pytest.raises(ValueError, match=message):
-        unfitted.build(models.ViTConfig(color_space="lightness").build(), axis_name=None)
+        unprepared.build(models.ViTConfig(color_space="lightness").build(), axis_name=None)
     message = r"Colorization: output_stride must divide the image size 176; got 5\. The paper's is"
     with pytest.raises(ValueError, match=message):
         colorization.Colorization(output_stride=5)

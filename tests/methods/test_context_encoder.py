@@ -9,10 +9,9 @@ import parity
 import pytest
 import tiny
 
-from jaxssl import jsonable
+from jaxssl import draws, jsonable
 from jaxssl.methods import context_encoder
-from jaxssl.models import functional
-from jaxssl.training import step as training_step
+from jaxssl.methods.shared import functional
 
 NUM_IMAGES = 8
 KEY, STEP = jax.random.key(2), jnp.int32(0)
@@ -45,7 +44,7 @@ def cases():
 
         def views_params_state(method=method, batch=batch):
             keys = jax.random.split(jax.random.key(1), NUM_IMAGES)
-            views = training_step.make_views(method, batch, keys)
+            views = draws.make_views(method, batch, keys)
             return views, method.init(jax.random.key(0), views)
 
         views, (params, state) = jax.jit(views_params_state)()
@@ -55,8 +54,8 @@ def cases():
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_hole_is_painted_and_the_rest_shown(cases, name):
-    config, module, _, views, params, state = cases[name]
-    (_, view), (_, seen), (_, filled) = config.pictures(module, params, state, views)
+    config, _, method, views, params, state = cases[name]
+    (_, view), (_, seen), (_, filled) = method.show(params, state, views)
     np.testing.assert_array_equal(view, views["image"])
     hidden = np.asarray(views["hidden"])
     assert 0 < hidden.mean() <= 0.3
@@ -71,19 +70,19 @@ def test_the_hole_is_painted_and_the_rest_shown(cases, name):
 
 
 def test_what_is_hidden_cannot_reach_the_prediction(cases):
-    config, module, _, views, params, state = cases["region"]
+    _, _, method, views, params, state = cases["region"]
     other = dict(views)
     other["image"] = jnp.where(views["hidden"][..., None], 1 - views["image"], views["image"])
     filled, filled_other = (
-        np.asarray(config.pictures(module, params, state, v)[-1][1]) for v in (views, other)
+        np.asarray(method.show(params, state, v)[-1][1]) for v in (views, other)
     )
     np.testing.assert_array_equal(filled, filled_other)
 
 
 def test_error_is_the_squared_error_of_hidden_pixels(cases):
     config, module, method, views, params, state = cases["region"]
-    network = config._network(module, views, None)
-    prediction, _ = jax.jit(network.apply)(params, state, config._seen(views))
+    network = config._network(module, None, views)
+    prediction, _ = jax.jit(network.apply)(params, state, config._encoder_input(views))
     values, _ = jax.jit(method.loss)(params, state, views, KEY, STEP)
     prediction, image = (np.asarray(x, np.float64) for x in (prediction, views["image"]))
     for b in range(NUM_IMAGES):
@@ -98,8 +97,13 @@ def test_error_is_the_squared_error_of_hidden_pixels(cases):
 
 def test_the_centre_alone_is_predicted_and_its_rim_weighs_ten(cases):
     config, module, _, views, params, state = cases["central"]
-    network = config._network(module, views, None)
-    assert network.predict(params, state, config._seen(views)).shape == (NUM_IMAGES, 8, 8, 3)
+    network = config._network(module, None, views)
+    assert network.predict(params, state, config._encoder_input(views)).shape == (
+        NUM_IMAGES,
+        8,
+        8,
+        3,
+    )
     np.testing.assert_array_equal(config._target(views), 2 * views["image"][:, 4:12, 4:12] - 1)
     weights = np.asarray(config._weights(views))
     expected = np.full((8, 8), 10)
@@ -113,19 +117,19 @@ def test_the_centre_alone_is_predicted_and_its_rim_weighs_ten(cases):
 @pytest.mark.parametrize("name", ["region", "central"])
 def test_the_decoder_is_the_official_one_unless_the_run_is_older(cases, name):
     config, module, _, views, params, _ = cases[name]
-    network = config._network(module, views, None)
+    network = config._network(module, None, views)
     assert network.head.activated and network.head.bounded
     assert "bottleneck_norm" in params["decoder"]
     record = jsonable.to_json(config)
     del record["activated"]
-    older = jsonable.from_json(type(config), record)._network(module, views, None).head
+    older = jsonable.from_json(type(config), record)._network(module, None, views).head
     assert not older.activated and not older.bounded
 
 
 def test_each_side_learns_from_its_own_loss(cases):
     """Gradients of the one sum are those of two separate optimisations, as the paper runs them."""
     config, module, method, views, params, state = cases["central"]
-    network = config._network(module, views, None)
+    network = config._network(module, None, views)
     judge = context_encoder.discriminator.Discriminator(config.discriminator_width)
     target = config._target(views)
     weights = np.asarray(config._weights(views))[..., None]
@@ -134,13 +138,13 @@ def test_each_side_learns_from_its_own_loss(cases):
         return functional.apply(judge, discriminator, discriminator_state, images)
 
     def network_loss(own):
-        prediction, _ = network.apply(own, state, config._seen(views))
+        prediction, _ = network.apply(own, state, config._encoder_input(views))
         error = jnp.mean(weights * (prediction - target) ** 2)
         logits, _ = judged(params["discriminator"], state["discriminator"], prediction)
         return (1 - ADVERSARIAL) * error - ADVERSARIAL * jnp.mean(jax.nn.log_sigmoid(logits))
 
     def discriminator_loss(own):
-        prediction, _ = network.apply(params, state, config._seen(views))
+        prediction, _ = network.apply(params, state, config._encoder_input(views))
         real, after_real = judged(own, state["discriminator"], target)
         fake, _ = judged(own, after_real, prediction)
         return -jnp.mean(jax.nn.log_sigmoid(real) + jax.nn.log_sigmoid(-fake))

@@ -9,20 +9,23 @@ import numpy as np
 import pytest
 import tiny
 
+from jaxssl import draws
 from jaxssl.methods import cpc as cpc_method
-from jaxssl.models import functional
-from jaxssl.training import step as training_step
+from jaxssl.methods.shared import functional
+
+# Pixels, on images of 16 x 16.
+TINY = {"CPC": {"patch_size": 8, "stride": 4, "patch_crop": 6, "min_offset": 1, "max_offset": 2}}
 
 NUM_IMAGES = 3
 ENCODER = tiny.ENCODERS["ViT"].build()
-TINY = tiny.method("CPC")
-FOUR = dataclasses.replace(TINY, num_directions=4, target_dim=0, patch_crop=0, grey=False)
+CONFIG = tiny.method("CPC")
+FOUR = dataclasses.replace(CONFIG, num_directions=4, target_dim=0, patch_crop=0, grey=False)
 
 
 def views_of(config, images):
     method = config.build(ENCODER, axis_name=None)
     keys = jax.random.split(jax.random.key(1), len(images))
-    return jax.jit(lambda: training_step.make_views(method, {"image": images}, keys))()
+    return jax.jit(lambda: draws.make_views(method, {"image": images}, keys))()
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +44,18 @@ def priced(four):
 
 
 def test_views_are_grey_or_keep_their_colours():
-    grey, coloured = (views_of(config, tiny.images(2)) for config in (TINY, FOUR))
+    grey, coloured = (views_of(config, tiny.images(2)) for config in (CONFIG, FOUR))
     for leaf in (grey["image"], grey["patches"]):
         assert np.ptp(leaf, axis=-1).max() < 1e-6
     assert np.ptp(coloured["image"], axis=-1).max() > 0.1
-    one_channel = views_of(TINY, tiny.images(2)[..., :1])
+    one_channel = views_of(CONFIG, tiny.images(2)[..., :1])
     assert one_channel["patches"].shape == (2, 3, 3, 8, 8, 1)
     luma = np.asarray(coloured["image"]) @ np.array([0.299, 0.587, 0.114], np.float32)
     np.testing.assert_allclose(grey["image"][..., 0], luma, atol=1e-5)
 
 
 def test_patches_are_cropped_only_where_asked():
-    whole, cropped = (views_of(config, tiny.images(2)) for config in (FOUR, TINY))
+    whole, cropped = (views_of(config, tiny.images(2)) for config in (FOUR, CONFIG))
     np.testing.assert_array_equal(whole["patches"][:, 1, 2], whole["image"][:, 4:12, 8:16])
     border = np.ones((8, 8), bool)
     border[1:7, 1:7] = False
@@ -97,9 +100,8 @@ def test_a_collapse_costs_the_log_of_the_candidates_and_is_never_right(four, pri
 
 def test_the_picked_patch_is_pasted_below_the_rows_read(four):
     views, params, state = four
-    (_, images), (title, spread), (picked_title, shown) = FOUR.pictures(
-        ENCODER, params, state, views
-    )
+    method = FOUR.build(ENCODER, axis_name=None)
+    (_, images), (title, spread), (picked_title, shown) = method.show(params, state, views)
     np.testing.assert_array_equal(images, views["image"])
     assert title == "patches, every 2 of 3 rows and columns"
     np.testing.assert_array_equal(spread[:, 8:15, 0:7], views["patches"][:, 2, 0, :7, :7])

@@ -12,9 +12,12 @@ import pytest
 import small_encoder
 import tiny
 
-from jaxssl.methods import clusters, deep_cluster_v2
-from jaxssl.models import kmeans
-from jaxssl.training import step as training_step
+from jaxssl import schedules
+from jaxssl.methods import deep_cluster_v2
+from jaxssl.methods.shared import clusters, kmeans
+
+TINY = {"DeepClusterV2": {"num_prototypes": 8}}
+UNCHANGED = {"DeepClusterV2": {"key"}}
 
 KEY = jax.random.key(0)
 BATCH, IMAGES, PROTOTYPES, HEADS = 4, 10, 3, 3
@@ -47,7 +50,7 @@ def crops(seed, index):
 
 
 def clock_at(epoch):
-    return training_step.clock_at(round(epoch * 4), steps_per_epoch=4, total_steps=12)
+    return schedules.clock_at(round(epoch * 4), steps_per_epoch=4, total_steps=12)
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +139,8 @@ def test_prototypes_change_at_the_clustering_alone_and_are_its_centroids(steps):
 def test_a_clustering_that_was_missed_is_made_at_the_next_step(steps):
     """As after a resume with another number of steps in an epoch."""
     state = jax.tree.map(jnp.asarray, steps[1][-1])
-    clock = training_step.clock_at(3, steps_per_epoch=2, total_steps=12)
-    assert CONFIG._clustered(state, clock)["num_clusterings"] == 3
+    clock = schedules.clock_at(3, steps_per_epoch=2, total_steps=12)
+    assert CONFIG._cluster(state, clock)["num_clusterings"] == 3
 
 
 def test_assignments_are_those_of_the_first_head(steps):
@@ -184,4 +187,4 @@ def test_wrong_fields_are_named():
     with pytest.raises(ValueError, match=r"num_examples must be the number of .* images; got 0\."):
         config().build(encoder, axis_name=None)
     with pytest.raises(ValueError, match=r"at most the number of training images, 10; got 3000\."):
-        config().sized(10).build(encoder, axis_name=None)
+        config().prepare(10, None).build(encoder, axis_name=None)

@@ -12,9 +12,12 @@ import pytest
 import small_encoder
 import tiny
 
-from jaxssl.methods import dino, multi_crop
+from jaxssl import draws, schedules
+from jaxssl.methods import dino
+from jaxssl.methods.shared import multi_crop
 from jaxssl.models import vit
-from jaxssl.training import step as training_step
+
+TINY = {"DINO": {"num_prototypes": 8}}
 
 KEY = jax.random.key(0)
 BATCH, PROTOTYPES = 4, 6
@@ -34,7 +37,7 @@ METHOD, NETWORK = CONFIG.build(ENCODER, axis_name=None), CONFIG._network(ENCODER
 
 
 def clock_at(step):
-    return training_step.clock_at(step, steps_per_epoch=4, total_steps=12)
+    return schedules.clock_at(step, steps_per_epoch=4, total_steps=12)
 
 
 def crops(seed):
@@ -201,7 +204,7 @@ def test_a_vit_sees_crops_of_any_multiple_of_its_patch():
         method = dataclasses.replace(CONFIG, augment=augment).build(encoder, axis_name=None)
 
         def values(images):
-            views = training_step.make_views(method, {"image": images}, jax.random.split(KEY, 4))
+            views = draws.make_views(method, {"image": images}, jax.random.split(KEY, 4))
             params, state = method.init(KEY, views)
             return method.loss(params, state, views, KEY, clock_at(0))[0]
 
@@ -220,9 +223,9 @@ DROPPING = dataclasses.replace(CONFIG, drop_path=0.7)
 def dropped():
     """Method, views with draws, and parameters of a student that has left its teacher."""
     method = DROPPING.build(VIT.build(), axis_name=None)
-    keys = training_step.example_keys(0, jnp.int32(3), BATCH, None)
+    keys = draws.example_keys(0, jnp.int32(3), BATCH, None)
     batch = {"image": tiny.images(BATCH)}
-    views = jax.jit(lambda: training_step.make_views(method, batch, keys))()
+    views = jax.jit(lambda: draws.make_views(method, batch, keys))()
     params, state = jax.jit(method.init)(KEY, views)
     return method, views, moved(params, 1), state
 
@@ -261,8 +264,8 @@ def test_draws_of_dropped_branches_follow_the_example_over_devices(dropped):
     method, views, _, _ = dropped
 
     def draws(images):
-        keys = training_step.example_keys(0, jnp.int32(3), len(images), "data")
-        return training_step.make_views(method, {"image": images}, keys)["branch"]
+        keys = draws.example_keys(0, jnp.int32(3), len(images), "data")
+        return draws.make_views(method, {"image": images}, keys)["branch"]
 
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("data",))
     sharded = {"mesh": mesh, "in_specs": jax.P("data"), "out_specs": jax.P("data")}

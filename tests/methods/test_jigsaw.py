@@ -7,9 +7,12 @@ import pytest
 import tiny
 from scipy import stats
 
+from jaxssl import draws, jsonable
 from jaxssl.methods import jigsaw
 from jaxssl.pretext import permutations
-from jaxssl.training import step as training_step
+
+# Pixels, on images of 16 x 16.
+TINY = {"Jigsaw": {"cell_size": 5, "tile_size": 4, "channel_shift": 1}}
 
 PLAIN = {"normalize_tiles": False, "grey_prob": 0.0, "channel_shift": 0}
 TIGHT = PLAIN | {"tile_size": 5}  # cells of 5 pixels: nothing is lost between the tiles
@@ -17,24 +20,24 @@ NUM_EXAMPLES = 16
 
 
 def built(**changes):
-    config = dataclasses.replace(tiny.method("Jigsaw"), permutations=(), **changes).fitted(None)
+    config = dataclasses.replace(tiny.method("Jigsaw"), **changes)
     return config, config.build(tiny.ENCODERS["ViT"].build(), axis_name=None)
 
 
 def views_of(images, seed=0, **changes):
     _, method = built(**changes)
     keys = jax.random.split(jax.random.key(seed), len(images))
-    make = jax.jit(lambda batch: training_step.make_views(method, batch, keys))
+    make = jax.jit(lambda batch: draws.make_views(method, batch, keys))
     return jax.tree.map(np.asarray, make({"image": images}))
 
 
 def test_undoing_the_permutation_recovers_the_image():
     views = views_of(tiny.images(NUM_EXAMPLES), **TIGHT)
-    config, _ = built(**TIGHT)
+    orders = permutations.permutation_set(100)
     assert np.any(views["label"] != views["label"][0])
     for image, tiles, label in zip(views["image"], views["tiles"], views["label"], strict=True):
         whole = np.zeros((15, 15, 3), np.float32)
-        for place, cell in enumerate(config.permutations[label]):
+        for place, cell in enumerate(orders[label]):
             top, left = 5 * (cell // 3), 5 * (cell % 3)
             whole[top : top + 5, left : left + 5] = tiles[place]
         found = [image[y : y + 15, x : x + 15] for y in range(2) for x in range(2)]
@@ -49,10 +52,10 @@ def test_tiles_come_from_anywhere_in_their_cells():
         flip_prob=0.0,
     )  # fmt: skip
     views = views_of(images, augment=still, **PLAIN | {"tile_size": 3})
-    config, _ = built()
+    orders = permutations.permutation_set(100)
     first = np.rint(255 * views["tiles"][..., 0, 0, 0]).astype(int)  # corner of every tile
     np.testing.assert_array_equal(np.rint(255 * views["image"]), images)
-    cells = np.array(config.permutations)[views["label"]]
+    cells = np.array(orders)[views["label"]]
     shifts = np.stack([first // 15 - 5 * (cells // 3), first % 15 - 5 * (cells % 3)])
     assert shifts.min() == 0 and shifts.max() == 2
     together = np.bincount((3 * shifts[0] + shifts[1]).ravel(), minlength=9)
@@ -100,25 +103,47 @@ def test_colour_measures_do_nothing_to_grey_images():
     jax.tree.map(np.testing.assert_array_equal, plain, coloured)
 
 
-def test_fitting_chooses_the_set_and_looks_at_no_image():
-    config = jigsaw.Jigsaw(num_permutations=24, criterion="minimum")
-    fitted = config.fitted(tiny.images())
-    assert fitted == config.fitted(tiny.images()[::-1]) == fitted.fitted(None)
-    assert fitted.permutations == permutations.permutation_set(24, criterion="minimum")
+def test_the_label_is_an_index_into_the_set_that_the_fields_choose():
+    """Tiles of 5 pixels without a gap: which cell each shows, found by comparing."""
+    changes = TIGHT | {"num_permutations": 24, "criterion": "minimum"}
+    views = views_of(tiny.images(NUM_EXAMPLES), **changes)
+    orders = permutations.permutation_set(24, criterion="minimum")
+    for image, tiles, label in zip(views["image"], views["tiles"], views["label"], strict=True):
+        whole = np.zeros((15, 15, 3), np.float32)
+        for place, cell in enumerate(orders[label]):
+            top, left = 5 * (cell // 3), 5 * (cell % 3)
+            whole[top : top + 5, left : left + 5] = tiles[place]
+        regions = [image[y : y + 15, x : x + 15] for y in range(2) for x in range(2)]
+        assert any(np.array_equal(whole, region) for region in regions)
+
+
+def test_records_that_hold_the_set_are_read():
+    """Earlier versions kept the permutations among the fields."""
+    config = jigsaw.Jigsaw(num_permutations=24)
+    fields = jsonable.to_json(config)
+    assert "permutations" not in fields
+    older = fields | {"permutations": [[8, 7, 6, 5, 4, 3, 2, 1, 0]] * 24}
+    assert jsonable.from_json(jigsaw.Jigsaw, older) == config
+
+
+def test_a_set_that_there_is_none_of_is_refused():
+    with pytest.raises(ValueError, match=r"permutation_set: count must be 2 to 10,000 .*; got 1\."):
+        built(num_permutations=1)
 
 
 def test_pictures_lay_the_tiles_as_predicted(monkeypatch):
-    config, _ = built(**TIGHT)
+    config, method = built(**TIGHT)
+    orders = permutations.permutation_set(100)
     views = views_of(tiny.images(NUM_EXAMPLES), **TIGHT)
     predicted = (views["label"] + (np.arange(NUM_EXAMPLES) % 4 == 0)) % config.num_permutations
-    monkeypatch.setattr(jigsaw.Jigsaw, "answer", lambda *_: jax.nn.one_hot(predicted, 100))
-    pictures = config.pictures(None, None, None, jax.tree.map(jnp.asarray, views))
+    monkeypatch.setattr(jigsaw, "_answer", lambda *_: jax.nn.one_hot(predicted, 100))
+    pictures = method.show(None, None, jax.tree.map(jnp.asarray, views))
     (_, whole), (_, puzzle), (title, solved) = pictures
     np.testing.assert_array_equal(whole, views["image"])
     assert "(12 of 16 right)" in title
     for example in range(NUM_EXAMPLES):
         tiles = views["tiles"][example]
-        order = config.permutations[predicted[example]]
+        order = orders[predicted[example]]
         for shown, cells in ((puzzle, range(9)), (solved, order)):
             expected = np.zeros((16, 16, 3), np.float32)
             for tile, cell in zip(tiles, cells, strict=True):
@@ -127,32 +152,12 @@ def test_pictures_lay_the_tiles_as_predicted(monkeypatch):
             np.testing.assert_array_equal(shown[example], expected)
 
 
-def test_question_and_answer_go_together():
-    config, method = built()
-    views = views_of(tiny.images(NUM_EXAMPLES))
-    params, state = jax.jit(method.init)(jax.random.key(0), views)
-    inputs, answers, num_answers = config.question(views)
-    assert inputs.shape == (NUM_EXAMPLES, 9, 4, 4, 3) and inputs.dtype == np.float32
-    assert answers.shape == (NUM_EXAMPLES,) and num_answers == 100
-    logits = config.answer(tiny.ENCODERS["ViT"].build(), params, state, views)
-    assert logits.shape == (NUM_EXAMPLES, 100)
-    one = jax.tree.map(lambda leaf: leaf[3:4], views)
-    alone = config.answer(tiny.ENCODERS["ViT"].build(), params, state, one)
-    np.testing.assert_allclose(alone, logits[3:4], atol=1e-5)
-
-
-def test_a_set_has_to_be_fitted_first():
-    with pytest.raises(ValueError, match=r"Jigsaw: the config must hold a set .*; got \(\). Call"):
-        jigsaw.Jigsaw().build(tiny.ENCODERS["ViT"].build(), axis_name=None)
-
-
 @pytest.mark.parametrize(
     "changes, message",
     [
         ({"tile_size": 84}, r"at most cell_size, .*; got 84 \+ 2 in a cell of 85"),
         ({"channel_shift": -1}, r"channel_shift at least 0 pixels; got 64 \+ -1"),
         ({"grey_prob": -0.1}, r"grey_prob must be in \[0, 1\]; got -0.1"),
-        ({"permutations": ((0,),)}, r"permutations must be num_permutations = 100 .*; got 1\."),
     ],
 )
 def test_impossible_values_are_refused(changes, message):

@@ -9,16 +9,17 @@ import pytest
 import small_encoder
 import tiny
 
-from jaxssl.methods import lejepa, multi_crop
+from jaxssl import draws, schedules
+from jaxssl.methods import lejepa
+from jaxssl.methods.shared import multi_crop
 from jaxssl.models import vit
-from jaxssl.training import step as training_step
 
 KEY = jax.random.key(0)
 BATCH, SLICES = 5, 3
 CONFIG = dataclasses.replace(tiny.method("LeJEPA"), num_slices=SLICES, sigreg_weight=0.3)
 ENCODER = small_encoder.SmallConfig().build()
 METHOD, NETWORK = CONFIG.build(ENCODER, axis_name=None), CONFIG._network(ENCODER, None)
-CLOCK = training_step.clock_at(0, steps_per_epoch=4, total_steps=12)
+CLOCK = schedules.clock_at(0, steps_per_epoch=4, total_steps=12)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_two_global_views_are_enough():
     method = dataclasses.replace(CONFIG, augment=augment).build(ENCODER, axis_name=None)
 
     def values(images):
-        views = training_step.make_views(method, {"image": images}, jax.random.split(KEY, 4))
+        views = draws.make_views(method, {"image": images}, jax.random.split(KEY, 4))
         assert set(views) == {"global"}
         params, state = method.init(KEY, views)
         return method.loss(params, state, views, KEY, CLOCK)[0]
@@ -88,9 +89,7 @@ def test_a_vit_loses_branches_by_the_draws_of_its_example():
     method = config.build(encoder, axis_name=None)
 
     views = jax.jit(
-        lambda: training_step.make_views(
-            method, {"image": tiny.images(4)}, jax.random.split(KEY, 4)
-        )
+        lambda: draws.make_views(method, {"image": tiny.images(4)}, jax.random.split(KEY, 4))
     )()
     assert views["branch"].shape == (4, 4, 2, 2)
 

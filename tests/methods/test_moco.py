@@ -10,14 +10,16 @@ import optax
 import pytest
 import tiny
 
-from jaxssl import methods, types
+from jaxssl import methods, schedules, types
 from jaxssl.models import layers
 from jaxssl.training import freezing
 from jaxssl.training import step as training_step
 
+TINY = {"MoCoV1": {"queue_size": 24}, "MoCoV2": {"queue_size": 24}}
+
 BATCH_SIZE = 4
 SIZE = 4
-CLOCK = training_step.clock_at(2, steps_per_epoch=4, total_steps=8)
+CLOCK = schedules.clock_at(2, steps_per_epoch=4, total_steps=8)
 KEY = jax.random.key(0)
 
 

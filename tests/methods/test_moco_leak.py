@@ -22,12 +22,12 @@ import numpy as np
 import pytest
 import tiny
 
-from jaxssl.training import step as training_step
+from jaxssl import schedules
 
 NUM_DEVICES = 8
 BATCH_SIZE = 4  # of one device, the probe among them
 NUM_STEPS = 6
-CLOCK = training_step.clock_at(0, steps_per_epoch=1, total_steps=8)
+CLOCK = schedules.clock_at(0, steps_per_epoch=1, total_steps=8)
 
 
 def batches():

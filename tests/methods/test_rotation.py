@@ -9,14 +9,17 @@ import parity
 import pytest
 import tiny
 
+from jaxssl import draws
 from jaxssl.methods import rotation as rotation_method
 from jaxssl.pretext import rotation
-from jaxssl.training import step as training_step
+
+TINY_ENCODER = {"Rotation": "ViT"}
 
 NUM_IMAGES = 8
 ENCODER = tiny.ENCODERS["ViT"].build()
 ONE = tiny.method("Rotation")
 FOUR = dataclasses.replace(ONE, copies="four")
+METHOD = FOUR.build(ENCODER, axis_name=None)
 
 
 def loss(params, views, axis_name):
@@ -31,9 +34,7 @@ def drawn():
     keys = jax.random.split(jax.random.key(1), NUM_IMAGES)
     batch = {"image": tiny.images(NUM_IMAGES)}
     methods = [config.build(ENCODER, axis_name=None) for config in (ONE, FOUR)]
-    one, four = jax.jit(
-        lambda: [training_step.make_views(method, batch, keys) for method in methods]
-    )()
+    one, four = jax.jit(lambda: [draws.make_views(method, batch, keys) for method in methods])()
     return one, four, *jax.jit(methods[1].init)(jax.random.key(0), four)
 
 
@@ -53,7 +54,7 @@ def test_four_copies_are_the_turns_of_the_view_that_one_draws_from(drawn):
 
 def test_value_of_an_image_is_the_mean_of_its_four_cross_entropies(drawn, expected):
     _, four, params, state = drawn
-    logits = np.float64(FOUR.answer(ENCODER, params, state, four)).reshape(NUM_IMAGES, 4, 4)
+    logits = np.float64(METHOD.answer(params, state, four)).reshape(NUM_IMAGES, 4, 4)
     for example in range(NUM_IMAGES):
         value = 0.0
         for turn in range(4):
@@ -72,7 +73,8 @@ def test_four_copies_give_the_numbers_of_one_device(drawn, expected, devices, ba
 @pytest.mark.parametrize("config", [ONE, FOUR], ids=lambda config: config.copies)
 def test_questions_are_asked_copy_by_copy(drawn, config):
     views = drawn[config is FOUR]
-    inputs, answers, num_answers = config.question(views)
+    method = config.build(ENCODER, axis_name=None)
+    inputs, answers, num_answers = method.ask(views)
     copies = 4 if config is FOUR else 1
     assert inputs.shape == (copies * NUM_IMAGES, 1, tiny.SIZE, tiny.SIZE, 3)
     assert num_answers == 4 and answers.dtype == jnp.int32
@@ -81,15 +83,15 @@ def test_questions_are_asked_copy_by_copy(drawn, config):
             row = example * copies + copy
             upright = rotation.rotate90(inputs[row, 0], -answers[row])
             np.testing.assert_array_equal(upright, drawn[1]["image"][example, 0])
-    logits = config.answer(ENCODER, *drawn[2:], views)
+    logits = method.answer(*drawn[2:], views)
     assert logits.shape == (len(answers), 4) and logits.dtype == jnp.float32
 
 
 def test_each_of_four_copies_is_turned_back_as_predicted(drawn):
     _, four, params, state = drawn
-    (_, upright), *turned = FOUR.pictures(ENCODER, params, state, four)
+    (_, upright), *turned = METHOD.show(params, state, four)
     np.testing.assert_array_equal(upright, four["image"][:, 0])
-    predicted = FOUR.answer(ENCODER, params, state, four).reshape(NUM_IMAGES, 4, 4).argmax(-1)
+    predicted = METHOD.answer(params, state, four).reshape(NUM_IMAGES, 4, 4).argmax(-1)
     assert len(turned) == 4
     for copy, (title, images) in enumerate(turned):
         right = 0

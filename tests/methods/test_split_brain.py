@@ -8,8 +8,12 @@ import tiny
 
 from jaxssl import colorspace
 from jaxssl.methods import split_brain
-from jaxssl.models import functional
+from jaxssl.methods.shared import functional
 from jaxssl.pretext import gamut
+
+# Pixels, on images of 16 x 16.
+TINY = {"SplitBrain": {"output_stride": 4}}
+TINY_ENCODER = {"SplitBrain": "SmallSplit"}
 
 KEY = jax.random.key(0)
 
@@ -64,11 +68,9 @@ def test_no_half_sees_what_it_is_asked_for(setting):
 
 
 def test_each_picture_keeps_the_channel_that_was_given(setting):
-    config, images, _, params, state = setting
+    _, images, method, params, state = setting
     images = 0.4 + 0.2 * images
-    (_, view), (_, from_l), (_, from_ab) = config.pictures(
-        tiny.ENCODERS["Split"].build(), params, state, {"image": images}
-    )
+    (_, view), (_, from_l), (_, from_ab) = method.show(params, state, {"image": images})
     np.testing.assert_array_equal(view, images)
     lab, of_l, of_ab = map(colorspace.rgb_to_lab, (view, from_l, from_ab))
     np.testing.assert_allclose(of_l[..., 0], lab[..., 0], rtol=0, atol=6)  # clipped at times

@@ -12,8 +12,11 @@ import pytest
 import small_encoder
 import tiny
 
-from jaxssl.methods import clusters, swav
-from jaxssl.training import step as training_step
+from jaxssl import schedules
+from jaxssl.methods import swav
+from jaxssl.methods.shared import clusters
+
+TINY = {"SwAV": {"num_prototypes": 8, "queue_size": 16, "queue_epochs": 0}}
 
 KEY = jax.random.key(0)
 BATCH, QUEUE, PROTOTYPES = 4, 8, 6
@@ -44,7 +47,7 @@ def crops(seed, *, num_local=2):
 
 
 def clock_at(epoch):
-    return training_step.clock_at(round(epoch * 4), steps_per_epoch=4, total_steps=12)
+    return schedules.clock_at(round(epoch * 4), steps_per_epoch=4, total_steps=12)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +165,7 @@ def test_pictures_put_the_images_of_a_prototype_together():
         predict=lambda params, state, images: projections[np.arange(len(images)) % 5]
     )
     views = {"global": jnp.broadcast_to(greys[:, None, None, None, None], (5, 2, 4, 4, 3))}
-    title, images = clusters.pictures(network, {}, {}, views, jnp.asarray(prototypes))[-1]
+    title, images = clusters.show(network, {}, {}, views, jnp.asarray(prototypes))[-1]
     assert title == "sorted by prototype (3 used)"
     np.testing.assert_array_equal(images[:, 0, 0, 0], greys[[1, 2, 4, 3, 0]])
 

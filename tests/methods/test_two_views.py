@@ -12,13 +12,18 @@ import pytest
 import small_encoder
 import tiny
 
-from jaxssl import methods
+from jaxssl import draws, methods, schedules
 from jaxssl.augment import policies
-from jaxssl.methods import two_views, wmse
-from jaxssl.training import step as training_step
+from jaxssl.methods import wmse
+from jaxssl.methods.shared import two_views
+
+TINY = {
+    "NNCLR": {"queue_size": 24},
+    "WMSE": {"projector_dim": 3, "whitening_size": 8, "num_divisions": 2},
+}
 
 KEY = jax.random.key(0)
-CLOCK = training_step.clock_at(3, steps_per_epoch=4, total_steps=12)
+CLOCK = schedules.clock_at(3, steps_per_epoch=4, total_steps=12)
 NUM_IMAGES = 8
 
 
@@ -29,7 +34,7 @@ def built(name, **changes):
     method = config.build(small_encoder.SmallConfig().build(), axis_name=None)
     keys = jax.random.split(jax.random.key(1), NUM_IMAGES)
     batch = {"image": tiny.images(NUM_IMAGES)}
-    views = jax.jit(lambda: training_step.make_views(method, batch, keys))()
+    views = jax.jit(lambda: draws.make_views(method, batch, keys))()
     params, state = jax.jit(method.init)(KEY, views)
     return method, params, state, views
 

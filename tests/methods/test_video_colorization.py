@@ -11,6 +11,8 @@ import tiny
 from jaxssl import colorspace, models
 from jaxssl.pretext import temporal
 
+TINY_ENCODER = {"VideoColorization": "SmallLightness"}
+
 ENCODER = tiny.ENCODERS["Lightness"]
 KEY = jax.random.key(0)
 
@@ -99,7 +101,7 @@ def test_clusters_are_those_of_the_frames():
     config = dataclasses.replace(built()[0], centres=(), num_clusters=2)
     colours = np.array([[200, 30, 30], [30, 30, 200]], np.uint8)
     images = np.tile(colours[:, None, None], (1, 4, 4, 1))
-    centres = np.array(config.fitted(images).centres)
+    centres = np.array(config.prepare(2, lambda: images).centres)
     expected = colorspace.rgb_to_lab(colours / 255.0)[:, 1:]
     np.testing.assert_allclose(
         np.sort(centres, axis=0), np.sort(np.round(expected, 1), axis=0), atol=1e-9
@@ -115,7 +117,7 @@ def test_what_cannot_work_is_said():
     ):
         config.build(tiny.ENCODERS["ViT"].build(), axis_name=None)
     with pytest.raises(
-        ValueError, match=r"centres must be those of a data set; got none\. Call fi"
+        ValueError, match=r"centres must be those of a data set; got none\. Call pr"
     ):
         dataclasses.replace(config, centres=()).build(ENCODER.build(), axis_name=None)
     with pytest.raises(

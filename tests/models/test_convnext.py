@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from jaxssl import arguments
+from jaxssl.cli import arguments
 from jaxssl.models import convnext
 
 TINY = convnext.ConvNeXtConfig(depths=(1, 1, 1, 1), dims=(4, 8, 8, 16), stem_patch=2)

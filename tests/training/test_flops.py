@@ -63,5 +63,5 @@ def test_devices_add_up():
     def step(state, batch):
         return state, lax.pmean(batch.reshape(-1, 4) @ state, "data").sum()
 
-    mapped = parallel.shard_mapped(step, devices=jax.devices()[:4])
+    mapped = parallel.map_shards(step, devices=jax.devices()[:4])
     assert flops.count(mapped, B, jax.ShapeDtypeStruct((8, 4), jnp.float32)) == 2 * 8 * 4 * 5

@@ -12,10 +12,10 @@ from jaxssl import parallel
 from jaxssl.training import optimizers
 from jaxssl.training import step as training_step
 from jaxssl.training.optimizers import OptimizerConfig
-from jaxssl.types import Method
+from jaxssl.types import Method, Plan
 
 THAW, AGAIN, NUM_STEPS = 40, (46, 48), 60
-PLAN = {"batch_size": 256, "steps_per_epoch": 10, "total_steps": NUM_STEPS}
+PLAN = Plan(batch_size=256, steps_per_epoch=10, total_steps=NUM_STEPS)
 PARAMS = {
     "encoder": {"kernel": np.array([[1.0, -2.0]]), "bias": np.array([0.5, 0.25])},
     "prototypes": {"kernel": np.array([[-0.5], [3.0]])},
@@ -55,13 +55,14 @@ def method():
         loss=loss,
         advance=lambda params, state, clock: state,
         encoder=lambda params, state: params["encoder"],
+        inputs=dict,
         frozen=frozen,
     )
 
 
 def run(config, mapped=None):
     """The state after each step of a run, and how often the step was traced."""
-    optimizer = optimizers.build(config, **PLAN, freezes=True)
+    optimizer = optimizers.build(config, PLAN._replace(freezes=True))
     step = training_step.make_step(
         method(), optimizer, seed=0, axis_name=None if mapped is None else "data"
     )
@@ -92,7 +93,7 @@ def oracle(config):
     """Parameters after each step in float64; a frozen one is left out of the step altogether."""
     factor = np.mean(1 + IMAGES / 255.0)
     table, params, memory, history = gradients(), jax.tree.map(np.copy, PARAMS), {}, []
-    warmup_steps = round(config.warmup_epochs * PLAN["steps_per_epoch"])
+    warmup_steps = round(config.warmup_epochs * PLAN.steps_per_epoch)
     for step in range(NUM_STEPS):
         done = (step - warmup_steps) / (NUM_STEPS - warmup_steps)
         rate = config.base_learning_rate * (

@@ -8,8 +8,9 @@ import pytest
 from jaxssl.models import layers
 from jaxssl.training import layerwise, optimizers
 from jaxssl.training.optimizers import OptimizerConfig
+from jaxssl.types import Plan
 
-PLAN = {"batch_size": 256, "steps_per_epoch": 10, "total_steps": 100}
+PLAN = Plan(batch_size=256, steps_per_epoch=10, total_steps=100)
 
 
 def test_each_layer_is_clipped_by_its_own_norm():
@@ -52,7 +53,7 @@ def random_params(seed):
 def test_stacked_layers_are_updated_as_unstacked_ones(options):
     """To the last bit: scan_layers is a matter of compile time, not of training."""
     config = OptimizerConfig(**options, warmup_epochs=0.0)
-    optimizer = optimizers.build(config, **PLAN)
+    optimizer = optimizers.build(config, PLAN)
     params, gradient = random_params(0), random_params(1)
 
     def updated(params, gradient):

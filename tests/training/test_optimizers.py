@@ -8,8 +8,9 @@ import pytest
 
 from jaxssl.training import optimizers
 from jaxssl.training.optimizers import OptimizerConfig
+from jaxssl.types import Plan
 
-PLAN = {"batch_size": 512, "steps_per_epoch": 10, "total_steps": 100}
+PLAN = Plan(batch_size=512, steps_per_epoch=10, total_steps=100)
 
 
 def test_peak_is_scaled_by_the_batch():
@@ -18,7 +19,7 @@ def test_peak_is_scaled_by_the_batch():
 
 def test_schedule_against_the_formula():
     config = OptimizerConfig(base_learning_rate=0.5, warmup_epochs=1, final_fraction=0.1)
-    rate = optimizers.schedule(config, **PLAN)
+    rate = optimizers.schedule(config, PLAN)
     got = np.array([rate(step) for step in range(101)])
     expected = []
     for step in range(101):
@@ -31,7 +32,7 @@ def test_schedule_against_the_formula():
 
 
 def test_schedule_without_warmup_starts_at_the_peak():
-    rate = optimizers.schedule(OptimizerConfig(base_learning_rate=1, warmup_epochs=0), **PLAN)
+    rate = optimizers.schedule(OptimizerConfig(base_learning_rate=1, warmup_epochs=0), PLAN)
     assert rate(0) == 2.0
 
 
@@ -47,7 +48,7 @@ def test_only_kernels_decay_under_scan_too():
 @pytest.mark.parametrize("name", ["adamw", "sgd", "lars"])
 def test_zero_gradient_moves_decayed_leaves_only(name):
     config = OptimizerConfig(name=name, weight_decay=0.1, warmup_epochs=0)
-    optimizer = optimizers.build(config, **PLAN)
+    optimizer = optimizers.build(config, PLAN)
     params = {"kernel": jnp.ones((3, 3)), "bias": jnp.ones(3)}
     updates, _ = optimizer.update(
         jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params
@@ -57,7 +58,7 @@ def test_zero_gradient_moves_decayed_leaves_only(name):
 
 
 def one_update(config, gradient, params):
-    optimizer = optimizers.build(config, **PLAN)
+    optimizer = optimizers.build(config, PLAN)
     return optimizer.update(gradient, optimizer.init(params), params)[0]
 
 
@@ -88,7 +89,7 @@ def gradients(step):
 
 def run(config, num_steps=100):
     """Parameters after each step of a run; the order of leaves is that of ``oracle``."""
-    optimizer = optimizers.build(config, **PLAN)
+    optimizer = optimizers.build(config, PLAN)
     update = jax.jit(optimizer.update)
     params = jax.tree.map(jnp.float32, PARAMS)
     state = optimizer.init(params)
@@ -102,8 +103,8 @@ def run(config, num_steps=100):
 
 def oracle(config, num_steps=100):
     """The same in float64, leaf by leaf and step by step, from the papers' formulas."""
-    total, warmup_steps = PLAN["total_steps"], round(config.warmup_epochs * PLAN["steps_per_epoch"])
-    peak = config.base_learning_rate * PLAN["batch_size"] / 256
+    total, warmup_steps = PLAN.total_steps, round(config.warmup_epochs * PLAN.steps_per_epoch)
+    peak = config.base_learning_rate * PLAN.batch_size / 256
     params = jax.tree.map(np.copy, PARAMS)
     memory = {}
     history = []
@@ -196,8 +197,8 @@ def test_the_plain_optimizer_is_that_of_optax_bit_for_bit_and_so_is_its_state(na
     """A checkpoint restores by the tree of its state: none of a run without the options changes."""
     config = OptimizerConfig(name=name)
     ours, theirs = (
-        optimizers.build(config, **PLAN),
-        OPTAX[name](optimizers.schedule(config, **PLAN)),
+        optimizers.build(config, PLAN),
+        OPTAX[name](optimizers.schedule(config, PLAN)),
     )
     params = jax.tree.map(jnp.float32, PARAMS)
     gradient = jax.tree.map(jnp.float32, gradients(0))
@@ -213,14 +214,14 @@ def test_the_plain_optimizer_is_that_of_optax_bit_for_bit_and_so_is_its_state(na
 def test_rates_that_differ_leave_the_tree_of_the_state():
     config = OptimizerConfig(constant_rate=("predictor",), other_rate=0.1)
     trees = [
-        jax.tree.structure(optimizers.build(each, **PLAN).init(PARAMS))
+        jax.tree.structure(optimizers.build(each, PLAN).init(PARAMS))
         for each in (config, OptimizerConfig())
     ]
     assert trees[0] == trees[1]
 
 
 def test_groups_of_constant_rate_must_exist():
-    optimizer = optimizers.build(OptimizerConfig(constant_rate=("predicter",)), **PLAN)
+    optimizer = optimizers.build(OptimizerConfig(constant_rate=("predicter",)), PLAN)
     message = (
         r"optimizer\.constant_rate: must name groups of the parameters; got 'predicter'\. "
         r"There are encoder, predictor\."
@@ -278,4 +279,4 @@ def test_wrong_hyper_parameters_are_named(field, value, text):
 
 def test_warmup_must_be_shorter_than_the_run():
     with pytest.raises(ValueError, match=r"got 100 warm-up steps of 100 in all\. Lower it below"):
-        optimizers.schedule(OptimizerConfig(warmup_epochs=10), **PLAN)
+        optimizers.schedule(OptimizerConfig(warmup_epochs=10), PLAN)

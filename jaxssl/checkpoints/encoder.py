@@ -1,0 +1,106 @@
+"""What a run has saved, for those who do not train: its encoder, its record, its state."""
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+import jax
+
+from jaxssl import inputs, named
+from jaxssl.checkpoints import manifest, trees
+from jaxssl.types import Array, Features, PyTree, TrainState
+
+
+@dataclasses.dataclass(frozen=True, eq=False)  # by identity, so that jax.jit takes it
+class RestoredEncoder:
+    """A trained encoder, ready to use; calling it gives the features of what it is fed.
+
+    Attributes:
+        module: the linen module.
+        variables: its parameters and batch statistics.
+        meta: everything the run recorded beside them.
+    """
+
+    module: Any
+    variables: PyTree
+    meta: dict
+
+    def __call__(self, *arrays: Array) -> Features:
+        """Features of a batch, in evaluation mode.
+
+        Args:
+            *arrays: what ``inputs`` says, each with a leading B axis; for nearly all encoders
+                images [B, H, W, C], uint8 or float32 in [0, 1].
+        """
+        return self.module.apply(self.variables, *arrays, train=False)
+
+    @property
+    def inputs(self) -> inputs.Inputs:
+        """What the encoder is fed: name, shape and type of each array of one example."""
+        return inputs.of_meta(self.meta)
+
+
+def restore_encoder(directory: str | os.PathLike, step: int | None = None) -> RestoredEncoder:
+    """Restores the encoder of a run, without its optimizer and without its training code.
+
+    Args:
+        directory: a run directory, or the ``checkpoints`` directory inside it.
+        step: which checkpoint; the newest complete one by default.
+
+    Returns:
+        RestoredEncoder(module, variables, meta), variables on the first local device.
+
+    Raises:
+        CheckpointError: nothing to restore; a step that is not there (the ones that are); a file
+            whose sha256 differs from the manifest (which file); an encoder whose parameters are not
+            those that ``meta`` describes (up to five differing leaves).
+
+    Example:
+        >>> encoder = jaxssl.restore_encoder("runs/simclr")  # doctest: +SKIP
+        >>> features = encoder(images).pooled                # doctest: +SKIP
+    """
+    path = manifest.find_step("restore_encoder", directory, step)
+    manifest.verify(path, ("encoder", "meta"))
+    meta = json.loads((path / "meta" / "metadata").read_text())
+    module = named.from_json(meta["encoder"], room="jaxssl.models", does="build").build()
+    example = inputs.shapes(inputs.of_meta(meta)).values()
+    like = jax.eval_shape(lambda *x: module.init(jax.random.key(0), *x, train=False), *example)
+    variables = trees.restore(path, "encoder", like)
+    return RestoredEncoder(module, variables, meta)
+
+
+def read_meta(directory: str | os.PathLike, step: int | None = None) -> dict:
+    """What a run recorded beside its encoder, verified; reads no array.
+
+    Args:
+        directory: a run directory, or the ``checkpoints`` directory inside it.
+        step: which checkpoint; the newest complete one by default.
+
+    Raises:
+        CheckpointError: nothing to read, a step that is not there, or a damaged file.
+    """
+    path = manifest.find_step("read_meta", directory, step)
+    manifest.verify(path, ("meta",))
+    return json.loads((path / "meta" / "metadata").read_text())
+
+
+def restore_state(
+    directory: str | os.PathLike, like: TrainState, step: int | None = None
+) -> TrainState:
+    """Restores the training state of a run to look at it; a run that goes on is not disturbed.
+
+    Args:
+        directory: a run directory, or the ``checkpoints`` directory inside it.
+        like: shapes and dtypes of the state (``jax.eval_shape`` gives them).
+        step: which checkpoint; the newest complete one by default.
+
+    Returns:
+        The state, on the first local device.
+
+    Raises:
+        CheckpointError: as ``restore_encoder``.
+    """
+    path = manifest.find_step("restore_state", directory, step)
+    manifest.verify(path, ("state",))
+    return trees.restore(path, "state", like)

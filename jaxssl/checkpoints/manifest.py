@@ -1,0 +1,96 @@
+"""The sha256 manifest of a step: written when Orbax has committed it, verified before it is read.
+
+A step counts only once its manifest is there.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from jaxssl import files
+from jaxssl.runs.directory import RunDirectory
+
+MANIFEST = "manifest.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, damaged, or of something else than was asked for."""
+
+
+def complete_steps(directory: str | os.PathLike) -> list[int]:
+    """The steps of a run that can be restored, ascending; none where there is no run."""
+    return sorted(list_steps(locate(Path(directory), create=False)))
+
+
+def locate(directory: Path, *, create: bool) -> Path:
+    """The ``checkpoints`` directory of a run, whichever of the two is given."""
+    directory = directory.absolute()
+    below = RunDirectory(directory).checkpoints
+    if directory.name != below.name:
+        directory = below
+    if create:
+        directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def find_step(caller: str, directory: str | os.PathLike, step: int | None) -> Path:
+    """The directory of a complete step, the newest by default."""
+    root = locate(Path(directory), create=False)
+    steps = list_steps(root)
+    if not steps:
+        raise CheckpointError(
+            f"{caller}: the directory must hold a complete checkpoint; got none in "
+            f"{os.fspath(directory)}. Is it the --out directory of a run that has saved?"
+        )
+    step = max(steps) if step is None else step
+    if step not in steps:
+        raise CheckpointError(
+            f"{caller}: step must be one of {', '.join(map(str, sorted(steps)))}; got {step}."
+        )
+    return root / str(step)
+
+
+def list_steps(root: Path) -> list[int]:
+    """The steps with a manifest below a ``checkpoints`` directory, in any order."""
+    return [
+        int(path.parent.name) for path in root.glob(f"*/{MANIFEST}") if path.parent.name.isdigit()
+    ]
+
+
+def write(step_directory: Path) -> None:
+    """Writes the sha256 of every file of a committed step, by its path inside the step."""
+    sums = {
+        path.relative_to(step_directory).as_posix(): _sha256(path)
+        for path in sorted(step_directory.rglob("*"))
+        if path.is_file()
+    }
+    files.write_whole(step_directory / MANIFEST, json.dumps(sums, indent=1))
+
+
+def verify(step_directory: Path, items: tuple[str, ...]) -> None:
+    """Raises CheckpointError naming the first file of these items that is missing or changed.
+
+    The few small files that belong to no item are always looked at.
+    """
+    way_out = f"Delete {step_directory} to fall back to an earlier step."
+    path = step_directory / MANIFEST
+    try:
+        sums = json.loads(path.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"checkpoint {path} is damaged: it is no JSON. {way_out}") from error
+    for name, expected in sums.items():
+        item, _, inside = name.partition("/")
+        if inside and item not in items:
+            continue
+        path = step_directory / name
+        if not path.is_file() or _sha256(path) != expected:
+            state = (
+                "is damaged: its sha256 is not the manifest's" if path.is_file() else "is missing"
+            )
+            raise CheckpointError(f"checkpoint {path} {state}. {way_out}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,75 @@
+"""The arrays of an item: compared leaf by leaf with what is expected, and read."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import orbax.checkpoint as ocp
+
+from jaxssl.checkpoints.manifest import CheckpointError
+from jaxssl.types import PyTree
+
+_MAX_NAMED_LEAVES = 5
+
+
+def restore(path: Path, item: str, like: PyTree) -> PyTree:
+    """One item of a step, compared with ``like`` and put on the first local device."""
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    with _quiet_orbax(), ocp.StandardCheckpointer() as checkpointer:
+        compare(read_form(path / item), like, path)
+        return checkpointer.restore(path / item, place(like, device))
+
+
+def compare(found: PyTree, expected: PyTree, step_directory: Path) -> None:
+    """Raises CheckpointError naming up to five leaves that differ in path, shape or dtype."""
+    found, expected = _leaves(found), _leaves(expected)
+    differing = [
+        f"{path}: checkpoint has {found.get(path, 'nothing')}, expected "
+        f"{expected.get(path, 'nothing')}"
+        for path in sorted(found.keys() | expected.keys())
+        if found.get(path) != expected.get(path)
+    ]
+    if differing:
+        more = f" and {len(differing) - _MAX_NAMED_LEAVES} more"
+        raise CheckpointError(
+            f"checkpoint {step_directory}: its leaves must be those of the model that is being "
+            f"restored; differing: {'; '.join(differing[:_MAX_NAMED_LEAVES])}"
+            f"{more if len(differing) > _MAX_NAMED_LEAVES else ''}."
+        )
+
+
+def place(like: PyTree, sharding: jax.sharding.Sharding) -> PyTree:
+    """Shapes and dtypes as ``like``, every leaf placed as ``sharding`` says."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like
+    )
+
+
+def read_form(item_directory: Path) -> PyTree:
+    """Shapes and dtypes of a saved item, from its metadata; reads no array."""
+    with ocp.StandardCheckpointer() as checkpointer:
+        return checkpointer.metadata(item_directory).item_metadata.tree
+
+
+def _leaves(tree: PyTree) -> dict[str, str]:
+    """Path to "dtype[shape]" for every leaf, the same for dicts, dataclasses and Orbax metadata."""
+    leaves = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        names = (getattr(k, "key", getattr(k, "name", getattr(k, "idx", k))) for k in path)
+        shape = ",".join(map(str, leaf.shape))
+        leaves["/".join(map(str, names))] = f"{leaf.dtype}[{shape}]"
+    return leaves
+
+
+@contextlib.contextmanager
+def _quiet_orbax() -> Iterator[None]:
+    """Silences Orbax's warning that an item read on its own has no metadata of a whole step."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

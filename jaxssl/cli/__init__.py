@@ -1,0 +1,95 @@
+"""The command line: a file for each command, of its name, with its options and its call.
+
+``run(words)`` of that file is the command, and the first line of the file is its line in the usage:
+what it is called with in double backquotes, a colon, what it does.
+"""
+
+import ast
+import importlib
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+import jaxssl
+from jaxssl import cpu
+
+COMMANDS = (  # in the order of the usage
+    "pretrain",
+    "linear-eval",
+    "knn-eval",
+    "evaluate",
+    "few-label",
+    "report",
+    "audit",
+    "propagate",
+    "prepare",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status.
+
+    0: done, or stopped by a signal and saved; 1: the run failed, or audit --strict found a
+    shortcut; 2: wrong input; 130: interrupted.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(jaxssl.__version__)
+        return 0
+    cpu.tune()
+    try:
+        return _command(argv[0]).run(argv[1:]) or 0
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        return _failed(error, 2)
+    except RuntimeError as error:
+        from jaxssl.collapse.policy import CollapsedError  # not above: they import JAX
+        from jaxssl.training.rows import DivergedError
+
+        if isinstance(error, (DivergedError, CollapsedError)):
+            return _failed(error, 1)
+        raise
+    except KeyboardInterrupt:
+        print("jaxssl: interrupted", file=sys.stderr)
+        return 130
+
+
+def usage() -> str:
+    """All commands, each with a line about it; imports none of them."""
+    lines = (f"  {words:<31}{what}" for words, what in map(_summary, COMMANDS))
+    return "\n".join(
+        [
+            "usage: jaxssl COMMAND ...",
+            "",
+            *lines,
+            "",
+            "jaxssl COMMAND --help lists a command's options.",
+        ]
+    )
+
+
+def _summary(name: str) -> tuple[str, str]:
+    """What a command is called with, and what it does, from the first line of its file."""
+    # Read, not imported: JAX and Orbax would take more than a second to show nine lines.
+    module = f"{__name__}.{name.replace('-', '_')}"
+    source = importlib.util.find_spec(module).loader.get_source(module)
+    first_line = ast.get_docstring(ast.parse(source)).splitlines()[0]
+    return re.fullmatch(r"``(.+)``: (.+?)\.?", first_line).groups()
+
+
+def _command(name: str) -> ModuleType:
+    if name not in COMMANDS:
+        raise ValueError(f"{name}: no such command; the commands are {', '.join(COMMANDS)}.")
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+
+
+def _failed(error: Exception, status: int) -> int:
+    if os.environ.get("JAXSSL_TRACEBACK"):
+        raise error
+    print(f"jaxssl: {' '.join(str(error).split())}", file=sys.stderr)
+    return status

@@ -1,0 +1,122 @@
+"""From the words of a command line to typed values: tyro parses, errors come back as one line."""
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import os
+import re
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import tyro
+
+T = TypeVar("T")
+
+RunPath = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+
+
+class UsageError(ValueError):
+    """A command line that cannot be understood; its text is one line."""
+
+
+def parse(cls: type[T], words: Sequence[str], *, prog: str, default: T | None = None) -> T:
+    """Parses a command line into a dataclass.
+
+    Args:
+        cls: the dataclass; fields become options, nested ones with a dotted name.
+        words: the command line after the command's name.
+        prog: the command's name, for the help text.
+        default: where options that are not given take their values; its class's defaults if None.
+
+    Returns:
+        An instance of ``cls``.
+
+    Raises:
+        UsageError: an option that does not exist (names the nearest), or a value that does not fit.
+    """
+    asks_for_help = not {"-h", "--help"}.isdisjoint(words)
+    if not asks_for_help:
+        _check_names(words, _option_names(cls, default))
+    text = io.StringIO()
+    columns = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = columns or "100" if asks_for_help else "100000"
+    try:
+        with contextlib.redirect_stderr(text):
+            # Whether an optional part is there is the default's to say, not a subcommand's.
+            config = (tyro.conf.AvoidSubcommands,)
+            return tyro.cli(cls, args=list(words), prog=prog, default=default, config=config)
+    except SystemExit as exit_:
+        if exit_.code in (0, None):
+            raise
+        raise UsageError(f"{prog}: {_first_paragraph(text.getvalue())}") from None
+    finally:
+        os.environ.pop("COLUMNS")
+        if columns is not None:
+            os.environ["COLUMNS"] = columns
+
+
+def _option_names(cls: type, default: object, prefix: str = "") -> set[str]:
+    """Every option of a dataclass as it is typed, e.g. training.batch-size.
+
+    A part that may be None has options where the default has the part.
+    """
+    arguments = dict(zip(_parameters(cls), typing.get_args(cls)))
+    origin = typing.get_origin(cls) or cls
+    hints = typing.get_type_hints(origin, include_extras=True)
+    names = set()
+    for field in dataclasses.fields(origin):
+        hint = hints[field.name]
+        flat = typing.get_origin(hint) is typing.Annotated
+        hint = typing.get_args(hint)[0] if flat else hint
+        hint = _bound(hint, arguments)
+        name = prefix + field.name.replace("_", "-")
+        value = getattr(origin if default is None else default, field.name, None)
+        choices = typing.get_args(hint)
+        if dataclasses.is_dataclass(typing.get_origin(hint) or hint):
+            names |= _option_names(hint, value, prefix if flat else f"{name}.")
+        elif type(None) in choices and any(map(dataclasses.is_dataclass, choices)):
+            if value is not None:
+                names |= _option_names(type(value), value, f"{name}.")
+        else:
+            names.add(name)
+            if hint is bool:
+                head, _, last = name.rpartition(".")
+                names.add(f"{head}.no-{last}" if head else f"no-{last}")
+    return names
+
+
+def _parameters(cls: type) -> tuple:
+    origin = typing.get_origin(cls)
+    return getattr(origin, "__parameters__", ()) if origin else ()
+
+
+def _bound(hint: object, arguments: dict) -> object:
+    """A type variable's value, or a generic dataclass with the values of its type variables."""
+    if dataclasses.is_dataclass(origin := typing.get_origin(hint)):
+        return origin[tuple(arguments.get(part, part) for part in typing.get_args(hint))]
+    return arguments.get(hint, hint)
+
+
+def _check_names(words: Sequence[str], names: set[str]) -> None:
+    for word in words:
+        option = word.partition("=")[0]
+        if not option.startswith("--") or option == "--":
+            continue
+        name = option[2:].replace("_", "-")
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+            raise UsageError(f"{option}: no such option. Did you mean --{near[0]}?")
+
+
+def _first_paragraph(text: str) -> str:
+    """The message inside tyro's box: without the frame, its title and the help that follows."""
+    lines = [line.strip(" │") for line in text.splitlines() if line.startswith("│")]
+    message = []
+    for line in lines:
+        if re.fullmatch("─+", line):
+            break
+        message.append(line)
+    return " ".join(message) if message else " ".join(text.split())

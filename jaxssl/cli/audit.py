@@ -1,0 +1,88 @@
+"""``audit CONFIG_OR_RUN``: is the pretext task solvable, free of shortcuts, and useful?"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Generic
+
+import tyro
+from rich.console import Console
+
+from jaxssl.audit import audit, picture, table
+from jaxssl.cli import arguments
+from jaxssl.runs import recipe
+from jaxssl.runs.directory import RunDirectory
+from jaxssl.runs.recipe import D, E, M
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditRun:
+    """Audits a run: is its pretext task solvable, by no shortcut, and useful?
+
+    Attributes:
+        run: run directory.
+        step: checkpoint; the newest by default.
+        data_path: where the data set is, if not where pretraining found it.
+        out: directory for audit.json and audit.png; RUN/audit by default.
+        strict: exit status 1 where a shortcut is found.
+        options: how much is measured, and what counts.
+    """
+
+    run: arguments.RunPath
+    step: int | None = None
+    data_path: str | None = None
+    out: Path | None = None
+    strict: bool = False
+    options: Annotated[audit.Options, tyro.conf.arg(name="")] = audit.Options()
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditConfig(Generic[M, E, D]):
+    """Audits a recipe before it is trained: what do cheap cues know of the answers?
+
+    Attributes:
+        recipe: whose questions are asked.
+        out: directory for audit.json and audit.png; nothing is written without one.
+        strict: exit status 1 where a shortcut is found.
+        options: how much is measured, and what counts.
+    """
+
+    recipe: Annotated[recipe.Recipe[M, E, D], tyro.conf.arg(name="")]
+    out: Path | None = None
+    strict: bool = False
+    options: Annotated[audit.Options, tyro.conf.arg(name="")] = audit.Options()
+
+
+def run(words: Sequence[str]) -> int:
+    """``jaxssl audit CONFIG_OR_RUN``; a directory is a run, everything else a config."""
+    if words and words[0] in ("-h", "--help"):
+        words = ["simclr_fashion_mnist", "--help"]
+    if not words or words[0].startswith("-"):
+        raise arguments.UsageError("audit: must be followed by a config or a run directory.")
+    name, *overrides = words
+    if Path(name).is_dir():
+        options = arguments.parse(AuditRun, words, prog="jaxssl audit")
+        record = audit.audit_run(
+            options.run,
+            options.options,
+            step=options.step,
+            data_path=options.data_path,
+            out=options.out,
+        )
+        out = options.out or RunDirectory(options.run).audit
+    else:
+        default = recipe.load(name)
+        options = arguments.parse(
+            AuditConfig[type(default.method), type(default.encoder), type(default.data)],
+            overrides,
+            prog=f"jaxssl audit {name}",
+            default=AuditConfig(recipe=default),
+        )
+        out = options.out
+        record = audit.audit_recipe(options.recipe, options.options, out)
+    table.show(record, Console())
+    if out is not None:
+        print(out / audit.FILE)
+        if path := picture.draw(record, out / picture.FILE):
+            print(path)
+    return int(options.strict and bool(record["results"]["shortcuts"]))

@@ -1,0 +1,29 @@
+"""The encoders that one command evaluates, from its options."""
+
+from typing import Protocol
+
+from jaxssl.evaluation.subject import NETWORKS, EncoderKind, Subject
+
+
+class Options(Protocol):
+    """What a command that evaluates several encoders has; the other options are ``Subject``'s."""
+
+    encoders: tuple[EncoderKind, ...]
+    seeds: tuple[int, ...]
+
+
+def list_subjects(options: Options, layers: tuple[str, ...]) -> list[Subject]:
+    """What is evaluated, in order: each encoder, a random one once for each seed.
+
+    Args:
+        options: the command's.
+        layers: those of its options that choose layers, which only networks have.
+    """
+    shared = ("step", "data_path", "train_split", "test_split")
+    found = []
+    for encoder in options.encoders:
+        names = (*shared, *layers) if encoder in NETWORKS else shared
+        fields = {name: getattr(options, name) for name in names}
+        for seed in options.seeds if encoder == "random" else (0,):
+            found.append(Subject(encoder, weights_seed=seed, **fields))
+    return found

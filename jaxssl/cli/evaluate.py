@@ -1,0 +1,73 @@
+"""``evaluate RUN``: several evaluations, of the trained encoder and of baselines."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+from jaxssl.cli import arguments, encoders, printing
+from jaxssl.evaluation import evaluate, few_label, knn, linear, pooling, preparation
+from jaxssl.evaluation import subject as subjects
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateAll:
+    """Several evaluations of several encoders; the features of each are extracted once.
+
+    Attributes:
+        run: run directory.
+        encoders: of trained, random, pixels, pca.
+        evaluators: of linear, knn, few-label.
+        seeds: random encoders are drawn once with each, into a file each.
+        step: checkpoint; the newest by default.
+        data_path: where the data set is, if not where pretraining found it.
+        train_split: what probes are fitted to; by default what pretraining learned from, or train
+            where that holds the test images.
+        test_split: what is predicted; by default the test split of the run.
+        stages: measure every stage or block too, beside the pooled features.
+        grid: average the maps of networks over a grid of so many cells a side; auto takes the
+            finest that leaves max-features.
+        max_features: features of a layer at most with --grid auto.
+        class_tokens: of ViTs, the class tokens of so many last blocks, concatenated (DINO).
+        patch_mean: with the mean of the patch tokens behind the class tokens.
+        probe: the protocol of the linear probe.
+        vote: the protocol of the nearest neighbours.
+        few: the protocol of few labels.
+    """
+
+    run: arguments.RunPath
+    encoders: tuple[subjects.EncoderKind, ...] = ("trained", "random", "pca", "pixels")
+    evaluators: tuple[Literal["linear", "knn", "few-label"], ...] = ("linear", "knn")
+    seeds: tuple[int, ...] = (0,)
+    step: int | None = None
+    data_path: str | None = None
+    train_split: str | None = None
+    test_split: str | None = None
+    stages: bool = True
+    grid: int | Literal["auto"] | None = None
+    max_features: int = pooling.MAX_FEATURES
+    class_tokens: int | None = None
+    patch_mean: bool = False
+    probe: linear.LinearConfig = linear.LinearConfig()
+    vote: knn.KnnConfig = knn.KnnConfig()
+    few: few_label.FewLabelConfig = few_label.FewLabelConfig()
+
+    def subjects(self) -> list[subjects.Subject]:
+        """What is evaluated, in order."""
+        return encoders.list_subjects(
+            self, ("stages", "grid", "max_features", "class_tokens", "patch_mean")
+        )
+
+
+def run(words: Sequence[str]) -> None:
+    """``jaxssl evaluate RUN``."""
+    options = arguments.parse(EvaluateAll, words, prog="jaxssl evaluate")
+    evaluators = {
+        "linear": (evaluate.linear_eval, options.probe, printing.print_linear),
+        "knn": (evaluate.knn_eval, options.vote, printing.print_knn),
+        "few-label": (evaluate.few_label_eval, options.few, printing.print_few_label),
+    }
+    for subject in options.subjects():
+        prepared = preparation.prepare(options.run, subject)
+        for name in options.evaluators:
+            measure, protocol, show = evaluators[name]
+            show(measure(options.run, subject, protocol, prepared))

@@ -1,0 +1,42 @@
+"""``prepare SOURCE OUT_DIR``: images or arrays to a sharded TFDS data set."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from jaxssl import data
+from jaxssl.cli import arguments
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepare:
+    """Turns a folder of images, an .npz file or IDX files into a sharded TFDS data set.
+
+    Attributes:
+        source: what to read.
+        out_dir: new directory; its last part is the name of the data set.
+        channels: 3 for RGB, 1 for grey.
+        num_threads: threads that read and check images.
+    """
+
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
+    out_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT_DIR")]
+    channels: int = 3
+    num_threads: int = 8
+
+
+def run(words: Sequence[str]) -> None:
+    """``jaxssl prepare SOURCE OUT_DIR``."""
+    options = arguments.parse(Prepare, words, prog="jaxssl prepare")
+    prepared = data.prepare(
+        options.source, options.out_dir, channels=options.channels, num_threads=options.num_threads
+    )
+    for reason in prepared.skipped:
+        print(f"skipped {reason}", file=sys.stderr)
+    print(
+        f"{prepared.directory}: {prepared.written} images written, {len(prepared.skipped)} skipped"
+    )

@@ -1,0 +1,73 @@
+"""``pretrain CONFIG --out DIR``: train an encoder; the same command again resumes."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Generic
+
+import jax
+import tyro
+from rich.console import Console
+
+from jaxssl.cli import arguments
+from jaxssl.runs import pretrain, recipe
+from jaxssl.runs.recipe import D, E, M
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrain(Generic[M, E, D]):
+    """Pretrains an encoder. The same command on the same --out resumes where it stopped.
+
+    Attributes:
+        out: run directory; gets config.json, metrics.jsonl and checkpoints/.
+        recipe: what to run.
+        coordinator: host:port of process 0, for a run of several processes.
+        num_processes: processes of the run; with 0, the cluster's own variables decide (Slurm, TPU
+            pod, Kubernetes).
+        process_id: this process, from 0.
+    """
+
+    out: Path
+    recipe: Annotated[recipe.Recipe[M, E, D], tyro.conf.arg(name="")]
+    coordinator: str | None = None
+    num_processes: int = 1
+    process_id: int | None = None
+
+
+def run(words: Sequence[str]) -> None:
+    """``jaxssl pretrain CONFIG --out DIR [--field value …]``."""
+    if words and words[0] in ("-h", "--help"):
+        words = ["simclr_fashion_mnist", "--help"]
+    if not words or words[0].startswith("-"):
+        raise arguments.UsageError(
+            "pretrain: must be followed by a config; the shipped ones are "
+            f"{', '.join(sorted(p.stem for p in recipe.shipped_directory().glob('[!_]*.py')))}."
+        )
+    name, *overrides = words
+    default = recipe.load(name)
+    # Narrowed to the config's own kinds, so that each of their fields is an option.
+    options = arguments.parse(
+        Pretrain[type(default.method), type(default.encoder), type(default.data)],
+        overrides,
+        prog=f"jaxssl pretrain {name}",
+        default=Pretrain(out=tyro.MISSING, recipe=default),
+    )
+    _join_processes(options)
+    pretrain.run(options.recipe, options.out, Console(quiet=jax.process_index() > 0))
+
+
+def _join_processes(options: Pretrain) -> None:
+    """Joins the other processes of the run, before anything touches a device."""
+    if options.num_processes == 1:
+        return
+    if options.num_processes == 0:
+        jax.distributed.initialize()
+        return
+    numbered = options.process_id in range(options.num_processes)
+    if options.coordinator is None or not numbered:
+        raise ValueError(
+            f"--num-processes {options.num_processes}: needs --coordinator HOST:PORT and "
+            f"--process-id 0 to {options.num_processes - 1}; got {options.coordinator} and "
+            f"{options.process_id}."
+        )
+    jax.distributed.initialize(options.coordinator, options.num_processes, options.process_id)

@@ -1,0 +1,67 @@
+"""What the evaluating commands print: a line for each accuracy, warnings on stderr."""
+
+import sys
+
+
+def print_linear(record: dict) -> None:
+    """The accuracies of a linear probe, and which did not converge."""
+    for layer, results in _by_layer(record):
+        print(f"linear {layer}: {_percent(results, 'test_accuracy')} (l2 {results['l2']:g})")
+        if not results["converged"]:
+            print(
+                f"jaxssl: the probe of {layer} did not converge; raise its max-iterations",
+                file=sys.stderr,
+            )
+    if best := record["results"].get("best"):
+        print(
+            f"linear {_encoder(record)}, best of {best['chosen_from']} by held-out accuracy "
+            f"({100 * best['holdout_accuracy']:.2f} %): {best['layer']}, "
+            f"{_percent(best, 'test_accuracy')}"
+        )
+
+
+def print_knn(record: dict) -> None:
+    """The accuracies of nearest neighbours, each k of a layer on one line."""
+    for layer, results in _by_layer(record):
+        accuracies = ", ".join(
+            f"{name} {_percent(result, 'accuracy')}"
+            for name, result in results.items()
+            if name.startswith("k=")
+        )
+        print(f"kNN {layer}: {accuracies}")
+
+
+def print_few_label(record: dict) -> None:
+    """The accuracies with few labels, and which fits did not converge."""
+    draws = record["protocol"]["draws"]
+    for name, best in record["results"]["best"].items():
+        spread = "" if best["half_width"] is None else f" ± {100 * best['half_width']:.2f}"
+        print(
+            f"few labels {_encoder(record)}, {name}: {100 * best['test_accuracy']:.2f} %{spread} "
+            f"({draws} draws; {best['layer']}, {best['num_features']:,} features)"
+        )
+    for layer, budgets in record["results"]["layers"].items():
+        for name, budget in budgets.items():
+            if not all(draw["converged"] for draw in budget["draws"]):
+                print(
+                    f"jaxssl: a fit of {layer} to {name} did not converge; raise max-iterations",
+                    file=sys.stderr,
+                )
+
+
+def _by_layer(record: dict) -> list[tuple[str, dict]]:
+    """Names and results in the order of printing: stages, then the layer asked for."""
+    encoder, results = _encoder(record), record["results"]
+    main = encoder if results["layer"] == "pooled" else f"{encoder}, {results['layer']}"
+    stages = [each for each in results.get("stages", ()) if each["layer"] != results["layer"]]
+    return [*((f"{encoder}, {each['layer']}", each) for each in stages), (main, results)]
+
+
+def _encoder(record: dict) -> str:
+    """The encoder, a random one after the first with its seed."""
+    seed = record["subject"].get("weights_seed", 0)
+    return record["subject"]["encoder"] + (f" (seed {seed})" if seed else "")
+
+
+def _percent(results: dict, name: str) -> str:
+    return f"{100 * results[name]:.2f} % ± {100 * results['half_width']:.2f}"

@@ -1,0 +1,1 @@
+"""What several methods are made of: networks with heads, targets, queues, pairs and crops."""

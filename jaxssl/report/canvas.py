@@ -1,0 +1,37 @@
+"""What all pictures share: colours, an empty figure, the way it is saved.
+
+Colours are those of Okabe and Ito, which colour-blind readers tell apart. matplotlib is imported
+when the first picture is drawn: it is an extra.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# Encoders in the order in which pictures show them.
+ENCODERS = ("trained", "random", "pca", "pixels")
+DPI = 100
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, sides in inches.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            'plots: needs the extra; install it with: pip install "jaxssl[plot]".'
+        ) from error
+    return Figure((width, height), layout="constrained")
+
+
+def save(drawn: "Figure", path: str | os.PathLike) -> None:
+    """Writes a figure as PNG."""
+    # Without the version of matplotlib in it, the same numbers give the same file more often.
+    drawn.savefig(path, format="png", dpi=DPI, metadata={"Software": None})

@@ -1,0 +1,37 @@
+"""The page of a report: pictures, each with a sentence about it."""
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Picture(NamedTuple):
+    """One picture of the page: its file (None: not drawn), and a sentence about it."""
+
+    title: str
+    sentence: str
+    path: Path | None
+
+
+def render(name: str, pictures: Sequence[Picture]) -> str:
+    """The page as HTML, its images beside it.
+
+    Args:
+        name: the heading.
+        pictures: in order; of one that was not drawn there is the sentence.
+    """
+    parts = []
+    for picture in pictures:
+        title, sentence = html.escape(picture.title), html.escape(picture.sentence)
+        parts.append(f"<h2>{title}</h2>\n<p>{sentence}</p>")
+        if picture.path is not None:
+            parts.append(f'<img src="{picture.path.name}" alt="{title}">')
+    style = "body{font-family:sans-serif;max-width:62em;margin:2em auto;padding:0 1em}"
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"<title>{html.escape(name)}</title>\n<style>{style} img{{max-width:100%}}</style>\n"
+        f"</head>\n<body>\n<h1>{html.escape(name)}</h1>\n"
+        + "\n".join(parts)
+        + "\n</body>\n</html>\n"
+    )

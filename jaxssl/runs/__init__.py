@@ -1,0 +1,1 @@
+"""A run: its recipe, its directory, and how both become a trained encoder."""

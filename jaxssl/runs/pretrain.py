@@ -1,0 +1,200 @@
+"""From a recipe to a trained encoder in a run directory."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from rich.console import Console
+
+import jaxssl
+from jaxssl import checkpoints, data, draws, files, inputs, named, parallel
+from jaxssl.runs import directory as directories
+from jaxssl.runs import record
+from jaxssl.runs.directory import RunDirectory
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training import loop, optimizers
+from jaxssl.training.job import Job
+from jaxssl.types import Array, Batch, MethodConfig, PyTree
+
+NUM_SAMPLED = 5000  # images that the statistics of a data set are taken from
+
+
+def run(recipe: Recipe, out: Path, console: Console) -> loop.Outcome:
+    """Pretrains as a recipe says; the same recipe on the same directory goes on.
+
+    Args:
+        recipe: what is run.
+        out: run directory, new or of the same recipe.
+        console: where the progress goes.
+
+    Returns:
+        How the run ended.
+
+    Raises:
+        ValueError: a directory that is in use, of another run, or of something else; or a recipe
+            whose parts do not fit each other. Nothing is written.
+    """
+    directory = RunDirectory(out)
+    parallel.check_batch_size(recipe.training.batch_size, jax.device_count())
+    with directories.hold(directory):
+        directories.check_is_run(directory)
+        source = recipe.data.open(recipe.data.train_split)
+        with _loader(recipe, source) as loader:
+            identity = _identity(recipe, source)
+            prepared = prepare_once(recipe, source, directory)
+            job = build(prepared, source, loader)
+            claim(directory, identity)
+            outcome = loop.train(job, recipe.run, directory, console)
+    console.print(f"{_ending(outcome)} after step {outcome.step} of {outcome.total_steps}: {out}")
+    return outcome
+
+
+def build(recipe: Recipe, source: data.Source, loader: data.Loader) -> Job:
+    """Builds every part of a run.
+
+    Args:
+        recipe: with its method prepared for the data set.
+        source: the training split.
+        loader: of it.
+    """
+    encoder = recipe.encoder.build(axis_name=parallel.AXIS)
+    method = recipe.method.build(encoder, axis_name=parallel.AXIS)
+    plan = recipe.training.plan(loader.steps_per_epoch, freezes=method.frozen is not None)
+    example = inputs.of_example(jax.tree.map(lambda rows: rows[0], loader.batch(0)))
+    fed = inputs.of_method(method, example)
+
+    def pooled_features(variables: PyTree, batch: Batch) -> Array:
+        made = jax.vmap(method.inputs)(draws.without_labels(batch))
+        return encoder.apply(variables, *inputs.read(fed, made), train=False).pooled
+
+    meta = {
+        "encoder": named.to_json(recipe.encoder),
+        "inputs": inputs.to_json(fed),
+        "example": inputs.to_json(example),
+        "config": record.to_json(recipe),
+        "plan": plan._asdict(),
+        "dataset": _dataset(recipe, source),
+        "versions": {"jaxssl": jaxssl.__version__, "jax": jax.__version__},
+    }
+    return Job(
+        method=method,
+        optimizer=optimizers.build(recipe.optimizer, plan),
+        schedule=optimizers.schedule(recipe.optimizer, plan),
+        loader=loader,
+        plan=plan,
+        seed=recipe.training.seed,
+        meta=meta,
+        pooled_features=pooled_features,
+        about=_about(recipe, source),
+    )
+
+
+def prepare(method: MethodConfig, source: data.Source) -> MethodConfig:
+    """The method with what it asks of a data set, where it asks for anything.
+
+    Args:
+        method: a config; see ``types.MethodConfig``.
+        source: of the training split.
+    """
+    if not hasattr(method, "prepare"):
+        return method
+    return method.prepare(len(source), _sampler(source))
+
+
+def prepare_once(recipe: Recipe, source: data.Source, directory: RunDirectory) -> Recipe:
+    """The recipe with its method prepared for the data set.
+
+    A run that is resumed keeps what it began with, to the last bit, whatever machine goes on.
+    """
+    method = recipe.method
+    if hasattr(method, "prepare") and checkpoints.complete_steps(directory.path):
+        recorded = checkpoints.read_meta(directory.path)["config"]["method"]
+        if named.short(recorded["name"]) == named.short(method):  # else refused by claim
+            return dataclasses.replace(recipe, method=record.method_from_json(recorded))
+    return dataclasses.replace(recipe, method=prepare(method, source))
+
+
+def claim(directory: RunDirectory, identity: Mapping) -> None:
+    """Writes config.json into a run directory that is new, of this run, or has saved nothing.
+
+    Raises:
+        ValueError: it holds another run.
+    """
+    found = directories.read_identity(directory)
+    if found is not None and checkpoints.complete_steps(directory.path):
+        ours = record.through_json(identity)
+        differing = record.differing_fields(
+            record.without_run(ours["config"]) | {"dataset": ours["dataset"]},
+            record.without_run(record.completed(found["config"], ours["config"]))
+            | {"dataset": found["dataset"]},
+        )
+        if differing:
+            raise ValueError(
+                f"--out {directory.path}: must be new or the directory of this very run; it holds "
+                f"another one, which differs in (now, there): {', '.join(differing[:5])}. Choose "
+                f"another --out."
+            )
+    if jax.process_count() > 1:  # what the first one writes, the others must not find
+        multihost_utils.sync_global_devices("jaxssl: run directory checked")
+    if jax.process_index() == 0:
+        files.write_whole(directory.config, json.dumps(identity, indent=1) + "\n")
+
+
+def _identity(recipe: Recipe, source: data.Source) -> dict:
+    """What makes a run this run, as config.json records it."""
+    return {"config": record.to_json(recipe), "dataset": _dataset(recipe, source)}
+
+
+def _dataset(recipe: Recipe, source: data.Source) -> dict:
+    return {
+        "name": source.name,
+        "split": recipe.data.train_split,
+        "size": len(source),
+        "fingerprint": source.fingerprint,
+    }
+
+
+def _loader(recipe: Recipe, source: data.Source) -> data.Loader:
+    return data.Loader(
+        source,
+        batch_size=recipe.training.batch_size,
+        seed=recipe.training.seed,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        num_threads=recipe.data.num_threads,
+    )
+
+
+def _sampler(source: data.Source) -> Callable[[], np.ndarray]:
+    """Reads images spread evenly over a split, frames of clips one by one, when it is called."""
+
+    def sample() -> np.ndarray:
+        columns = source[0]
+        if "video" in columns:
+            count = max(NUM_SAMPLED // len(columns["video"]), 1)
+            clips = data.sample(source, count).columns["video"]
+            return clips.reshape(-1, *clips.shape[2:])
+        return data.sample(source, NUM_SAMPLED).columns["image"]
+
+    return sample
+
+
+def _about(recipe: Recipe, source: data.Source) -> str:
+    """The line about method, data and learning rate."""
+    optimizer, batch_size = recipe.optimizer, recipe.training.batch_size
+    peak = optimizers.peak_learning_rate(optimizer, batch_size)
+    return (
+        f"{named.short(recipe.method)} of a {named.short(recipe.encoder)} on {source.name}: "
+        f"{len(source):,} {recipe.data.unit}; {optimizer.name} with learning rate {peak:g} = "
+        f"{optimizer.base_learning_rate:g} x {batch_size} / 256"
+    )
+
+
+def _ending(outcome: loop.Outcome) -> str:
+    if not outcome.saved:
+        return "stopped, not saved since it may have collapsed,"
+    return "stopped and saved" if outcome.stopped else "done"

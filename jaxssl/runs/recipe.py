@@ -1,0 +1,111 @@
+"""A recipe: everything that defines a run, in one frozen dataclass that a config file returns."""
+
+import contextlib
+import dataclasses
+import importlib.machinery
+import importlib.util
+import sys
+import traceback
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from jaxssl import words
+from jaxssl.training.config import RunConfig, TrainingConfig
+from jaxssl.training.optimizers import OptimizerConfig
+from jaxssl.types import DataConfig, EncoderConfig, MethodConfig
+
+M = TypeVar("M", bound=MethodConfig)
+E = TypeVar("E", bound=EncoderConfig)
+D = TypeVar("D", bound=DataConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe(Generic[M, E, D]):
+    """What to pretrain, on what, and how.
+
+    Attributes:
+        method: the self-supervised method and its hyper-parameters.
+        encoder: the network that is kept.
+        data: the data set; any frozen dataclass that ``open``s a split.
+        optimizer: optimizer and learning-rate schedule.
+        training: batch size, epochs and seed.
+        run: backend, logging and checkpoints; changes no number of the run.
+    """
+
+    method: M
+    encoder: E
+    data: D
+    optimizer: OptimizerConfig
+    training: TrainingConfig
+    run: RunConfig = RunConfig()
+
+
+def load(name: str) -> Recipe:
+    """The recipe of a config file.
+
+    Args:
+        name: path of a Python file with ``get_config()``, or the name of a shipped one.
+
+    Returns:
+        What its ``get_config()`` returns.
+
+    Raises:
+        FileNotFoundError: no such file and no such name (names the nearest).
+        ValueError: a file without ``get_config()``, or one that returns something else or raises.
+    """
+    shipped = {path.stem: path for path in shipped_directory().glob("[!_]*.py")}
+    path = shipped.get(name, Path(name))
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"config: must be the path of a config file or one of {', '.join(sorted(shipped))}; "
+            f"got {name!r}.{words.nearest(path.stem, shipped)}"
+        )
+    with _blaming(path):
+        module = _run(path)
+    if not hasattr(module, "get_config"):
+        raise ValueError(f"config {path}: must define get_config(); got a file without it.")
+    with _blaming(path):
+        config = module.get_config()
+    if not isinstance(config, Recipe):
+        raise ValueError(
+            f"config {path}: get_config() must return a jaxssl.Recipe; got {type(config).__name__}."
+        )
+    return config
+
+
+def _run(path: Path) -> types.ModuleType:
+    name = f"jaxssl_config_{path.stem}"
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    sys.modules[name] = module  # where the annotations of classes that it defines are looked up
+    loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def _blaming(path: Path) -> Iterator[None]:
+    """Turns whatever a config file raises into one ValueError that names the file and the line."""
+    try:
+        yield
+    except Exception as error:
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == str(path)
+        ]
+        if isinstance(error, SyntaxError):
+            lines.append(error.lineno)
+        place = f"{path}, line {lines[-1]}" if lines else f"{path}"
+        raise ValueError(
+            f"config {place}: must run as Python; got {type(error).__name__}: {error}"
+        ) from error
+
+
+def shipped_directory() -> Path:
+    """Where the shipped config files are: in the wheel, or beside the package in a checkout."""
+    spec = importlib.util.find_spec("jaxssl.recipes")
+    if spec is not None and spec.origin is not None:
+        return Path(spec.origin).parent
+    return Path(__file__).parents[2] / "configs"

@@ -1,0 +1,99 @@
+"""A recipe as a run directory and its checkpoints record it, and what makes a run the same run."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+
+from jaxssl import data, jsonable, named
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training.config import RunConfig, TrainingConfig
+from jaxssl.training.optimizers import OptimizerConfig
+from jaxssl.types import MethodConfig
+
+
+def to_json(recipe: Recipe) -> dict:
+    """The recipe as JSON values; method, encoder and data set by the names of their classes.
+
+    Watchers are left out: they change no number, and need not be there when a run is looked at.
+    """
+    unwatched = dataclasses.replace(recipe.run, watchers=())
+    run = {name: value for name, value in jsonable.to_json(unwatched).items() if name != "watchers"}
+    return {
+        "method": named.to_json(recipe.method),
+        "encoder": named.to_json(recipe.encoder),
+        "data": named.to_json(recipe.data),
+        "optimizer": jsonable.to_json(recipe.optimizer),
+        "training": jsonable.to_json(recipe.training),
+        "run": run,
+    }
+
+
+def from_json(config: Mapping) -> Recipe:
+    """The inverse of ``to_json``, also after a trip through JSON, and of earlier versions.
+
+    Args:
+        config: what ``to_json`` gave.
+
+    Raises:
+        ValueError: a class that is no more, or a field that it does not have.
+    """
+    return Recipe(
+        method=method_from_json(config["method"]),
+        encoder=named.from_json(config["encoder"], room="jaxssl.models", does="build"),
+        data=data.from_json(config["data"]),
+        optimizer=jsonable.from_json(OptimizerConfig, config["optimizer"]),
+        training=jsonable.from_json(TrainingConfig, config["training"]),
+        run=jsonable.from_json(RunConfig, config["run"]),
+    )
+
+
+def method_from_json(entry: Mapping) -> MethodConfig:
+    """The method of a recorded recipe."""
+    return named.from_json(entry, room="jaxssl.methods", does="build")
+
+
+def completed(config: Mapping, asked: Mapping) -> dict:
+    """A recorded recipe in the words and with the fields of today, those it lacks at their default.
+
+    Args:
+        config: what ``to_json`` gave, after a trip through JSON.
+        asked: of the recipe that it is to be compared with, the same. Before kinds of data were
+            named, images and clips were described alike; the record is read as what is asked for.
+
+    Returns:
+        The same recorded anew; ``config`` itself where it cannot be read any more.
+    """
+    try:
+        recipe = from_json(config)
+        if "fields" not in config["data"] and named.short(asked["data"]["name"]) == "ClipData":
+            clips = jsonable.from_json(data.ClipData, config["data"])
+            recipe = dataclasses.replace(recipe, data=clips)
+        return through_json(to_json(recipe))
+    except (ValueError, TypeError, KeyError):
+        return dict(config)
+
+
+def through_json(value: object) -> object:
+    """What is left of a value after it was written and read; tuples are lists."""
+    return json.loads(json.dumps(value))
+
+
+def differing_fields(ours: Mapping, theirs: Mapping, prefix: str = "") -> list[str]:
+    """Dotted names of the entries that differ between two JSON objects, "name (ours, theirs)"."""
+    names = []
+    for name in sorted(ours.keys() | theirs.keys()):
+        a, b = ours.get(name), theirs.get(name)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            names += differing_fields(a, b, f"{prefix}{name}.")
+        elif a != b:
+            names.append(f"{prefix}{name} ({a}, {b})")
+    return names
+
+
+def without_run(config: Mapping) -> dict:
+    """The part of a recipe's JSON that defines the numbers of a run."""
+    fields = {
+        name: value for name, value in config["data"]["fields"].items() if name != "num_threads"
+    }
+    kept = {name: value for name, value in config.items() if name != "run"}
+    return kept | {"data": {**config["data"], "fields": fields}}

@@ -1,0 +1,69 @@
+"""What is run, and how: the two parts of a recipe that the loop reads."""
+
+import dataclasses
+from typing import Protocol
+
+from jaxssl import parallel, watching
+from jaxssl.collapse.policy import CollapseConfig
+from jaxssl.types import Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """What is run; another value is another run.
+
+    Attributes:
+        batch_size: examples in one global batch, over all devices of all processes.
+        epochs: passes over the training split; may be a fraction.
+        seed: the one number all randomness follows from.
+    """
+
+    batch_size: int = 256
+    epochs: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.epochs <= 0:
+            raise ValueError(f"training.epochs: must be greater than 0; got {self.epochs}.")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"training.seed: must lie in [0, 2^31); got {self.seed}.")
+
+    def plan(self, steps_per_epoch: int, *, freezes: bool = False) -> Plan:
+        """The steps of the whole run, at least 1."""
+        total_steps = max(round(self.epochs * steps_per_epoch), 1)
+        return Plan(self.batch_size, steps_per_epoch, total_steps, freezes)
+
+
+class WatcherConfig(Protocol):
+    """A frozen dataclass that makes a watcher for each call of a run."""
+
+    def build(self) -> watching.Watcher:
+        """A new watcher."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """How it is run; may change when a run is resumed, and changes no number of it.
+
+    Attributes:
+        backend: how the step is mapped over devices, pmap or shard_map.
+        log_every: steps between two rows of metrics.
+        checkpoint_every: steps between two checkpoints; the last step is always saved.
+        keep_checkpoints: newest checkpoints kept, beside the one with the lowest loss.
+        tensorboard: write TensorBoard event files beside the JSON lines.
+        collapse: when the run counts as collapsed, and what happens then.
+        watchers: further watchers, of a config file's choice; not recorded.
+    """
+
+    backend: parallel.Backend = "pmap"
+    log_every: int = 20
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 2
+    tensorboard: bool = False
+    collapse: CollapseConfig = CollapseConfig()
+    watchers: tuple[WatcherConfig, ...] = ()
+
+    def __post_init__(self):
+        for field in ("log_every", "checkpoint_every", "keep_checkpoints"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"run.{field}: must be at least 1; got {getattr(self, field)}.")

@@ -1,0 +1,171 @@
+"""Watchers that write: JSON lines always, TensorBoard when asked for, a line on the screen."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+from jax.experimental import multihost_utils
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from jaxssl import files, watching
+
+
+def writers_of(metrics: Path, tensorboard: Path | None, console: Console) -> list[watching.Watcher]:
+    """What writes the rows of a run, on the first process; nothing on the others.
+
+    Args:
+        metrics: file of JSON lines.
+        tensorboard: directory of event files, or None.
+        console: where the progress goes.
+
+    Raises:
+        ImportError: TensorBoard is asked for and the extra is not installed.
+    """
+    if jax.process_index() > 0:
+        return []
+    events = [] if tensorboard is None else [TensorBoard(tensorboard)]
+    return [*events, JsonLines(metrics), ProgressLine(console)]
+
+
+class JsonLines(watching.Watcher):
+    """Appends one JSON object a row; what a crash leaves half-written is cut off on resume."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def begin(self, run: watching.WatchedRun) -> None:
+        """Opens the file, keeping only the rows up to the step that is resumed from."""
+        self._open(run.step)
+
+    def see(self, row: watching.Row) -> None:
+        """Appends a row."""
+        self._file.write(json.dumps(dict(row)) + "\n")
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Forces what was written to the disk."""
+        os.fsync(self._file.fileno())
+
+    def cut(self, step: int) -> None:
+        """Keeps only the rows up to a step."""
+        self._file.close()
+        self._open(step)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def _open(self, last_step: int) -> None:
+        rows = read(self._path) if self._path.exists() else []
+        kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= last_step]
+        files.write_whole(self._path, "".join(kept))
+        self._file = self._path.open("a")
+
+
+def read(path: str | os.PathLike) -> list[dict]:
+    """The rows of a metrics file, without a last line that a crash cut short."""
+    rows = []
+    for line in Path(path).read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def history(path: Path, *, last_step: int) -> tuple[dict, ...]:
+    """The rows of a file up to a step; all processes read before one of them writes.
+
+    Args:
+        path: metrics file, there or not yet.
+        last_step: of the rows.
+    """
+    rows = [row for row in read(path) if row["step"] <= last_step] if path.exists() else []
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("jaxssl metrics: history read")
+    return tuple(rows)
+
+
+class TensorBoard(watching.Watcher):
+    """Writes the same rows as TensorBoard scalars."""
+
+    def __init__(self, directory: Path):
+        """Finds the extra.
+
+        Raises:
+            ImportError: it is not installed.
+        """
+        try:
+            import tensorboardX
+        except ImportError as error:
+            raise ImportError(
+                "run.tensorboard: needs the extra; install it with: pip install "
+                '"jaxssl[tensorboard]".'
+            ) from error
+        self._open = lambda step: tensorboardX.SummaryWriter(str(directory), purge_step=step + 1)
+
+    def begin(self, run: watching.WatchedRun) -> None:
+        """Opens an event file; on resume TensorBoard is told to drop later steps."""
+        self._writer = self._open(run.step)
+
+    def see(self, row: watching.Row) -> None:
+        """Writes every entry but ``step`` as a scalar."""
+        for name, value in row.items():
+            if name != "step":
+                self._writer.add_scalar(name, value, row["step"])
+
+    def sync(self) -> None:
+        """Flushes the event file."""
+        self._writer.flush()
+
+    def cut(self, step: int) -> None:
+        """Goes on in another event file, which drops the steps after this one."""
+        self._writer.close()
+        self._writer = self._open(step)
+
+    def close(self) -> None:
+        """Closes the event file."""
+        self._writer.close()
+
+
+class ProgressLine(watching.Watcher):
+    """Step, loss, images per second and time left; live in a terminal, one line a log elsewhere."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._live = console.is_terminal
+        self._progress = Progress(
+            BarColumn(bar_width=20), TextColumn("{task.description}"), console=console
+        )
+
+    def begin(self, run: watching.WatchedRun) -> None:
+        """Shows that the first step is compiled."""
+        self._total = run.plan.total_steps
+        self._task = self._progress.add_task("compiling", total=self._total, completed=run.step)
+        if self._live:
+            self._progress.start()
+
+    def see(self, row: Mapping[str, float]) -> None:
+        """Shows a row of metrics: step, loss, images_per_second, seconds_left."""
+        text = (
+            f"step {row['step']}/{self._total}  loss {row['loss']:.4f}  "
+            f"{row['images_per_second']:,.0f} images/s  {_duration(row['seconds_left'])} left"
+        )
+        if self._live:
+            self._progress.update(self._task, completed=row["step"], description=text)
+        else:
+            self._console.print(text, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+        if self._live:
+            self._progress.stop()
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,0 +1,205 @@
+"""Every wrong input is answered with one line that says what to do, and nothing is left behind."""
+
+import json
+import re
+import shutil
+
+import pytest
+import tiny_runs
+
+from jaxssl import cli
+from jaxssl.training import loop
+
+MAE = "mae_fashion_mnist"
+
+
+pytestmark = pytest.mark.usefixtures("standard_promotion")
+
+
+def assert_matches(pattern, line):
+    assert re.search(pattern, line), line
+
+
+def test_unknown_config_names_the_nearest(refused, tmp_path):
+    line = refused("pretrain", "mae_fashion_mnits", "--out", tmp_path / "run")
+    assert_matches(
+        "must be the path of a config file or one of .*mae_fashion_mnist.*; got "
+        r"'mae_fashion_mnits'\. Did you mean \"mae_fashion_mnist\"\?",
+        line,
+    )
+
+
+def test_pretrain_without_a_config_lists_them(refused):
+    assert_matches("pretrain: must be followed by a config.*mae_fashion_mnist", refused("pretrain"))
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["--training.batchsize", 8], "--training.batchsize: .*Did you mean --training.batch-size"),
+        (["--method.mask", 0.5], "--method.mask: .*Did you mean --method.mask-ratio"),
+        (["--encoder.weight", 16], "--encoder.weight: .*Did you mean --encoder.width"),
+        (["--training.batch-size", "many"], "--training.batch-size.*many"),
+        (["--method.mask-ratio", 1.5], r"got mask ratio 1\.5"),
+        (["--optimizer.name", "adam"], "adam.*adamw.*sgd.*lars"),
+        (["--training.epochs", 0], r"training.epochs: must be greater than 0; got 0"),
+        (["--optimizer.warmup-epochs", 9], "warm-up must be shorter than the run; got 36 warm-up"),
+        (["--training.batch-size", 12], r"got 12 for 8 devices. Nearest: 8 or 16\."),
+        (["--training.batch-size", 3], r"got 3 for 8 devices. Nearest: 8\."),
+        (["--training.batch-size", 0], r"got 0 for 8 devices. Nearest: 8\."),
+        (["--training.batch-size", 64], "at least one batch of 64 images; got 32"),
+        (["--run.backend", "jit"], "jit.*pmap.*shard_map"),
+        (["--encoder.patch-size", 3], "patch.*3"),
+        (["--num-processes", 2], "needs --coordinator HOST:PORT and --process-id 0 to 1; got None"),
+        (["--data.path", "nowhere.npz"], "nowhere.npz.*does not exist"),
+        (["--data.path", "fashion-mnits"], 'fashion-mnits.*Did you mean "?fashion-mnist'),
+        (["--data.train-split", "training"], "training"),
+    ],
+    ids=str,
+)
+def test_wrong_fields_are_named(refused, npz, tmp_path, more, text):
+    out = tmp_path / "run"
+    assert_matches(text, refused(*tiny_runs.words(MAE, npz, out, *more)))
+    assert not (out / "checkpoints").exists() or not list((out / "checkpoints").iterdir())
+
+
+def test_missing_out_is_named(refused, npz):
+    argv = tiny_runs.words(MAE, npz, "x")
+    del argv[argv.index("--out") : argv.index("--out") + 2]
+    assert_matches(r"jaxssl pretrain mae_fashion_mnist: .*--out", refused(*argv))
+
+
+@pytest.mark.parametrize(("make", "text"), [("mkdir", "."), ("touch", "npz")])
+def test_an_empty_data_set(refused, tmp_path, make, text):
+    path = tmp_path / "empty.npz"
+    getattr(path, make)()
+    assert_matches(text, refused(*tiny_runs.words(MAE, path, tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_saved_nothing_may_be_replaced(refused, npz, tmp_path, monkeypatch, untrained):
+    def fail(*_, **__):
+        raise ValueError("wrong in a way that only tracing shows")
+
+    out = tmp_path / "run"
+    monkeypatch.setattr(loop, "train", fail)
+    refused(*tiny_runs.words(MAE, npz, out, "--method.mask-ratio", 0.5))
+    assert (out / "config.json").exists()
+    untrained()
+    assert cli.main(tiny_runs.words(MAE, npz, out)) == 0
+    written = json.loads((out / "config.json").read_text())
+    assert written["config"]["method"]["fields"]["mask_ratio"] == 0.75
+
+
+def test_mae_with_a_resnet(refused, npz, tmp_path):
+    config = tmp_path / "config.py"
+    config.write_text(
+        "import dataclasses\nfrom jaxssl import models\nfrom jaxssl.runs import recipe\n\n"
+        "def get_config():\n"
+        "    mae = recipe.load('mae_fashion_mnist')\n"
+        "    return dataclasses.replace(mae, encoder=models.ResNetConfig(depth=18))\n"
+    )
+    line = refused(
+        "pretrain",
+        config,
+        "--out",
+        tmp_path / "run",
+        "--data.path",
+        npz,
+        "--training.batch-size",
+        8,
+    )
+    assert_matches("MAE: the encoder must be a ViT.*got ResNet", line)
+    assert not (tmp_path / "run").exists()
+
+
+CONFIGS = {
+    "without get_config": (
+        "x = 1\n",
+        r"config .*c\.py: must define get_config\(\); got a file wit",
+    ),
+    "other type": (
+        "def get_config():\n    return {}\n",
+        r"must return a jaxssl.Recipe; got dict\.",
+    ),
+    "syntax": ("x = 1\ndef get_config(:\n", r"c\.py, line 2: must run as Python; got SyntaxError"),
+    "import": ("import nosuchmodule\n", r"c\.py, line 1: .* got ModuleNotFoundError: No module"),
+    "attribute": (
+        "from jaxssl import models\ndef get_config():\n    return models.Vit\n",
+        r"c\.py, line 3: .* got AttributeError.*Vit",
+    ),
+    "value": (
+        "from jaxssl.training.config import TrainingConfig\n\n\ndef get_config():\n"
+        "    return TrainingConfig(\n        epochs=0\n    )\n",
+        r"c\.py, line 5: .* got ValueError: training.epochs: must be greater than 0; got 0",
+    ),
+    "empty": ("", "must define get_config"),
+    "not text": ("\0", r"c\.py"),
+}
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_config_file_that_is_none(refused, tmp_path, kind):
+    source, text = CONFIGS[kind]
+    (tmp_path / "c.py").write_text(source)
+    line = refused("pretrain", tmp_path / "c.py", "--out", tmp_path / "run")
+    assert_matches(text, line)
+
+
+def test_the_directory_of_another_run_names_the_fields(refused, npz, finished):
+    line = refused(*tiny_runs.words(MAE, npz, finished, "--method.mask-ratio", 0.5,
+                                    "--training.epochs", 0.5, "--optimizer.warmup-epochs", 0,
+                                    "--training.seed", 1, "--run.log-every", 7))  # fmt: skip
+    assert_matches(
+        r"holds another one, which differs in \(now, there\): method.fields.mask_ratio "
+        r"\(0.5, 0.75\), training.seed \(1, 0\)\. Choose another --out\.",
+        line,
+    )
+
+
+def test_a_run_from_before_a_field_existed_is_resumed(npz, finished, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "run")
+    record = json.loads((out / "config.json").read_text())
+    del record["config"]["optimizer"]["constant_rate"]
+    (out / "config.json").write_text(json.dumps(record))
+    argv = tiny_runs.words(MAE, npz, out, "--training.epochs", 0.5, "--optimizer.warmup-epochs", 0)
+    assert cli.main(argv) == 0
+
+
+def test_another_data_set_is_another_run(refused, finished, tmp_path):
+    argv = tiny_runs.words(MAE, tmp_path / "tiny.npz", finished, "--training.epochs", 0.5,
+                           "--optimizer.warmup-epochs", 0)  # fmt: skip
+    shutil.copy(tiny_runs.write_data(tmp_path / "tiny.npz"), tmp_path / "copy.npz")
+    assert_matches(r"differs in .*data\.fields\.path", refused(*argv))
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "config.json"])
+def test_a_directory_with_files_of_somebody_else(refused, npz, tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text('{"model_type": "vit"}')
+    line = refused(*tiny_runs.words(MAE, npz, tmp_path / "mine"))
+    assert_matches(r"--out .*mine: must be new, empty or a run directory; got files without", line)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == [name]
+    assert (tmp_path / "mine" / name).read_text() == '{"model_type": "vit"}'
+
+
+def test_out_is_a_file(refused, npz, tmp_path):
+    (tmp_path / "file").touch()
+    assert_matches(
+        "--out .*file: must be new", refused(*tiny_runs.words(MAE, npz, tmp_path / "file"))
+    )
+
+
+def test_a_run_killed_while_it_claimed_its_directory_goes_on(npz, tmp_path, untrained):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "config.json.tmp").write_text('{"conf')
+    untrained()
+    assert cli.main(tiny_runs.words(MAE, npz, out)) == 0
+    assert [path.name for path in out.iterdir()] == ["config.json"]
+
+
+def test_a_process_id_must_be_one_of_the_processes(refused, npz, tmp_path):
+    words = tiny_runs.words(MAE, npz, tmp_path / "run")
+    line = refused(*words, "--num-processes", 2, "--coordinator", "localhost:1", "--process-id", 2)
+    assert_matches(r"--process-id 0 to 1; got localhost:1 and 2", line)

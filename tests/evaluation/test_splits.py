@@ -1,0 +1,76 @@
+"""No accuracy is measured on images that the probe was fitted to, or without labels."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from jaxssl import data
+from jaxssl.evaluation import knn, splits
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Two hundred images of noise with labels that say nothing of them, as a single set."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (200, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "noise.npz", images=images, labels=np.arange(200) % 4)
+    return data.ImageData(str(tmp_path / "noise.npz"), image_size=8, channels=3)
+
+
+def test_a_probe_of_noise_is_at_chance_whatever_pretraining_learned_from(config):
+    # Pretrained on "all": a probe fitted to the same would know every test image.
+    config = dataclasses.replace(config, train_split="all")
+    recorded = json.loads(json.dumps(data.to_json(config)))
+    meta = {"config": {"data": recorded}, "image_size": 8, "channels": 3}
+    opened = splits.open_splits(meta)
+    assert (opened.train_name, opened.test_name) == ("train", "test")
+    splits.check(opened)
+    leaking = splits.open_splits(meta, train_split="all")
+
+    def accuracy(opened):
+        sets = [
+            (source.columns["image"].reshape(len(source), -1) - 127.5, source.labels)
+            for source in (opened.train, opened.test)
+        ]
+        (result,) = knn.evaluate(*sets[0], *sets[1], num_neighbors=(1,))
+        return result.accuracy
+
+    assert accuracy(opened) < 0.5 and accuracy(leaking) == 1.0  # chance 0.25, of 40 images
+    with pytest.raises(ValueError, match=r'share no image; got 100 % of "test" of .* in "all"'):
+        splits.check(leaking)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "share"),
+    [
+        ("train", "test", 0),
+        ("fit", "validation", 0),
+        ("fit", "test", 0),
+        ("train", "validation", 1),
+        ("train", "train", 1),
+        ("test", "all", 0.2),
+    ],
+)
+def test_what_splits_share(config, train, test, share):
+    opened = splits.choose(config, train_split=train, test_split=test)
+    assert splits.shared(opened.train, opened.test) == pytest.approx(share)
+    if share:
+        with pytest.raises(ValueError, match=rf'got {100 * share:.0f} % of "{test}"'):
+            splits.check_disjoint(opened)
+
+
+def test_a_split_without_labels_is_named():
+    images = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3), np.uint8)
+    labelled = data.from_arrays(images[:4], np.arange(4), name="birds")
+    bare = data.from_arrays(images[4:], name="birds")
+    text = r'got the split "unlabelled" of birds without labels. Name a labelled split with --tr'
+    with pytest.raises(ValueError, match=text):
+        splits.check(splits.Splits(bare, labelled, "unlabelled", "test"))
+    hidden = dataclasses.replace(
+        labelled, columns={"image": images[4:], "label": -np.ones(4, np.int32)}
+    )
+    text = r'at least 0; got -1 in the split "test" of birds.*another with --test-split'
+    with pytest.raises(ValueError, match=text):
+        splits.check(splits.Splits(labelled, hidden, "train", "test"))

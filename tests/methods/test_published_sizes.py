@@ -1,0 +1,78 @@
+"""Every method's defaults, at the paper's size on a published encoder, are traced as a whole."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import tiny
+
+from jaxssl import methods, models
+from jaxssl.training import step as training_step
+
+BATCH_SIZE, NUM_EXAMPLES = 8, 10_000
+ENCODERS = {"ResNet-50": models.ResNetConfig(), "ViT-B/16": models.ViTConfig()}
+# Beside what a method is tested on: the published networks of these see finer maps.
+LIGHTNESS = {"color_space": "lightness", "mean": (50.0,), "std": (25.0,)}
+REFUSED = {
+    ("MAE", "ResNet-50"): r"MAE: the encoder must be a ViT",
+    ("SplitBrain", "ViT-B/16"): r"SplitBrain: the encoder must be a Split",
+    ("Jigsaw", "ViT-B/16"): r"multiples of the patch size; got image 255x255, patch 16",
+    # The authors' transformers have patches of 14 pixels.
+    ("LeJEPA", "ViT-B/16"): r"multiples of the patch size; got image 98x98, patch 16",
+}
+
+
+def encoder_for(name, architecture):
+    """The encoder at its defaults, seeing what the method demands."""
+    config = ENCODERS[architecture]
+    if tiny.encoder_of(name) == "SmallLightness":
+        stem = {"stem": "small"} if architecture == "ResNet-50" else {}
+        return dataclasses.replace(config, **LIGHTNESS, **stem)
+    if tiny.encoder_of(name) == "SmallSplit" and architecture == "ResNet-50":
+        return models.SplitConfig(config)
+    return config
+
+
+def trace(name, encoder):
+    """Shapes of the state before and after a step, and of its metrics, on images of 256 pixels."""
+    config = methods.all_configs()[name]()
+    if hasattr(config, "prepare"):
+        config = config.prepare(NUM_EXAMPLES, lambda: tiny.images(64))
+    method = config.build(encoder.build(), axis_name=None)
+    images = jax.ShapeDtypeStruct((BATCH_SIZE, 256, 256, 3), np.uint8)
+    batch = {"image": images, "index": jax.ShapeDtypeStruct((BATCH_SIZE,), np.int32)}
+    optimizer = optax.sgd(0.1)
+
+    def take_a_step(batch):
+        state = training_step.init_state(method, optimizer, batch, seed=0)
+        step = training_step.make_step(
+            method, optimizer, seed=0, steps_per_epoch=10, total_steps=100
+        )
+        return state, *step(state, batch)
+
+    return jax.eval_shape(take_a_step, batch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ENCODERS)
+@pytest.mark.parametrize("name", methods.all_configs())
+def test_defaults_are_traced_on_published_encoders(name, architecture):
+    encoder = encoder_for(name, architecture)
+    if (name, architecture) in REFUSED:
+        with pytest.raises(ValueError, match=REFUSED[name, architecture]):
+            trace(name, encoder)
+        return
+    before, after, metrics = trace(name, encoder)
+    assert jax.tree.structure(before) == jax.tree.structure(after)
+    assert metrics["loss"].shape == () and metrics["loss"].dtype == jnp.float32
+    sizes = [leaf.size for leaf in jax.tree.leaves(before.params["encoder"])]
+    assert sum(sizes) > 20_000_000
+
+
+@pytest.mark.slow
+def test_lejepa_is_traced_on_patches_of_14_pixels():
+    *_, metrics = trace("LeJEPA", models.ViTConfig(patch_size=14))
+    assert metrics["loss"].shape == ()

@@ -1,0 +1,32 @@
+"""The report of a real, tiny run: every picture is there, and what is missing is said."""
+
+from jaxssl import report
+from jaxssl.evaluation import evaluate, knn
+from jaxssl.evaluation.subject import Subject
+
+FEATURE_PICTURES = {"views.png", "neighbours.png", "embedding.png"}
+
+
+def test_draws_what_there_is_and_says_what_is_missing(run, capsys, names):
+    paths = report.draw(run)
+    assert names(paths) == FEATURE_PICTURES | {"curve.png", "collapse.png", "index.html"}
+    message = capsys.readouterr().err
+    assert message.startswith("Accuracies left out: not evaluated yet; ")
+    assert "Accuracy by depth left out: no stages measured yet; " in message
+    assert f"jaxssl linear-eval {run}" in message
+    page = (run / "report" / "index.html").read_text()
+    assert "MAE on " in page
+    assert f"jaxssl knn-eval {run}" in page
+    for name in FEATURE_PICTURES:
+        assert f'src="{name}"' in page
+
+
+def test_draws_accuracies_once_they_are_measured(run, capsys, names):
+    for encoder in ("trained", "pixels"):
+        subject = Subject(encoder=encoder, batch_size=8)
+        evaluate.knn_eval(run, subject, knn.KnnConfig(num_neighbors=(3,)))
+    paths = report.draw(run)
+    drawn = {"curve.png", "collapse.png", "accuracy.png", "depth.png", "index.html"}
+    assert names(paths) == FEATURE_PICTURES | drawn
+    assert capsys.readouterr().err == ""
+    assert "same protocol" not in (run / "report" / "index.html").read_text()

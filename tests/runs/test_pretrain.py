@@ -1,0 +1,102 @@
+"""From a recipe to a run: what is asked of the data set once, and kept."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+import tiny
+import tiny_runs
+from jax.experimental import multihost_utils
+from rich.console import Console
+
+from jaxssl import checkpoints, data, jsonable, methods, models
+from jaxssl.augment import policies
+from jaxssl.methods.rotation import Rotation
+from jaxssl.runs import pretrain, recipe, record
+from jaxssl.runs.directory import RunDirectory
+from jaxssl.training.config import RunConfig, TrainingConfig
+from jaxssl.training.optimizers import OptimizerConfig
+
+ASKED = []
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistical(Rotation):
+    """A method that wants to know the data set's mean."""
+
+    mean: tuple[float, ...] = ()
+    num_examples: int = 0
+
+    def prepare(self, num_examples, sample):
+        ASKED.append(sample())
+        mean = float(ASKED[-1].mean())
+        return dataclasses.replace(self, mean=(mean,), num_examples=num_examples)
+
+    def build(self, encoder, *, axis_name):
+        assert self.mean, "built before it was prepared"
+        return super().build(encoder, axis_name=axis_name)
+
+
+pytestmark = pytest.mark.usefixtures("standard_promotion")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    npz = tiny_runs.write_data(tmp_path_factory.mktemp("data") / "tiny.npz")
+    return recipe.Recipe(
+        method=Statistical(augment=policies.CropFlip(size=tiny.SIZE)),
+        encoder=models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=8),
+        data=data.ImageData(path=str(npz), image_size=tiny.SIZE, channels=1),
+        optimizer=OptimizerConfig(warmup_epochs=0),
+        training=TrainingConfig(batch_size=8, epochs=0.5),
+        run=RunConfig(log_every=1),
+    )
+
+
+def test_statistics_are_taken_once_and_kept_by_the_checkpoint(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain, "NUM_SAMPLED", 10)
+    ASKED.clear()
+    pretrain.run(config, tmp_path / "run", Console(quiet=True))
+    (images,) = ASKED
+    train = config.data.open("train").columns["image"]
+    np.testing.assert_array_equal(images, train[np.linspace(0, len(train) - 1, 10).astype(int)])
+
+    recorded = checkpoints.read_meta(tmp_path / "run")["config"]["method"]
+    written = jsonable.from_json(Statistical, recorded["fields"])
+    assert written == dataclasses.replace(
+        config.method, mean=(float(images.mean()),), num_examples=len(train)
+    )
+    # What was asked for is what a resumed run is compared with, not what it was answered.
+    identity = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert identity["config"]["method"]["fields"]["mean"] == []
+    pretrain.run(config, tmp_path / "run", Console(quiet=True))
+    assert len(ASKED) == 1
+
+
+def test_another_method_in_the_same_directory_is_refused_whatever_it_asks(config, tmp_path):
+    pretrain.run(config, tmp_path / "run", Console(quiet=True))
+    other = dataclasses.replace(
+        config, method=methods.all_configs()["Rotation"](config.method.augment)
+    )
+    refusal = r"must be new or the directory of this very run.*method.name"
+    with pytest.raises(ValueError, match=refusal):
+        pretrain.run(other, tmp_path / "run", Console(quiet=True))
+    back = dataclasses.replace(config, method=Statistical(policies.CropFlip(size=8)))
+    with pytest.raises(ValueError, match=r"must be new or the directory of this very run.*size"):
+        pretrain.run(back, tmp_path / "run", Console(quiet=True))
+
+
+def test_processes_agree_before_the_first_writes(monkeypatch, tmp_path):
+    """What one process writes must not make another take the directory for somebody else's."""
+    calls = []
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(
+        multihost_utils, "sync_global_devices", lambda name: calls.append(list(tmp_path.iterdir()))
+    )
+    identity = {"config": record.to_json(recipe.load("mae_fashion_mnist")), "dataset": {}}
+    (tmp_path / "run").mkdir()
+    pretrain.claim(RunDirectory(tmp_path / "run"), identity)
+    assert calls == [[tmp_path / "run"]]
+    assert (tmp_path / "run" / "config.json").exists()

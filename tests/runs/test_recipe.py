@@ -1,0 +1,144 @@
+"""Shipped recipes and recipes as JSON."""
+
+import dataclasses
+import importlib
+import json
+import typing
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import tiny
+import tiny_runs
+
+import jaxssl
+from jaxssl import cli, data, methods, models, parallel
+from jaxssl.augment import policies
+from jaxssl.runs import pretrain, recipe, record
+from jaxssl.training import optimizers
+
+NAMES = tiny_runs.NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_recipes_are_the_same_by_name_and_by_path(name):
+    config = recipe.load(name)
+    assert isinstance(config, recipe.Recipe)
+    assert config == recipe.load(str(recipe.shipped_directory() / f"{name}.py"))
+    assert name.replace("_", "").startswith(type(config.method).__name__.lower())
+    assert config.method.augment.size == config.data.image_size
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_recipes_say_how_to_run_them(name):
+    text = (recipe.shipped_directory() / f"{name}.py").read_text()
+    assert f"Command: jaxssl pretrain {name} --out runs/" in text
+    assert "Source: " in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_recipes_survive_json(name):
+    config = recipe.load(name)
+    text = json.dumps(record.to_json(config))
+    assert record.from_json(json.loads(text)) == config
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_plan_is_one_that_can_be_run(name):
+    """Warm-up shorter than the run, on the 60,000 images that the recipe is made for."""
+    config = recipe.load(name)
+    optimizers.build(config.optimizer, config.training.plan(60000 // config.training.batch_size))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("standard_promotion")
+def test_every_shipped_recipe_traces_a_step_at_its_own_size(name):
+    """On eight devices and nothing compiled: sizes, encoder, method and optimizer fit together."""
+    config = recipe.load(name)
+    batch_size, side, channels = (
+        config.training.batch_size, config.data.image_size, config.data.channels
+    )  # fmt: skip
+    images = np.random.default_rng(0).integers(0, 256, (batch_size, side, side, channels), np.uint8)
+    columns = {"image": images}
+    if config.data.num_frames > 1:
+        columns = {"video": np.stack([images] * config.data.num_frames, axis=1)}
+    source = data.from_columns(columns)
+    config = dataclasses.replace(
+        config,
+        method=pretrain.prepare(config.method, source),
+        training=dataclasses.replace(config.training, epochs=1000),
+    )
+    with data.Loader(source, batch_size=batch_size, seed=0) as loader:
+        job = pretrain.build(config, source, loader)
+        state = jax.eval_shape(job.initial_state)
+        step = parallel.map_shards(job.step)
+        after, metrics = jax.eval_shape(step, state, loader.batch(0))
+    form = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == form
+    assert all(metric.shape == () for metric in metrics.values())
+
+
+# One of each kind of run: a ViT with frozen parameters, a split encoder with fitted statistics, a
+# convolutional encoder.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "moco_v3_vit_fashion_mnist",
+        "split_brain_photographs",
+        pytest.param("simclr_fashion_mnist", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.usefixtures("standard_promotion")
+def test_a_shipped_recipe_runs_two_shrunken_steps(name, tmp_path):
+    npz = tiny_runs.write_data(tmp_path / "tiny.npz")
+    words = tiny_runs.words(name, npz, tmp_path / "run", "--training.epochs", 0.5,
+                            "--optimizer.warmup-epochs", 0)  # fmt: skip
+    assert cli.main(words) == 0
+    rows = tiny_runs.rows(tmp_path / "run")
+    assert [row["step"] for row in rows] == [1, 2]
+    encoder = jaxssl.restore_encoder(tmp_path / "run")
+    written = record.from_json(encoder.meta["config"])
+    assert written.encoder == encoder.module.config
+    images = tiny.images(2)[..., : encoder.inputs[0].shape[-1]]
+    assert np.all(np.isfinite(encoder(images).pooled))
+
+
+def test_an_installed_package_brings_the_recipes():
+    package = importlib.import_module("jaxssl.recipes")
+    assert Path(package.__file__).parent == recipe.shipped_directory()
+
+
+def test_a_checkout_that_is_not_installed_finds_them_too(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert recipe.shipped_directory() == Path(recipe.__file__).parent.parent / "configs"
+    assert NAMES == sorted(path.stem for path in recipe.shipped_directory().glob("[!_]*.py"))
+
+
+def test_another_encoder_and_tuples_survive_json():
+    config = dataclasses.replace(
+        recipe.load("simclr_fashion_mnist"),
+        encoder=models.ViTConfig(size="Ti", patch_size=4, mean=(0.1, 0.2, 0.3)),
+        method=methods.all_configs()["MAE"](augment=policies.mae(size=8, crop_scale=(0.3, 0.9))),
+    )
+    written = json.loads(json.dumps(record.to_json(config)))
+    assert written["encoder"]["name"] == "ViT"
+    assert written["method"]["name"] == "MAE"
+    assert record.from_json(written) == config
+
+
+def test_a_config_file_may_define_its_own_classes(tmp_path):
+    """Their annotations are looked up in the module of the file, which must be found by name."""
+    (tmp_path / "own.py").write_text(
+        "from __future__ import annotations\n"
+        "import dataclasses\n"
+        "from jaxssl import recipe\n"
+        "from jaxssl.methods.rotation import Rotation\n\n"
+        "@dataclasses.dataclass(frozen=True)\n"
+        "class Own(Rotation):\n"
+        "    strength: float = 1\n\n"
+        "def get_config():\n"
+        "    return dataclasses.replace(recipe.load('rotation_fashion_mnist'), method=Own())\n"
+    )
+    config = recipe.load(str(tmp_path / "own.py"))
+    assert typing.get_type_hints(type(config.method))["strength"] is float

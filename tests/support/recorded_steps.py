@@ -1,0 +1,110 @@
+"""Two shrunken steps of every shipped recipe, as numbers and digests to compare with.
+
+    python tests/support/recorded_steps.py        records them, in tests/recorded/steps.json
+
+A change of the house must change no number: on the machine and with the versions of the record bit
+for bit, elsewhere up to rounding. Digests do not depend on the names or the order of leaves, so
+that a state may be filed otherwise. Record anew only with a change that is meant to change numbers.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+FILE = Path(__file__).parent.parent / "recorded" / "steps.json"
+DEVICES = (1, 8)
+
+
+def machine():
+    """What bits may depend on."""
+    processor = Path("/proc/cpuinfo")
+    lines = processor.read_text().splitlines() if processor.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    versions = {
+        name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")
+    }
+    return {"cpu": (names or [platform.processor()])[0], **versions}
+
+
+def steps_of_all_recipes(num_devices):
+    """Name to loss, gradient norm and digests after two steps, in a process with fake devices."""
+    flags = (
+        f"--xla_force_host_platform_device_count={num_devices} --xla_backend_optimization_level=0"
+    )
+    child = subprocess.run(
+        [sys.executable, __file__, "here"],
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(child.stdout.splitlines()[-1])
+
+
+def steps_here():
+    """The same in this process, on one core: sums depend on how many threads share them."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    import tiny_runs
+
+    with tempfile.TemporaryDirectory() as directory:
+        npz = tiny_runs.write_data(Path(directory) / "tiny.npz")
+        return {name: steps_of(name, npz, Path(directory) / name) for name in tiny_runs.NAMES}
+
+
+def steps_of(name, npz, out):
+    """Pretrains one recipe for two steps."""
+    import jax
+    import tiny_runs
+
+    from jaxssl import cli
+
+    more = ("--training.epochs", 0.5, "--optimizer.warmup-epochs", 0)
+    assert cli.main(tiny_runs.words(name, npz, out, *more)) == 0, name
+    jax.clear_caches()
+    rows = tiny_runs.rows(out)
+    state = leaves_of(out / "checkpoints" / "2" / "state")
+    return {
+        "loss": [row["loss"] for row in rows],
+        "grad_norm": [row["grad_norm"] for row in rows],
+        "state": digest(state),
+        "num_values": sum(leaf.size for leaf in state),
+    }
+
+
+def leaves_of(directory):
+    """The arrays of a checkpoint's item."""
+    import jax
+    import numpy as np
+    import orbax.checkpoint as ocp
+
+    with ocp.StandardCheckpointer() as checkpointer:
+        return [np.asarray(leaf) for leaf in jax.tree.leaves(checkpointer.restore(directory))]
+
+
+def digest(leaves):
+    """SHA-256 over the sorted digests of the leaves, each of its dtype, shape and bytes."""
+    each = sorted(
+        hashlib.sha256(f"{leaf.dtype} {leaf.shape} ".encode() + leaf.tobytes()).hexdigest()
+        for leaf in leaves
+    )
+    return hashlib.sha256(" ".join(each).encode()).hexdigest()
+
+
+def main():
+    if sys.argv[1:] == ["here"]:
+        print(json.dumps(steps_here()))
+        return
+    record = {"machine": machine()}
+    record |= {f"{count} devices": steps_of_all_recipes(count) for count in DEVICES}
+    FILE.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

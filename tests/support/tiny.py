@@ -1,0 +1,118 @@
+"""Tiny instances of every method and of the encoders they run on."""
+
+import ast
+import dataclasses
+import functools
+from pathlib import Path
+
+import numpy as np
+import small_encoder
+
+from jaxssl import data, methods, models
+from jaxssl.augment import policies
+from jaxssl.runs import pretrain
+
+SIZE = 16
+# What a field's name says about its size; methods are shrunk by these, and by what their own tests
+# say beside that.
+SMALL = {"width": 16, "dim": 8, "depth": 1, "heads": 2}
+
+ENCODERS = {
+    "Small": small_encoder.SmallConfig(),
+    "SmallLightness": small_encoder.SmallConfig(color_space="lightness", mean=(50.0,), std=(25.0,)),
+    "SmallSplit": small_encoder.SmallSplitConfig(),
+    "ViT": models.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4, pool="mean"),
+    "ResNet": models.ResNetConfig(
+        depth=10, width_multiplier=1 / 16, stem="small", zero_init_residual=False
+    ),
+    "Lightness": models.ViTConfig(
+        width=16, depth=2, num_heads=2, patch_size=4, pool="mean", color_space="lightness"
+    ),
+    "Split": models.SplitConfig(
+        models.ResNetConfig(
+            depth=10, width_multiplier=1 / 16, stem="small", zero_init_residual=False
+        )
+    ),
+}
+
+
+@functools.cache
+def _declared(variable):
+    """What the tests of methods say of them, by name of the method.
+
+    A test file in tests/methods may set, each to a literal {name of the method: value}:
+
+        TINY: fields that make it small on images of 16 x 16, where their names do not tell
+        TINY_ENCODER: the name in ``ENCODERS`` of what it is tested on, if not the small one
+        UNCHANGED: entries of its state that no step changes
+
+    They are read from the syntax: importing a test to read a number would run it.
+    """
+    declared = {}
+    for path in sorted((Path(__file__).parents[1] / "methods").glob("test_*.py")):
+        for node in ast.parse(path.read_text()).body:
+            match node:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value) if name == variable:
+                    declared |= ast.literal_eval(value)
+    return declared
+
+
+def encoder_of(name):
+    """The name of the encoder that a method is tested on.
+
+    By default the small one: compiling is what takes the time, and batch statistics are the hard
+    case for several devices.
+    """
+    return _declared("TINY_ENCODER").get(name, "Small")
+
+
+def unchanged(name):
+    """Entries of a method's state that no step changes."""
+    return _declared("UNCHANGED").get(name, set())
+
+
+CASES = [(name, encoder_of(name)) for name in methods.all_configs()]
+
+
+def changes(config):
+    """The fields that make a method small, with their values."""
+    by_suffix = {
+        field.name: SMALL[field.name.rsplit("_", 1)[-1]]
+        for field in dataclasses.fields(config)
+        if field.name.rsplit("_", 1)[-1] in SMALL
+    }
+    return by_suffix | _declared("TINY").get(type(config).__name__, {})
+
+
+def view_sizes(augment):
+    """The fields of an augmentation that make its views small, by dotted name, with values."""
+    if isinstance(augment, policies.MultiCrop):
+        pair = {f"pair.{name}": size for name, size in view_sizes(augment.pair).items()}
+        return pair | {"local.size": SIZE // 2, "num_local": 2}
+    if isinstance(augment, policies.Pair):
+        second = {} if augment.second is None else {"second.size": SIZE}
+        return {"first.size": SIZE} | second
+    return {"size": SIZE}
+
+
+def shrunk_views(augment):
+    """The augmentation with small views."""
+    if isinstance(augment, policies.MultiCrop):
+        local = dataclasses.replace(augment.local, size=SIZE // 2)
+        return policies.MultiCrop(augment.pair.change_views(size=SIZE), local, num_local=2)
+    if isinstance(augment, policies.Pair):
+        return augment.change_views(size=SIZE)
+    return dataclasses.replace(augment, size=SIZE)
+
+
+def method(name):
+    """The method with default hyper-parameters and small layers on 16 x 16 images, prepared."""
+    config = methods.all_configs()[name]()
+    config = dataclasses.replace(config, augment=shrunk_views(config.augment), **changes(config))
+    return pretrain.prepare(config, data.from_arrays(images()))
+
+
+def images(num_images=16):
+    """uint8 [B, 16, 16, 3], smooth enough that a crop resembles its image."""
+    coarse = np.random.default_rng(0).integers(0, 256, (num_images, 8, 8, 3), dtype=np.uint8)
+    return coarse.repeat(2, axis=1).repeat(2, axis=2)

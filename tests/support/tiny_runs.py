@@ -1,0 +1,126 @@
+"""Shipped recipes shrunk to 16 x 16 images, as the words of a command line, and runs of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import tiny
+
+from jaxssl.runs import recipe
+
+BATCH_SIZE = 8
+NUM_TRAIN, NUM_TEST = 32, 8  # 4 steps an epoch
+JAXSSL = (sys.executable, "-c", "import sys; from jaxssl import cli; sys.exit(cli.main())")
+TIMES = ("images_per_second", "seconds_left")
+NAMES = sorted(path.stem for path in recipe.shipped_directory().glob("[!_]*.py"))
+# What makes an encoder small, by the name of its config.
+SMALL_ENCODERS = {
+    "ViTConfig": (
+        "--encoder.width 16 --encoder.depth 1 --encoder.num-heads 2 --encoder.patch-size 4"
+    ),
+    "ResNetConfig": "--encoder.depth 10 --encoder.width-multiplier 0.0625",
+    "ConvNeXtConfig": "--encoder.depths 1 1 1 1 --encoder.dims 4 8 8 16 --encoder.stem-patch 2",
+    "SplitConfig": "--encoder.half.depth 10 --encoder.half.width-multiplier 0.0625",
+}
+
+
+def write_data(path):
+    """An .npz file of colour images in four classes; returns its path."""
+    images = tiny.images(NUM_TRAIN + NUM_TEST)
+    labels = np.arange(len(images)) % 4
+    np.savez(
+        path,
+        train_images=images[:NUM_TRAIN],
+        train_labels=labels[:NUM_TRAIN],
+        test_images=images[NUM_TRAIN:],
+        test_labels=labels[NUM_TRAIN:],
+    )
+    return path
+
+
+def words(name, data, out, *more):
+    """The command line of a shrunken run: ten steps, a row each, a checkpoint every four."""
+    return [
+        "pretrain", name, "--out", str(out), "--data.path", str(data),
+        "--data.image-size", str(tiny.SIZE), *shrunk(name),
+        "--training.batch-size", str(BATCH_SIZE), "--training.epochs", "2.5",
+        "--optimizer.warmup-epochs", "0.5", "--run.log-every", "1", "--run.checkpoint-every", "4",
+        *map(str, more),
+    ]  # fmt: skip
+
+
+def shrunk(name):
+    """The options that make a recipe small; everything else stays as it is shipped."""
+    config = recipe.load(name)
+    views = tiny.view_sizes(config.method.augment)
+    fields = {f"augment.{field}": value for field, value in views.items()}
+    fields |= tiny.changes(config.method)
+    options = [
+        word
+        for field, value in fields.items()
+        for word in (f"--method.{field.replace('_', '-')}", str(value))
+    ]
+    return SMALL_ENCODERS[type(config.encoder).__name__].split() + options
+
+
+def environment(devices):
+    """The environment of a process with so many fake devices, its other settings those of here.
+
+    It reads the compile cache and adds nothing: killed while writing, it would leave an entry that
+    aborts whoever reads it.
+    """
+    flags = os.environ["XLA_FLAGS"].split()
+    kept = [flag for flag in flags if "host_platform_device_count" not in flag]
+    count = f"--xla_force_host_platform_device_count={devices}"
+    return os.environ | {
+        "XLA_FLAGS": " ".join([count, *kept]),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9",
+    }
+
+
+def start(argv, *, devices=8, launcher=()):
+    """Starts ``jaxssl ARGV`` as a user would, behind a launcher if one is given."""
+    return subprocess.Popen(
+        [*launcher, *JAXSSL, *argv],
+        env=environment(devices),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    """Waits for a started run to succeed; returns what it printed."""
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, text
+    return text
+
+
+def signal_at(process, number, out, step):
+    """Sends a started run a signal once the row of a step is in its metrics."""
+    path = out / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not path.exists() or f'"step": {step},' not in path.read_text():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(number)
+
+
+def kill_at(process, out, step):
+    """Kills a started run once the row of a step is in its metrics."""
+    signal_at(process, signal.SIGKILL, out, step)
+    process.communicate()
+
+
+def rows(out):
+    """The rows of a run's metrics, without the fields that hold times."""
+    lines = (out / "metrics.jsonl").read_text().splitlines()
+    return [
+        {name: value for name, value in json.loads(line).items() if name not in TIMES}
+        for line in lines
+    ]

@@ -1,0 +1,82 @@
+"""The metrics of steps in flight: averaged, checked, handed on."""
+
+import jax.numpy as jnp
+import pytest
+
+from jaxssl import watching
+from jaxssl.training.rows import DivergedError, Rows
+from jaxssl.types import Plan
+
+PLAN = Plan(batch_size=8, steps_per_epoch=5, total_steps=5)
+
+
+class Seen(watching.Watcher):
+    """Keeps every row."""
+
+    def __init__(self):
+        self.rows = []
+
+    def see(self, row):
+        self.rows.append(row)
+
+    @property
+    def losses(self):
+        return {row["step"]: row["loss"] for row in self.rows}
+
+
+@pytest.fixture
+def seen():
+    return Seen()
+
+
+def open_rows(seen, *, every=2):
+    return Rows(PLAN, lambda step: jnp.float32(step), every=every, watchers=seen)
+
+
+def add(rows, *losses, first=1, **measured):
+    for step, loss in enumerate(losses, first):
+        rows.wait()
+        rows.add(step, {"loss": jnp.float32(loss)}, measured)
+
+
+def test_rows_average_and_the_last_step_always_has_one(seen):
+    rows = open_rows(seen)
+    add(rows, 1, 2, 3, 5, 7)
+    assert rows.drain() == 18 / 5
+    assert seen.losses == {2: 1.5, 4: 4, 5: 7}
+    assert [row["learning_rate"] for row in seen.rows] == [1, 3, 4]  # of the step that was made
+    assert seen.rows[-1]["seconds_left"] == 0 < seen.rows[0]["images_per_second"]
+
+
+def test_what_was_measured_is_in_its_row_as_it_is(seen):
+    rows = open_rows(seen)
+    add(rows, 1, 2, size=jnp.float32(9))
+    rows.drain()
+    assert seen.rows[0]["size"] == 9
+
+
+def test_rows_start_afresh_after_a_drain(seen):
+    rows = open_rows(seen)
+    add(rows, 1)
+    assert rows.drain() == 1
+    add(rows, 3, 5, first=2)
+    assert rows.drain() == 4
+    assert seen.losses == {2: 3}
+
+
+def test_no_more_than_one_step_is_in_flight_on_cpu(seen):
+    rows = open_rows(seen, every=1)
+    add(rows, 1, 2, 3)
+    assert list(seen.losses) == [1, 2]
+
+
+@pytest.mark.parametrize("where", ["loss", "size"])
+def test_an_infinite_metric_stops_before_its_row(seen, where):
+    rows = open_rows(seen, every=1)
+    add(rows, 1, size=jnp.float32(2))
+    rows.wait()
+    values = {"loss": jnp.float32(1), "size": jnp.float32(2)} | {where: -jnp.inf}
+    rows.add(2, {"loss": values["loss"]}, {"size": values["size"]})
+    with pytest.raises(DivergedError, match=rf"{where} is -inf at step 2: .*Lower optimizer.base_"):
+        rows.drain()
+    assert seen.losses == {1: 1}
