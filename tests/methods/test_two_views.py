@@ -13,7 +13,9 @@ import small_encoder
 import tiny
 
 from jaxssl import draws, methods, schedules
+from jaxssl.augment import policies
 from jaxssl.methods import wmse
+from jaxssl.methods.shared import two_views
 
 TINY = {
     "NNCLR": {"queue_size": 24},
@@ -303,3 +305,9 @@ def test_projections_of_a_view_do_not_depend_on_the_other_view():
 def test_wrong_hyper_parameters_say_what_must_hold(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_views_of_two_sizes_are_refused_as_they_are_stacked():
+    pair = policies.Pair(policies.View(16), policies.View(8))
+    with pytest.raises(ValueError, match=r"^augment: first and second views must have one size"):
+        two_views.view(pair)
