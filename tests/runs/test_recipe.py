@@ -2,6 +2,10 @@
 
 import dataclasses
 import importlib
+import os
+import shutil
+import subprocess
+import sys
 import typing
 from pathlib import Path
 
@@ -100,10 +104,45 @@ def test_an_installed_package_brings_the_recipes():
     assert Path(package.__file__).parent == recipe.shipped_directory()
 
 
-def test_a_checkout_that_is_not_installed_finds_them_too(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert recipe.shipped_directory() == Path(recipe.__file__).parents[2] / "configs"
-    assert NAMES == sorted(path.stem for path in recipe.shipped_directory().glob("[!_]*.py"))
+LOAD = """
+import sys
+from importlib import machinery
+
+# Not those of editable installs, which know where another checkout is.
+sys.meta_path[:] = [machinery.BuiltinImporter, machinery.FrozenImporter, machinery.PathFinder]
+
+from jaxssl.runs import recipe
+
+assert recipe.load("simclr_fashion_mnist") == recipe.load(sys.argv[1])
+print(recipe.shipped_directory(), recipe.shipped_directory())
+"""
+
+
+def test_a_checkout_that_is_not_installed_finds_them_too(tmp_path):
+    """And a recipe that was copied to another place takes its blocks from there."""
+    shutil.copytree(
+        Path(jaxssl.__file__).parent,
+        tmp_path / "jaxssl",
+        ignore=shutil.ignore_patterns("recipes", "__pycache__"),
+    )
+    configs = tmp_path / "configs"
+    shutil.copytree(recipe.shipped_directory(), configs)
+    own = shutil.copy(configs / "simclr_fashion_mnist.py", tmp_path / "own.py")
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, own],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [str(configs)] * 2, done.stderr
+
+
+def test_what_recipes_share_is_no_recipe():
+    with pytest.raises(FileNotFoundError, match=r"or one of autoencoder.*got '_fashion_mnist'"):
+        recipe.load("_fashion_mnist")
+    with pytest.raises(ValueError, match=r"_fashion_mnist\.py: must define get_config"):
+        recipe.load(str(recipe.shipped_directory() / "_fashion_mnist.py"))
 
 
 def test_a_config_file_may_define_its_own_classes(tmp_path):
