@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 
 import jaxssl
-from jaxssl import checkpoints, data, jsonable, named
+from jaxssl import checkpoints, checks, data, jsonable, named
 from jaxssl.audit import controls, cues, network, probes, questions, usefulness
 from jaxssl.evaluation import protocol, splits
 from jaxssl.runs import pretrain, record
@@ -38,15 +38,11 @@ class Options:
     seed: int = 0
 
     def __post_init__(self):
-        if min(self.num_fit, self.num_score) < 2:
-            raise ValueError(
-                f"audit: num_fit and num_score must be at least 2; got {self.num_fit} and "
-                f"{self.num_score}. 4000 and 2000 take about a minute."
-            )
-        if not 0 <= self.threshold < 1:
-            raise ValueError(
-                f"audit: threshold must lie in [0, 1); got {self.threshold}. 0.05 is usual."
-            )
+        fix = "4000 and 2000 take about a minute."
+        checks.at_least("audit", 2, num_fit=self.num_fit, num_score=self.num_score, fix=fix)
+        checks.in_range(
+            "audit", 0, 1, threshold=self.threshold, open_right=True, fix="0.05 is usual."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import difflib
 import io
 import os
 import re
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import tyro
+
+from jaxssl import words
 
 T = TypeVar("T")
 
@@ -100,15 +101,15 @@ def _bound(hint: object, arguments: dict) -> object:
     return arguments.get(hint, hint)
 
 
-def _check_names(words: Sequence[str], names: set[str]) -> None:
-    for word in words:
+def _check_names(line: Sequence[str], names: set[str]) -> None:
+    for word in line:
         option = word.partition("=")[0]
         if not option.startswith("--") or option == "--":
             continue
         name = option[2:].replace("_", "-")
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-            raise UsageError(f"{option}: no such option. Did you mean --{near[0]}?")
+            near = words.nearest(f"--{name}", [f"--{each}" for each in names])
+            raise UsageError(f"{option}: no such option.{near}")
 
 
 def _first_paragraph(text: str) -> str:

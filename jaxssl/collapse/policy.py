@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, get_args
 
+from jaxssl import checks
 from jaxssl.collapse import measures
 
 Action = Literal["ignore", "warn", "stop", "rewind"]
@@ -55,23 +56,10 @@ class CollapseConfig:
     grace_steps: int = 100
 
     def __post_init__(self):
-        if self.action not in get_args(Action):
-            choices = ", ".join(get_args(Action))
-            raise ValueError(f"run.collapse.action: must be one of {choices}; got {self.action!r}.")
-        if self.patience < 1:
-            raise ValueError(f"run.collapse.patience: must be at least 1; got {self.patience}.")
-        for field in (
-            "min_spread",
-            "min_feature_spread",
-            "min_rank",
-            "min_scale",
-            "min_prototypes",
-            "grace_steps",
-        ):
-            if getattr(self, field) < 0:
-                raise ValueError(
-                    f"run.collapse.{field}: must be at least 0; got {getattr(self, field)}."
-                )
+        checks.choice(self, get_args(Action), "action")
+        checks.at_least(self, 1, "patience")
+        checks.at_least(self, 0, "min_spread", "min_feature_spread", "min_rank", "min_scale")
+        checks.at_least(self, 0, "min_prototypes", "grace_steps")
 
     @property
     def ends_run(self) -> bool:

@@ -1,11 +1,10 @@
 """Which data set a run reads, and in what shape its examples reach the device."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
-from jaxssl import jsonable, named
+from jaxssl import checks, jsonable, named
 from jaxssl.data import opening
 from jaxssl.data import source as source_lib
 from jaxssl.inputs import Input
@@ -49,13 +48,8 @@ class ImageData:
     clip_rate: ClassVar[float | None] = None
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        if self.image_size < 1:
-            raise ValueError(f"{name}: image_size must be at least 1 pixel; got {self.image_size}.")
-        if self.channels not in (1, 3):
-            raise ValueError(f"{name}: channels must be 1 (grey) or 3 (RGB); got {self.channels}.")
-        if self.num_threads < 1:
-            raise ValueError(f"{name}: num_threads must be at least 1; got {self.num_threads}.")
+        checks.at_least(self, 1, "image_size", "num_threads")
+        checks.choice(self, (1, 3), "channels", fix="1 is grey, 3 is RGB.")
 
     @property
     def unit(self) -> str:
@@ -115,15 +109,9 @@ class ClipData(ImageData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_frames < 1:
-            raise ValueError(f"ClipData: num_frames must be at least 1; got {self.num_frames}.")
-        for field in ("frame_rate", "clip_rate"):
-            rate = getattr(self, field)
-            if rate is not None and not 0 < rate < math.inf:
-                raise ValueError(
-                    f"ClipData: {field} must be finite and above 0, per second; got {rate}. "
-                    "The usual value is 6."
-                )
+        checks.at_least(self, 1, "num_frames")
+        fix = "They are per second; the usual value is 6."
+        checks.above(self, 0, "frame_rate", "clip_rate", fix=fix)
 
     def matching(self, inputs: Sequence[Input]) -> Self:
         """The same films as single frames; see ``ImageData.matching``."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from jaxssl import checks
 from jaxssl.data import arrays, order, readahead
 from jaxssl.data import source as source_lib
 
@@ -55,10 +56,8 @@ class Loader:
                 f"Loader: {source.name} must hold at least one batch of {batch_size} examples; "
                 f"got {len(source)}. Set a batch size of at most {len(source)}."
             )
-        if num_threads < 1:
-            raise ValueError(f"Loader: num_threads must be at least 1; got {num_threads}.")
-        if not 0 <= seed < 2**64:
-            raise ValueError(f"Loader: seed must lie in [0, 2^64); got {seed}.")
+        checks.at_least("Loader", 1, num_threads=num_threads)
+        checks.in_range("Loader", 0, 2**64, seed=seed, open_right=True)
         self.source = source
         self.batch_size = batch_size
         self.steps_per_epoch = len(source) // batch_size
@@ -79,8 +78,7 @@ class Loader:
             in the source: ``{"image": uint8 [B, S, S, C], "index": int32 [B]}``, or of a video
             ``"video"``, uint8 [B, T, S, S, C], or the columns of ``from_columns``.
         """
-        if step < 0:
-            raise ValueError(f"Loader.batch: step must be at least 0; got {step}.")
+        checks.at_least("Loader.batch", 0, step=step)
         if isinstance(self.source, arrays.ArraySource):
             rows = self.rows(step)
             taken = {
@@ -142,8 +140,7 @@ def batches(
         none; of a video "video", or the columns of ``from_columns``, instead of "image". The last
         batch holds what is left and may be shorter: pad it where shapes must not change.
     """
-    if batch_size < 1:
-        raise ValueError(f"batches: batch_size must be at least 1; got {batch_size}.")
+    checks.at_least("batches", 1, batch_size=batch_size)
     if isinstance(source, arrays.ArraySource):
         for start in range(0, len(source), batch_size):
             part = slice(start, start + batch_size)
@@ -182,7 +179,4 @@ def _check_division(batch_size: int, process_index: int, process_count: int) -> 
             f"Loader: batch_size must be a multiple of the number of processes, {process_count}; "
             f"got {batch_size}. The nearest are {choices}."
         )
-    if not 0 <= process_index < process_count:
-        raise ValueError(
-            f"Loader: process_index must lie in [0, {process_count}); got {process_index}."
-        )
+    checks.in_range("Loader", 0, process_count, process_index=process_index, open_right=True)

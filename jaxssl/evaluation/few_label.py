@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
+from jaxssl import checks
 from jaxssl.evaluation import accuracy, small_probe, threads
 
 _MAX_LISTED = 1000  # rows of a draw that a result file lists; of more, their sha256
@@ -48,29 +49,19 @@ class FewLabelConfig:
     def __post_init__(self):
         if not self.per_class and not self.fractions:
             raise ValueError(
-                "per_class: must name a budget, or fractions must; got none. 10 labels a class is "
-                "the usual one."
+                "FewLabelConfig: per_class or fractions must name a budget; got none. 10 labels a "
+                "class is the usual one."
             )
-        if any(count < 1 for count in self.per_class):
-            raise ValueError(f"per_class: must be at least 1 label a class; got {self.per_class}.")
-        if any(not 0 < fraction < 1 for fraction in self.fractions):
+        checks.at_least(self, 1, "per_class", "draws", "max_iterations")
+        checks.at_least(self, 2, "folds")
+        fix = "0.01 is one per cent."
+        checks.in_range(self, 0, 1, "fractions", open_left=True, open_right=True, fix=fix)
+        if not self.strengths:
             raise ValueError(
-                f"fractions: must lie between 0 and 1; got {self.fractions}. 0.01 is one per cent."
+                "FewLabelConfig: strengths must hold at least one; got (). 0.001 is almost none."
             )
-        if self.draws < 1 or self.folds < 2:
-            raise ValueError(
-                f"draws, folds: must be at least 1 and 2; got {self.draws} and {self.folds}."
-            )
-        if not self.strengths or min(*self.strengths, self.single_strength) <= 0:
-            raise ValueError(
-                f"strengths, single_strength: must be positive; got {self.strengths} and "
-                f"{self.single_strength}. 0.001 is almost none."
-            )
-        if self.tolerance <= 0 or self.max_iterations < 1:
-            raise ValueError(
-                f"tolerance, max_iterations: must be positive; got {self.tolerance} and "
-                f"{self.max_iterations}. float32 reaches 1e-5."
-            )
+        checks.above(self, 0, "strengths", "single_strength", fix="0.001 is almost none.")
+        checks.above(self, 0, "tolerance", fix="float32 reaches 1e-5.")
 
     @property
     def budgets(self) -> dict[str, int | float]:

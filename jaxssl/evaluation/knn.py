@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxssl import checks
 from jaxssl.evaluation import accuracy
 from jaxssl.types import Array
 
@@ -78,14 +79,11 @@ def evaluate(
     train_features, train_labels, test_features, test_labels = accuracy.check_splits(
         "knn.evaluate", train_features, train_labels, test_features, test_labels
     )
-    for count in num_neighbors:
-        if not 1 <= count <= len(train_features):
-            raise ValueError(
-                f"knn.evaluate: num_neighbors must lie in [1, {len(train_features)}], the training "
-                f"examples; got {count}."
-            )
-    if temperature <= 0:
-        raise ValueError(f"knn.evaluate: temperature must be greater than 0; got {temperature}.")
+    fix = "There are no more training examples."
+    checks.in_range(
+        "knn.evaluate", 1, len(train_features), num_neighbors=tuple(num_neighbors), fix=fix
+    )
+    checks.above("knn.evaluate", 0, temperature=temperature)
     num_classes = int(max(train_labels.max(), test_labels.max())) + 1
     similarities, classes = nearest(
         train_features, train_labels, test_features, count=max(num_neighbors)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxssl import checks
 from jaxssl.evaluation import accuracy, logistic, standardised
 from jaxssl.evaluation.standardised import Standardised
 
@@ -38,23 +39,16 @@ class LinearConfig:
     extend: bool = True
 
     def __post_init__(self):
-        if not self.l2_grid or min(self.l2_grid) <= 0:
+        if not self.l2_grid:
             raise ValueError(
-                f"l2_grid: must hold one positive strength or more; got {self.l2_grid}. "
-                "Use 1e-7 for almost none."
+                "LinearConfig: l2_grid must hold at least one strength; got (). Use 1e-7 for "
+                "almost none."
             )
-        if not 0 < self.holdout < 1:
-            raise ValueError(
-                f"holdout: must lie between 0 and 1; got {self.holdout}. 0.1 keeps a tenth out."
-            )
-        if self.tolerance <= 0:
-            raise ValueError(
-                f"tolerance: must be positive; got {self.tolerance}. float32 reaches 1e-5."
-            )
-        if self.max_iterations < 1:
-            raise ValueError(
-                f"max_iterations: must be at least 1; got {self.max_iterations}. 1000 is plenty."
-            )
+        checks.above(self, 0, "l2_grid", fix="Use 1e-7 for almost none.")
+        fix = "0.1 keeps a tenth out."
+        checks.in_range(self, 0, 1, "holdout", open_left=True, open_right=True, fix=fix)
+        checks.above(self, 0, "tolerance", fix="float32 reaches 1e-5.")
+        checks.at_least(self, 1, "max_iterations", fix="1000 is plenty.")
 
 
 class Candidate(NamedTuple):

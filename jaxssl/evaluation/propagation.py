@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxssl import checkpoints, colorspace, data, inputs, jsonable, losses
+from jaxssl import checkpoints, checks, colorspace, data, inputs, jsonable, losses
 from jaxssl.data import transforms, video
 from jaxssl.evaluation import protocol, random_encoder
 from jaxssl.runs.directory import RunDirectory
@@ -48,12 +48,10 @@ class PropagationConfig:
     seed: int = 0
 
     def __post_init__(self):
-        if self.num_frames < 2 or self.num_references < 1 or self.temperature <= 0:
-            raise ValueError(
-                "PropagationConfig: num_frames must be at least 2, num_references at least 1 and "
-                f"temperature above 0; got {self.num_frames}, {self.num_references} and "
-                f"{self.temperature}. The defaults are 24, 3 and 0.5."
-            )
+        fix = "The defaults are 24, 3 and 0.5."
+        checks.at_least(self, 2, "num_frames", fix=fix)
+        checks.at_least(self, 1, "num_references", fix=fix)
+        checks.above(self, 0, "temperature", fix=fix)
 
 
 class Propagated(NamedTuple):

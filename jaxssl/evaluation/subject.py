@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from jaxssl import checks
 from jaxssl.evaluation import layers, pooling
 from jaxssl.types import Features
 
@@ -52,10 +53,8 @@ class Subject:
     batch_size: int = 500
 
     def __post_init__(self):
-        for name in ("batch_size", "max_features", "grid", "class_tokens"):
-            value = getattr(self, name)
-            if isinstance(value, int) and value < 1:
-                raise ValueError(f"{name}: must be at least 1; got {value}.")
+        checks.at_least(self, 1, "batch_size", "max_features", "class_tokens")
+        checks.at_least(self, 1, grid=None if self.grid == "auto" else self.grid)
         if not self.is_network:
             for name in ("stage", "grid", "class_tokens"):
                 if getattr(self, name) is not None:

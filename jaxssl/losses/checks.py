@@ -9,6 +9,7 @@ import math
 import jax
 import jax.numpy as jnp
 
+from jaxssl import checks
 from jaxssl.types import Array
 
 
@@ -63,11 +64,7 @@ def temperature(function: str, value: float | Array, *, name: str = "temperature
             f"{function}: {name} must be one number; got shape {jnp.shape(value)}. "
             "Index or average it first."
         )
-    if not isinstance(value, jax.core.Tracer) and not 0 < float(value) < math.inf:
-        raise ValueError(
-            f"{function}: {name} must be finite and above 0; got {value}. "
-            "Usual values are 0.05 to 0.5."
-        )
+    checks.above(function, 0, fix="Usual values are 0.05 to 0.5.", **_known({name: value}))
 
 
 def above_zero(function: str, **values: float) -> None:
@@ -75,12 +72,7 @@ def above_zero(function: str, **values: float) -> None:
 
     A traced one (on a schedule) is not checked.
     """
-    for name, value in values.items():
-        if not isinstance(value, jax.core.Tracer) and not 0 < value < math.inf:
-            raise ValueError(
-                f"{function}: {name} must be finite and above 0; got {value}. "
-                "Leave it out for the published value."
-            )
+    checks.above(function, 0, fix="Leave it out for the published value.", **_known(values))
 
 
 def not_negative(function: str, **values: float) -> None:
@@ -88,12 +80,8 @@ def not_negative(function: str, **values: float) -> None:
 
     A traced one (on a schedule) is not checked.
     """
-    for name, value in values.items():
-        if not isinstance(value, jax.core.Tracer) and not 0 <= value < math.inf:
-            raise ValueError(
-                f"{function}: {name} must be finite and at least 0; got {value}. "
-                "Leave it out for the published value."
-            )
+    fix = "Leave it out for the published value."
+    checks.in_range(function, 0, math.inf, open_right=True, fix=fix, **_known(values))
 
 
 def at_least(function: str, least: int, **counts: int) -> None:
@@ -126,8 +114,9 @@ def block_size(function: str, value: int | None) -> None:
 
 def label_smoothing(function: str, value: float) -> None:
     """Raises ValueError unless the label smoothing is in [0, 1)."""
-    if not 0 <= value < 1:
-        raise ValueError(
-            f"{function}: label_smoothing must be in [0, 1); got {value}. "
-            "0 turns it off, 0.1 is usual."
-        )
+    fix = "0 turns it off, 0.1 is usual."
+    checks.in_range(function, 0, 1, label_smoothing=value, open_right=True, fix=fix)
+
+
+def _known(values: dict[str, float | Array]) -> dict[str, float | Array]:
+    return {n: value for n, value in values.items() if not isinstance(value, jax.core.Tracer)}

@@ -4,9 +4,9 @@ import dataclasses
 
 import flax.linen as nn
 
-from jaxssl import losses
+from jaxssl import checks, losses
 from jaxssl.augment import policies
-from jaxssl.methods.shared import functional, two_views
+from jaxssl.methods.shared import ema, functional, two_views
 from jaxssl.models import heads
 from jaxssl.types import Array, Method
 
@@ -43,7 +43,7 @@ class BYOL:
     predictor_width: int = 4096
 
     def __post_init__(self):
-        functional.check_momentum("BYOL", "target_momentum", self.target_momentum)
+        checks.in_range(self, 0, 1, "target_momentum", fix=ema.PUBLISHED)
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl import jsonable, losses
+from jaxssl import checks, jsonable, losses
 from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import conv_decoder, discriminator
@@ -74,14 +74,15 @@ class ContextEncoder:
     activated: bool = jsonable.added(True, before=False)
 
     def __post_init__(self):
-        if self.mask not in MASKS:
-            names = ", ".join(map(repr, MASKS))
-            raise ValueError(f"ContextEncoder: mask must be one of {names}; got {self.mask!r}.")
-        if not 0 <= self.adversarial_weight < 1:
-            raise ValueError(
-                "ContextEncoder: adversarial_weight must be in [0, 1); got "
-                f"{self.adversarial_weight}. The paper has 0 for features, 0.001 for inpainting."
-            )
+        checks.choice(self, MASKS, "mask")
+        checks.in_range(
+            self,
+            0,
+            1,
+            "adversarial_weight",
+            open_right=True,
+            fix="The paper has 0 for features, 0.001 for inpainting.",
+        )
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl import losses
+from jaxssl import checks, losses
 from jaxssl.augment import geometry, policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import heads
@@ -73,21 +73,9 @@ class ContextPrediction:
     hidden_width: int = 4096
 
     def __post_init__(self):
-        if min(self.gap, self.jitter) < 0:
-            raise ValueError(
-                f"ContextPrediction: gap and jitter must be at least 0 pixels; got {self.gap} and "
-                f"{self.jitter}. Use 0 to switch them off."
-            )
-        if self.color not in COLORS:
-            raise ValueError(
-                'ContextPrediction: color must be "dropping", "projection" or "none"; got '
-                f'{self.color!r}. Use "none" for grey images.'
-            )
-        if not 0 <= self.resample_prob <= 1:
-            raise ValueError(
-                f"ContextPrediction: resample_prob must be in [0, 1]; got {self.resample_prob}. "
-                "Use 0 to switch it off."
-            )
+        checks.at_least(self, 0, "gap", "jitter", fix="Use 0 to switch it off.")
+        checks.choice(self, COLORS, "color", fix="Use 'none' for grey images.")
+        checks.in_range(self, 0, 1, "resample_prob", fix="Use 0 to switch it off.")
         if self.resample_prob and not 1 <= self.resample_side <= self.patch_size:
             raise ValueError(
                 f"ContextPrediction: resample_side must be 1 to patch_size pixels; got "

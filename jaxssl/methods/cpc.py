@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl import losses
+from jaxssl import checks, losses
 from jaxssl.augment import color, policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import context
@@ -83,16 +83,9 @@ class CPC:
                 f"{self.min_offset}, {self.max_offset} and {rows} rows. "
                 f"Use at most max_offset {rows - 1}, or a smaller stride."
             )
-        if not 0 <= self.patch_crop <= self.patch_size:
-            raise ValueError(
-                f"CPC: patch_crop must be in 0 ... patch_size, {self.patch_size} pixels; got "
-                f"{self.patch_crop}. Use 0 to leave patches as they are; published: 60 of 64."
-            )
-        if self.num_directions not in (1, 4):
-            raise ValueError(
-                f"CPC: num_directions must be 1 or 4; got {self.num_directions}. "
-                "1 is top down, 4 from every side."
-            )
+        fix = "Use 0 to leave patches as they are; published: 60 of 64."
+        checks.in_range(self, 0, self.patch_size, "patch_crop", fix=fix)
+        checks.choice(self, (1, 4), "num_directions", fix="1 is top down, 4 from every side.")
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""

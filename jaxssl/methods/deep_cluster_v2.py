@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxssl import collectives, losses
+from jaxssl import checks, collectives, losses
 from jaxssl.augment import policies
 from jaxssl.losses import numerics
 from jaxssl.methods.shared import assembly, clusters, functional, kmeans, multi_crop
@@ -65,17 +65,10 @@ class DeepClusterV2:
     num_examples: int = 0
 
     def __post_init__(self):
-        for name, least in (("num_prototypes", 2), ("num_heads", 1), ("kmeans_iterations", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"DeepClusterV2: {name} must be at least {least}; got {getattr(self, name)}. "
-                    "The published run has 3 heads of 3,000 prototypes and 10 iterations."
-                )
-        if self.cluster_every <= 0:
-            raise ValueError(
-                f"DeepClusterV2: cluster_every must be above 0 epochs; got {self.cluster_every}. "
-                "The published value is 1."
-            )
+        fix = "The published run has 3 heads of 3,000 prototypes and 10 iterations."
+        checks.at_least(self, 2, "num_prototypes", fix=fix)
+        checks.at_least(self, 1, "num_heads", "kmeans_iterations", fix=fix)
+        checks.above(self, 0, "cluster_every", fix="The published value is 1, of an epoch.")
 
     def prepare(self, num_examples: int, sample: Callable[[], np.ndarray]) -> Self:
         """A copy with a memory for so many images; see ``types.MethodConfig``."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 import flax.linen as nn
 
-from jaxssl import jsonable
+from jaxssl import checks, jsonable
 from jaxssl.methods import autoencoder
 from jaxssl.methods.shared import functional
 from jaxssl.pretext import corruption
@@ -45,11 +45,7 @@ class DenoisingAutoencoder(autoencoder.Autoencoder):
     activated: bool = jsonable.added(True, before=False)
 
     def __post_init__(self):
-        if self.corruption not in corruption.CORRUPTIONS:
-            names = ", ".join(map(repr, corruption.CORRUPTIONS))
-            raise ValueError(
-                f"DenoisingAutoencoder: corruption must be one of {names}; got {self.corruption!r}."
-            )
+        checks.choice(self, corruption.CORRUPTIONS, "corruption")
         if self.level < 0 or (self.corruption != "gaussian" and self.level > 1):
             raise ValueError(
                 "DenoisingAutoencoder: level must be at least 0, and a fraction of values at most "

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl import losses, schedules
+from jaxssl import checks, losses, schedules
 from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, ema, functional, multi_crop
 from jaxssl.models import heads, prototypes
@@ -77,26 +77,12 @@ class DINO:
     drop_path: float = 0.0
 
     def __post_init__(self):
-        multi_crop.check_drop_path("DINO", self.drop_path)
-        functional.check_momentum("DINO", "center_momentum", self.center_momentum)
-        functional.check_momentum("DINO", "teacher_momentum", self.teacher_momentum)
-        for field in ("student_temperature", "teacher_temperature", "warmup_temperature"):
-            if getattr(self, field) <= 0:
-                raise ValueError(
-                    f"DINO: {field} must be above 0; got {getattr(self, field)}. "
-                    "Published values lie between 0.04 and 0.1."
-                )
-        for field in ("warmup_epochs", "freeze_epochs"):
-            if getattr(self, field) < 0:
-                raise ValueError(
-                    f"DINO: {field} must be at least 0; got {getattr(self, field)}. "
-                    "Use 0 to leave it out."
-                )
-        if self.num_prototypes < 2:
-            raise ValueError(
-                f"DINO: num_prototypes must be at least 2; got {self.num_prototypes}. "
-                "The paper has 65536."
-            )
+        checks.in_range(self, 0, 1, "drop_path", open_right=True, fix="The published rate is 0.1.")
+        checks.in_range(self, 0, 1, "center_momentum", "teacher_momentum", fix=ema.PUBLISHED)
+        temperatures = "student_temperature", "teacher_temperature", "warmup_temperature"
+        checks.above(self, 0, *temperatures, fix="Published values lie between 0.04 and 0.1.")
+        checks.at_least(self, 0, "warmup_epochs", "freeze_epochs", fix="Use 0 to leave it out.")
+        checks.at_least(self, 2, "num_prototypes", fix="The paper has 65536.")
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""

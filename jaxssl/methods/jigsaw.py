@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl import losses
+from jaxssl import checks, losses
 from jaxssl.augment import color, policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import towers
@@ -66,11 +66,7 @@ class Jigsaw:
                 f"least 0 pixels; got {self.tile_size} + {self.channel_shift} in a cell of "
                 f"{self.cell_size}. Use smaller tiles or channel_shift 0."
             )
-        if not 0 <= self.grey_prob <= 1:
-            raise ValueError(
-                f"Jigsaw: grey_prob must be in [0, 1]; got {self.grey_prob}. "
-                "Use 0 to switch it off."
-            )
+        checks.in_range(self, 0, 1, "grey_prob", fix="Use 0 to switch it off.")
 
     @classmethod
     def upgrade(cls, fields: dict) -> dict:

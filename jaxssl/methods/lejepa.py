@@ -5,7 +5,7 @@ import functools
 
 import flax.linen as nn
 
-from jaxssl import losses
+from jaxssl import checks, losses
 from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional, multi_crop
 from jaxssl.models import heads
@@ -55,12 +55,8 @@ class LeJEPA:
     drop_path: float = 0.0
 
     def __post_init__(self):
-        multi_crop.check_drop_path("LeJEPA", self.drop_path)
-        if not 0 <= self.sigreg_weight <= 1:
-            raise ValueError(
-                f"LeJEPA: sigreg_weight must be in [0, 1]; got {self.sigreg_weight}. "
-                "The published value is 0.05."
-            )
+        checks.in_range(self, 0, 1, "drop_path", open_right=True, fix="The published rate is 0.1.")
+        checks.in_range(self, 0, 1, "sigreg_weight", fix="The published value is 0.05.")
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""

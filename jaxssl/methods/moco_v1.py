@@ -6,11 +6,11 @@ from typing import Literal
 import flax.linen as nn
 import jax
 
-from jaxssl import losses
+from jaxssl import checks, losses
 from jaxssl.augment import policies
-from jaxssl.losses import checks, numerics
+from jaxssl.losses import numerics
 from jaxssl.methods.shared import ema, functional, queue, two_views
-from jaxssl.models import heads, layers
+from jaxssl.models import heads
 from jaxssl.types import Array, Method, PyTree, Views
 
 
@@ -58,11 +58,10 @@ class MoCoV1:
     key_statistics: Literal["moving", "batch"] = "moving"
 
     def __post_init__(self):
-        name = type(self).__name__
-        checks.temperature(name, self.temperature)
-        checks.at_least(name, 1, queue_size=self.queue_size)
-        functional.check_momentum(name, "target_momentum", self.target_momentum)
-        layers.check_choice(name, "key_statistics", self.key_statistics, ("moving", "batch"))
+        checks.above(self, 0, "temperature", fix="Usual values are 0.05 to 0.5.")
+        checks.at_least(self, 1, "queue_size")
+        checks.in_range(self, 0, 1, "target_momentum", fix=ema.PUBLISHED)
+        checks.choice(self, ("moving", "batch"), "key_statistics")
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""

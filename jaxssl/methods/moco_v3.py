@@ -5,10 +5,9 @@ import dataclasses
 import flax.linen as nn
 import jax
 
-from jaxssl import losses, models
+from jaxssl import checks, losses, models
 from jaxssl.augment import policies
-from jaxssl.losses import checks
-from jaxssl.methods.shared import functional, two_views
+from jaxssl.methods.shared import ema, functional, two_views
 from jaxssl.models import heads
 from jaxssl.types import Array, Clock, Method, PyTree
 
@@ -55,8 +54,8 @@ class MoCoV3:
     freeze_patch_embedding: bool = True
 
     def __post_init__(self):
-        checks.temperature("MoCoV3", self.temperature)
-        functional.check_momentum("MoCoV3", "target_momentum", self.target_momentum)
+        checks.above(self, 0, "temperature", fix="Usual values are 0.05 to 0.5.")
+        checks.in_range(self, 0, 1, "target_momentum", fix=ema.PUBLISHED)
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""

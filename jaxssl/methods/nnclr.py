@@ -5,7 +5,7 @@ import dataclasses
 import flax.linen as nn
 import jax
 
-from jaxssl import losses
+from jaxssl import checks, losses
 from jaxssl.augment import policies
 from jaxssl.methods.shared import functional, queue, two_views
 from jaxssl.models import heads
@@ -45,11 +45,7 @@ class NNCLR:
     predictor_width: int = 4096
 
     def __post_init__(self):
-        if self.queue_size < 1:
-            raise ValueError(
-                f"NNCLR: queue_size must be at least 1; got {self.queue_size}. The paper takes "
-                "98,304."
-            )
+        checks.at_least(self, 1, "queue_size", fix="The paper takes 98,304.")
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""

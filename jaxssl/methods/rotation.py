@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl import losses
+from jaxssl import checks, losses
 from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import heads
@@ -42,11 +42,8 @@ class Rotation:
     copies: Copies = "one"
 
     def __post_init__(self):
-        if self.copies not in get_args(Copies):
-            raise ValueError(
-                f'Rotation: copies must be "one" or "four"; got "{self.copies}". '
-                'Use "four" for the paper\'s batch, "one" for a quarter of its work.'
-            )
+        fix = "Use 'four' for the paper's batch, 'one' for a quarter of its work."
+        checks.choice(self, get_args(Copies), "copies", fix=fix)
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl import losses
+from jaxssl import checks, losses
 from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, clusters, functional, multi_crop, queue
 from jaxssl.models import prototypes
@@ -62,15 +62,9 @@ class SwAV:
     queue_epochs: float = 15.0
 
     def __post_init__(self):
-        if self.num_prototypes < 2:
-            raise ValueError(
-                f"SwAV: num_prototypes must be at least 2; got {self.num_prototypes}. The paper "
-                "takes 3,000 for 1,000 classes."
-            )
-        if self.queue_size < 0:
-            raise ValueError(
-                f"SwAV: queue_size must be at least 0; got {self.queue_size}. Use 0 for no queue."
-            )
+        fix = "The paper takes 3,000 for 1,000 classes."
+        checks.at_least(self, 2, "num_prototypes", fix=fix)
+        checks.at_least(self, 0, "queue_size", fix="Use 0 for no queue.")
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxssl import colorspace, losses
+from jaxssl import checks, colorspace, losses
 from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import heads
@@ -58,17 +58,10 @@ class VideoColorization:
     centres: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self):
-        for field in ("num_references", "embedding_dim", "num_clusters"):
-            if getattr(self, field) < 1:
-                raise ValueError(
-                    f"VideoColorization: {field} must be at least 1; got {getattr(self, field)}. "
-                    "The paper's are 3 references and 16 clusters."
-                )
-        if not 0 <= self.max_shift < 1:
-            raise ValueError(
-                "VideoColorization: max_shift must be in [0, 1), of the side; got "
-                f"{self.max_shift}. The default is 0.125."
-            )
+        counts = "num_references", "embedding_dim", "num_clusters"
+        checks.at_least(self, 1, *counts, fix="The paper's are 3 references and 16 clusters.")
+        fix = "The default is 0.125 of the side."
+        checks.in_range(self, 0, 1, "max_shift", open_right=True, fix=fix)
 
     def prepare(self, num_examples: int, sample: Callable[[], np.ndarray]) -> Self:
         """The same with the clusters of a data set's colours; see ``types.MethodConfig``."""

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl import collectives, losses
+from jaxssl import checks, collectives, losses
 from jaxssl.augment import policies
 from jaxssl.methods.shared import functional, two_views
 from jaxssl.models import heads
@@ -59,12 +59,8 @@ class WMSE:
     projector_dim: int = 128
 
     def __post_init__(self):
-        for field in ("whitening_size", "num_divisions"):
-            if getattr(self, field) < 1:
-                raise ValueError(
-                    f"WMSE: {field} must be at least 1; got {getattr(self, field)}. The paper "
-                    "takes parts of twice projector_dim and 1 or 4 divisions."
-                )
+        fix = "The paper takes parts of twice projector_dim and 1 or 4 divisions."
+        checks.at_least(self, 1, "whitening_size", "num_divisions", fix=fix)
         if self.whitening_size <= self.projector_dim:
             raise ValueError(
                 f"WMSE: whitening_size must be above projector_dim, or a covariance has no "

@@ -5,6 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jaxssl import checks
 from jaxssl.models import convolution, layers, products
 from jaxssl.types import Array
 
@@ -45,8 +46,8 @@ class GridContext(nn.Module):
             ValueError: width or depth below 1, or an unknown dtype.
         """
         del train
-        layers.check_choice("GridContext", "dtype", self.dtype, layers.DTYPES)
-        layers.check_at_least("GridContext", 1, width=self.width, depth=self.depth)
+        checks.choice(self, layers.DTYPES, "dtype")
+        checks.at_least(self, 1, "width", "depth")
         x = latents.astype(jnp.float32)
         for index in range(self.depth):
             y = self._conv(x, self.width, (1, 1), f"block{index}_in")

@@ -5,6 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jaxssl import checks
 from jaxssl.models import convolution, layers, products
 from jaxssl.types import Array
 
@@ -107,13 +108,9 @@ class ConvDecoder(nn.Module):
         return conv(x)
 
     def _check(self, code: Array) -> None:
-        layers.check_choice("ConvDecoder", "dtype", self.dtype, layers.DTYPES)
-        layers.check_at_least(
-            "ConvDecoder", 1, size=self.size, channels=self.channels, width=self.width
-        )
-        if self.bottleneck_dim is not None:
-            layers.check_at_least("ConvDecoder", 1, bottleneck_dim=self.bottleneck_dim)
-        elif self.activated:
+        checks.choice(self, layers.DTYPES, "dtype")
+        checks.at_least(self, 1, "size", "channels", "width", "bottleneck_dim")
+        if self.activated and self.bottleneck_dim is None:
             raise ValueError(
                 "ConvDecoder: activated needs a bottleneck to follow; got bottleneck_dim None. "
                 "Give the bottleneck's width, such as 4000, or leave activated out."

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxssl import types
+from jaxssl import checks, types
 from jaxssl.models import activations, convolution, layers, products
 from jaxssl.types import Array
 
@@ -66,21 +66,17 @@ class ConvNeXtConfig:
     std: tuple[float, ...] = (1.0,)
 
     def __post_init__(self):
-        layers.check_choice("ConvNeXtConfig", "size", self.size, tuple(SIZES))
-        layers.check_choice("ConvNeXtConfig", "dtype", self.dtype, layers.DTYPES)
-        layers.check_choice("ConvNeXtConfig", "color_space", self.color_space, layers.COLOR_SPACES)
+        checks.choice(self, SIZES, "size")
+        checks.choice(self, layers.DTYPES, "dtype")
+        checks.choice(self, layers.COLOR_SPACES, "color_space")
         for name, values in self.dimensions._asdict().items():
             if len(values) != 4 or min(values) < 1:
                 raise ValueError(
                     f"ConvNeXtConfig: {name} must be 4 numbers of at least 1, one per stage; got "
                     f"{values}."
                 )
-        layers.check_at_least("ConvNeXtConfig", 1, stem_patch=self.stem_patch)
-        if not self.layer_scale_init > 0:
-            raise ValueError(
-                f"ConvNeXtConfig: layer_scale_init must be above 0; got {self.layer_scale_init}. "
-                "The paper starts at 1e-6."
-            )
+        checks.at_least(self, 1, "stem_patch")
+        checks.above(self, 0, "layer_scale_init", fix="The paper starts at 1e-6.")
 
     @property
     def dimensions(self) -> Dimensions:

@@ -5,6 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jaxssl import checks
 from jaxssl.models import layers, patches, transformer
 from jaxssl.types import Array
 
@@ -90,8 +91,8 @@ class MAEDecoder(nn.Module):
         return x.astype(jnp.float32)
 
     def _check(self, visible: Array, keep: Array, masked: Array, grid: tuple[int, int]) -> None:
-        layers.check_choice("MAEDecoder", "dtype", self.dtype, layers.DTYPES)
-        layers.check_at_least("MAEDecoder", 1, depth=self.depth, num_heads=self.num_heads)
+        checks.choice(self, layers.DTYPES, "dtype")
+        checks.at_least(self, 1, "depth", "num_heads")
         if self.width % self.num_heads:
             raise ValueError(
                 f"MAEDecoder: width must be a multiple of num_heads; got width {self.width}, "

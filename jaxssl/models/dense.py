@@ -6,6 +6,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jaxssl import checks
 from jaxssl.models import convolution, layers
 from jaxssl.types import Array
 
@@ -75,10 +76,8 @@ class DenseHead(nn.Module):
         return logits.astype(jnp.float32)
 
     def _num_doublings(self, tokens: Array) -> int:
-        layers.check_choice("DenseHead", "dtype", self.dtype, layers.DTYPES)
-        layers.check_at_least(
-            "DenseHead", 1, side=self.side, num_classes=self.num_classes, width=self.width
-        )
+        checks.choice(self, layers.DTYPES, "dtype")
+        checks.at_least(self, 1, "side", "num_classes", "width")
         if tokens.ndim != 3 or math.isqrt(tokens.shape[1]) ** 2 != tokens.shape[1]:
             raise ValueError(
                 f"DenseHead: tokens must be [B, N, D] with N a square number; got shape "

@@ -5,6 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jaxssl import checks
 from jaxssl.models import convolution, layers
 from jaxssl.types import Array
 
@@ -45,8 +46,8 @@ class Discriminator(nn.Module):
         Raises:
             ValueError: ``width`` below 1, an unknown dtype, or images that are not of rank 4.
         """
-        layers.check_choice("Discriminator", "dtype", self.dtype, layers.DTYPES)
-        layers.check_at_least("Discriminator", 1, width=self.width)
+        checks.choice(self, layers.DTYPES, "dtype")
+        checks.at_least(self, 1, "width")
         if images.ndim != 4:
             raise ValueError(
                 f"Discriminator: images must be [B, H, W, C]; got shape {images.shape}. "

@@ -5,6 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jaxssl import checks
 from jaxssl.models import activations, layers, products
 from jaxssl.types import Array
 
@@ -61,8 +62,8 @@ class MLP(nn.Module):
         Raises:
             ValueError: ``widths`` is empty, or a choice is unknown.
         """
-        layers.check_choice("MLP", "activation", self.activation, ("relu", "gelu"))
-        layers.check_choice("MLP", "dtype", self.dtype, layers.DTYPES)
+        checks.choice(self, ("relu", "gelu"), "activation")
+        checks.choice(self, layers.DTYPES, "dtype")
         if not self.widths:
             raise ValueError("MLP: widths must name at least one layer; got ().")
         for index, width in enumerate(self.widths, start=1):

@@ -7,7 +7,6 @@ stream of a transformer are float32; matrix products and convolutions run in ``d
 The functions that take ``name`` create a submodule of the linen module that calls them.
 """
 
-from collections.abc import Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -19,20 +18,6 @@ from jaxssl.types import Array
 DTYPES = ("float32", "bfloat16")
 COLOR_SPACES = ("rgb", "lightness", "ab", "lab")
 LAYER_NORM_EPSILON = 1e-6  # MAE's
-
-
-def check_choice(owner: str, field: str, value: object, choices: Sequence[object]) -> None:
-    """Raises a ValueError that lists the choices unless ``value`` is one of them."""
-    if value not in choices:
-        names = ", ".join(map(repr, choices))
-        raise ValueError(f"{owner}: {field} must be one of {names}; got {value!r}.")
-
-
-def check_at_least(owner: str, least: int, **fields: int) -> None:
-    """Raises a ValueError naming the first field that is below ``least``."""
-    for field, value in fields.items():
-        if value < least:
-            raise ValueError(f"{owner}: {field} must be at least {least}; got {value}.")
 
 
 def standardise(

@@ -6,7 +6,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxssl import types
+from jaxssl import checks, types
 from jaxssl.models import convolution, layers, max_pool
 from jaxssl.types import Array
 
@@ -60,11 +60,11 @@ class ResNetConfig:
     std: tuple[float, ...] = (1.0,)
 
     def __post_init__(self):
-        layers.check_choice("ResNetConfig", "depth", self.depth, tuple(DEPTHS))
-        layers.check_choice("ResNetConfig", "stem", self.stem, tuple(STEMS))
-        layers.check_choice("ResNetConfig", "num_stages", self.num_stages, (1, 2, 3, 4))
-        layers.check_choice("ResNetConfig", "dtype", self.dtype, layers.DTYPES)
-        layers.check_choice("ResNetConfig", "color_space", self.color_space, layers.COLOR_SPACES)
+        checks.choice(self, DEPTHS, "depth")
+        checks.choice(self, STEMS, "stem")
+        checks.choice(self, (1, 2, 3, 4), "num_stages")
+        checks.choice(self, layers.DTYPES, "dtype")
+        checks.choice(self, layers.COLOR_SPACES, "color_space")
         if round(64 * self.width_multiplier) < 1:
             raise ValueError(
                 "ResNetConfig: width_multiplier must leave at least 1 of 64 channels; got "

@@ -6,7 +6,7 @@ from typing import Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxssl import types
+from jaxssl import checks, types
 from jaxssl.models import dense, layers, resnet
 from jaxssl.types import Array
 
@@ -32,7 +32,7 @@ class SplitConfig:
     std: tuple[float, ...] = (25.0, 20.0, 20.0)
 
     def __post_init__(self):
-        layers.check_choice("SplitConfig", "dtype", self.dtype, layers.DTYPES)
+        checks.choice(self, layers.DTYPES, "dtype")
         for name in ("mean", "std"):
             if len(getattr(self, name)) not in (1, 3):
                 raise ValueError(

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl import types
+from jaxssl import checks, types
 from jaxssl.models import initialization, layers, patches, transformer
 from jaxssl.types import Array
 
@@ -87,30 +87,21 @@ class ViTConfig:
     std: tuple[float, ...] = (1.0,)
 
     def __post_init__(self):
-        layers.check_choice("ViTConfig", "size", self.size, tuple(SIZES))
-        layers.check_choice("ViTConfig", "pool", self.pool, ("class", "mean"))
-        layers.check_choice("ViTConfig", "position", self.position, ("sincos", "learned"))
-        choices = tuple(initialization.INITIALIZATIONS)
-        layers.check_choice("ViTConfig", "initialization", self.initialization, choices)
-        layers.check_choice("ViTConfig", "dtype", self.dtype, layers.DTYPES)
-        layers.check_choice("ViTConfig", "color_space", self.color_space, layers.COLOR_SPACES)
+        checks.choice(self, SIZES, "size")
+        checks.choice(self, ("class", "mean"), "pool")
+        checks.choice(self, ("sincos", "learned"), "position")
+        checks.choice(self, initialization.INITIALIZATIONS, "initialization")
+        checks.choice(self, layers.DTYPES, "dtype")
+        checks.choice(self, layers.COLOR_SPACES, "color_space")
         width, depth, num_heads = self.dimensions
-        layers.check_at_least(
-            "ViTConfig",
-            1,
-            width=width,
-            depth=depth,
-            num_heads=num_heads,
-            patch_size=self.patch_size,
-        )
-        layers.check_at_least("ViTConfig", 0, num_registers=self.num_registers)
-        if self.position_grid is not None:
-            layers.check_at_least("ViTConfig", 1, position_grid=self.position_grid)
-            if self.position != "sincos":
-                raise ValueError(
-                    "ViTConfig: position_grid must be None with position 'learned', whose table is "
-                    f"resized anyway; got {self.position_grid}."
-                )
+        checks.at_least(self, 1, width=width, depth=depth, num_heads=num_heads)
+        checks.at_least(self, 1, "patch_size", "position_grid")
+        checks.at_least(self, 0, "num_registers")
+        if self.position_grid is not None and self.position != "sincos":
+            raise ValueError(
+                "ViTConfig: position_grid must be None with position 'learned', whose table is "
+                f"resized anyway; got {self.position_grid}."
+            )
         if width % num_heads:
             raise ValueError(
                 f"ViTConfig: width must be a multiple of num_heads; got width {width}, "

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Protocol
 
-from jaxssl import parallel, watching
+from jaxssl import checks, parallel, watching
 from jaxssl.collapse.policy import CollapseConfig
 from jaxssl.types import Plan
 
@@ -23,10 +23,8 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self):
-        if self.epochs <= 0:
-            raise ValueError(f"training.epochs: must be greater than 0; got {self.epochs}.")
-        if not 0 <= self.seed < 2**31:
-            raise ValueError(f"training.seed: must lie in [0, 2^31); got {self.seed}.")
+        checks.above(self, 0, "epochs")
+        checks.in_range(self, 0, 2**31, "seed", open_right=True)
 
     def plan(self, steps_per_epoch: int, *, freezes: bool = False) -> Plan:
         """The steps of the whole run, at least 1."""
@@ -64,6 +62,4 @@ class RunConfig:
     watchers: tuple[WatcherConfig, ...] = ()
 
     def __post_init__(self):
-        for field in ("log_every", "checkpoint_every", "keep_checkpoints"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"run.{field}: must be at least 1; got {getattr(self, field)}.")
+        checks.at_least(self, 1, "log_every", "checkpoint_every", "keep_checkpoints")

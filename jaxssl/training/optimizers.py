@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxssl import schedules
+from jaxssl import checks, schedules
 from jaxssl.training import freezing, layerwise
 from jaxssl.types import Plan, PyTree
 
@@ -58,26 +58,11 @@ class OptimizerConfig:
     other_rate: float = 1.0
 
     def __post_init__(self):
-        for field in ("base_learning_rate", "trust_coefficient", "other_rate"):
-            if getattr(self, field) <= 0:
-                raise ValueError(
-                    f"optimizer.{field}: must be greater than 0; got {getattr(self, field)}."
-                )
-        not_negative = "weight_decay", "warmup_epochs", "clip_norm", "clip_each"
-        for field in (*not_negative, "final_weight_decay"):
-            if (getattr(self, field) or 0) < 0:
-                raise ValueError(
-                    f"optimizer.{field}: must not be negative; got {getattr(self, field)}."
-                )
-        for field in ("momentum", "beta1", "beta2"):
-            if not 0 <= getattr(self, field) < 1:
-                raise ValueError(
-                    f"optimizer.{field}: must lie in [0, 1); got {getattr(self, field)}."
-                )
-        if not 0 <= self.final_fraction <= 1:
-            raise ValueError(
-                f"optimizer.final_fraction: must lie in [0, 1]; got {self.final_fraction}."
-            )
+        checks.above(self, 0, "base_learning_rate", "trust_coefficient", "other_rate")
+        checks.at_least(self, 0, "weight_decay", "final_weight_decay", "warmup_epochs")
+        checks.at_least(self, 0, "clip_norm", "clip_each")
+        checks.in_range(self, 0, 1, "momentum", "beta1", "beta2", open_right=True)
+        checks.in_range(self, 0, 1, "final_fraction")
 
 
 def peak_learning_rate(config: OptimizerConfig, batch_size: int) -> float:

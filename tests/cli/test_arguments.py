@@ -75,9 +75,10 @@ def test_what_is_not_given_keeps_the_default():
     [
         (
             ("--out", "x", "--part.rat", "2"),
-            r"^--part.rat: no such option. Did you mean --part.rate",
+            r'^--part.rat: no such option. Did you mean "--part.rate"\?$',
         ),
-        (("--outt=x",), r"^--outt: no such option. Did you mean --out\?$"),
+        (("--outt=x",), r'^--outt: no such option. Did you mean "--out"\?$'),
+        (("--jpqv", "2"), r"^--jpqv: no such option\.$"),
         (("--out", "x", "--part.rate", "much"), "prog: .*--part.rate.*much"),
         (("--out", "x", "--part.mode", "quick"), "prog: .*quick.*slow.*fast"),
         (("--out", "x", "--num-threads", "2.5"), "prog: .*--num-threads.*2.5"),

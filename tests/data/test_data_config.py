@@ -55,8 +55,8 @@ def test_clips_are_cut_by_options_of_their_own(capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_size": 0}, "image_size must be at least 1 pixel; got 0"),
-        ({"channels": 2}, r"channels must be 1 \(grey\) or 3 \(RGB\); got 2"),
+        ({"image_size": 0}, "image_size must be at least 1; got 0"),
+        ({"channels": 2}, r"channels must be one of 1, 3; got 2\. 1 is grey"),
         ({"num_threads": 0}, "num_threads must be at least 1; got 0"),
     ],
 )

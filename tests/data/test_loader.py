@@ -202,8 +202,8 @@ def test_read_ahead_stops_at_its_end():
             r"number of processes, 4; got 10. The nearest are 8 or 12",
         ),
         ({"batch_size": 3, "process_count": 4}, r"got 3. The nearest are 4"),
-        ({"process_index": 2, "process_count": 2}, r"process_index must lie in \[0, 2\); got 2"),
-        ({"seed": -1}, r"seed must lie in \[0, 2\^64\); got -1"),
+        ({"process_index": 2, "process_count": 2}, r"process_index must be in \[0, 2\); got 2"),
+        ({"seed": -1}, r"seed must be in \[0, 18446744073709551616\); got -1"),
         ({"num_threads": 0}, r"num_threads must be at least 1; got 0"),
     ],
 )

@@ -208,12 +208,19 @@ def test_a_feature_that_does_not_vary_changes_nothing():
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"per_class": (), "fractions": ()}, "per_class: must name a budget"),
-        ({"per_class": (0,)}, "per_class: must be at least 1 label a class; got (0,)"),
-        ({"fractions": (1.5,)}, "fractions: must lie between 0 and 1; got (1.5,)"),
-        ({"draws": 0}, "draws, folds: must be at least 1 and 2; got 0 and 5."),
-        ({"strengths": (0.0,)}, "strengths, single_strength: must be positive; got (0.0,) and 1.0"),
-        ({"tolerance": 0.0}, "tolerance, max_iterations: must be positive; got 0.0 and 1000."),
+        (
+            {"per_class": (), "fractions": ()},
+            "per_class or fractions must name a budget; got none.",
+        ),
+        ({"per_class": (0,)}, "FewLabelConfig: per_class must be at least 1; got (0,)"),
+        ({"fractions": (1.5,)}, "fractions must be in (0, 1); got (1.5,)"),
+        ({"draws": 0}, "draws must be at least 1; got 0."),
+        ({"folds": 1}, "folds must be at least 2; got 1."),
+        ({"strengths": ()}, "strengths must hold one or more; got ()."),
+        ({"strengths": (0.0,)}, "strengths must be finite and above 0; got (0.0,)."),
+        ({"single_strength": 0.0}, "single_strength must be finite and above 0; got 0.0."),
+        ({"tolerance": 0.0}, "tolerance must be finite and above 0; got 0.0. float32"),
+        ({"max_iterations": 0}, "max_iterations must be at least 1; got 0."),
     ],
 )
 def test_config_errors(fields, text):

@@ -79,10 +79,10 @@ def test_layers_read_what_they_are_called():
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"batch_size": 0}, "batch_size: must be at least 1; got 0"),
-        ({"grid": 0}, "grid: must be at least 1; got 0"),
-        ({"max_features": 0}, "max_features: must be at least 1; got 0"),
-        ({"class_tokens": 0}, "class_tokens: must be at least 1; got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1; got 0"),
+        ({"grid": 0}, "grid must be at least 1; got 0"),
+        ({"max_features": 0}, "max_features must be at least 1; got 0"),
+        ({"class_tokens": 0}, "class_tokens must be at least 1; got 0"),
         ({"encoder": "pixels", "stage": 1}, "stage: pixels has no stages; got 1. Leave --stage"),
         ({"encoder": "pca", "grid": "auto"}, "grid: pca has no stages; got auto. Leave --grid"),
         ({"encoder": "pca", "class_tokens": 4}, "Leave --class-tokens out"),

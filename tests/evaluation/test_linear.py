@@ -177,11 +177,11 @@ def test_unusable_splits_are_named(digits):
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({"l2_grid": ()}, r"l2_grid: must hold one positive strength or more; got \(\)"),
-        ({"l2_grid": (1.0, 0.0)}, r"l2_grid: .* got \(1\.0, 0\.0\)"),
-        ({"holdout": 1.0}, r"holdout: must lie between 0 and 1; got 1\.0"),
-        ({"tolerance": 0.0}, r"tolerance: must be positive; got 0\.0"),
-        ({"max_iterations": 0}, r"max_iterations: must be at least 1; got 0"),
+        ({"l2_grid": ()}, r"l2_grid must hold at least one strength; got \(\)"),
+        ({"l2_grid": (1.0, 0.0)}, r"l2_grid must be finite and above 0; got \(1\.0, 0\.0\)"),
+        ({"holdout": 1.0}, r"LinearConfig: holdout must be in \(0, 1\); got 1\.0"),
+        ({"tolerance": 0.0}, r"tolerance must be finite and above 0; got 0\.0"),
+        ({"max_iterations": 0}, r"max_iterations must be at least 1; got 0"),
     ],
 )
 def test_unusable_settings_are_named(fields, message):

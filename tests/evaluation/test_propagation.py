@@ -130,7 +130,11 @@ def test_wrong_input_is_one_line(run_directory, film, tmp_path, capsys):
         ([str(tmp_path / "no.mp4")], "which does not exist"),
         ([str(film), "--frame-rate", "0.5"], "got"),
         ([str(film), "--num-frames", "1"], "num_frames must be at least 2"),
-        ([str(film), "--temperature", "0"], "temperature above 0; got 24, 3 and 0.0"),
+        ([str(film), "--num-references", "0"], "num_references must be at least 1; got 0"),
+        (
+            [str(film), "--temperature", "0"],
+            "temperature must be finite and above 0; got 0.0. The defaults",
+        ),
         ([str(film), "--mask", str(tmp_path / "no.png")], "no.png"),
     ):
         assert cli.main(["propagate", str(run_directory), *words]) == 2, words

@@ -179,9 +179,9 @@ def test_grey_images_have_no_colours_to_hide(color):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"gap": -1}, r"gap and jitter must be at least 0 pixels; got -1 and 1"),
-        ({"jitter": -2}, r"gap and jitter must be at least 0 pixels; got 1 and -2"),
-        ({"color": "grey"}, r"color must be \"dropping\", \"projection\" or \"none\"; got 'grey'"),
+        ({"gap": -1}, r"gap must be at least 0; got -1. Use 0"),
+        ({"jitter": -2}, r"jitter must be at least 0; got -2"),
+        ({"color": "grey"}, r"color must be one of 'dropping', 'projection', 'none'; got 'grey'"),
         ({"resample_prob": 1.5}, r"resample_prob must be in \[0, 1\]; got 1.5"),
         ({"resample_side": 5}, r"resample_side must be 1 to patch_size pixels; got 5 for .* of 4"),
     ],

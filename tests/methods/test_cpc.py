@@ -137,8 +137,8 @@ def test_the_exported_encoder_reads_whole_images(four):
         ),
         ({"max_offset": 7}, r"offsets must be .*; got 2, 7 and 7 rows\."),
         ({"min_offset": 5, "max_offset": 4}, r"offsets must be .*; got 5, 4 and 7 rows\."),
-        ({"patch_crop": 65}, r"patch_crop must be in 0 ... patch_size, 64 pixels; got 65\."),
-        ({"num_directions": 2}, r"num_directions must be 1 or 4; got 2\."),
+        ({"patch_crop": 65}, r"patch_crop must be in \[0, 64\]; got 65\. Use 0"),
+        ({"num_directions": 2}, r"num_directions must be one of 1, 4; got 2\."),
     ],
 )
 def test_errors(changes, text):

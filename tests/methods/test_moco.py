@@ -293,7 +293,7 @@ def test_the_heads_of_v3_are_those_of_the_authors_builder(encoder, num_layers, p
 @pytest.mark.parametrize(
     "name, fields, message",
     [
-        ("MoCoV1", {"queue_size": 0}, r"MoCoV1: queue_size must be an int of at least 1; got 0\."),
+        ("MoCoV1", {"queue_size": 0}, r"MoCoV1: queue_size must be at least 1; got 0\."),
         ("MoCoV2", {"temperature": 0.0}, r"MoCoV2: temperature must be .* above 0; got 0\.0\."),
         ("MoCoV2", {"target_momentum": 1.5}, r"MoCoV2: target_momentum must be in \[0, 1\]; got"),
         ("MoCoV1", {"key_statistics": "none"}, r"MoCoV1: key_statistics must be one of 'moving', "),

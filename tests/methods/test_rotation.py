@@ -108,6 +108,6 @@ def test_an_unknown_number_of_copies_is_refused():
     with pytest.raises(ValueError) as error:
         rotation_method.Rotation(copies="two")
     assert str(error.value) == (
-        'Rotation: copies must be "one" or "four"; got "two". '
-        'Use "four" for the paper\'s batch, "one" for a quarter of its work.'
+        "Rotation: copies must be one of 'one', 'four'; got 'two'. "
+        "Use 'four' for the paper's batch, 'one' for a quarter of its work."
     )

@@ -126,7 +126,7 @@ def test_what_cannot_work_is_said():
         method.view(KEY, {"video": clips()[0, :3]})
     with pytest.raises(ValueError, match=r"num_references must be at least 1; got 0"):
         dataclasses.replace(config, num_references=0)
-    with pytest.raises(ValueError, match=r"max_shift must be in \[0, 1\), of the side; got 1\.0"):
+    with pytest.raises(ValueError, match=r"max_shift must be in \[0, 1\); got 1\.0\. The defau"):
         dataclasses.replace(config, max_shift=1.0)
 
 

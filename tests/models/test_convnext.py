@@ -253,7 +253,10 @@ def test_fields_are_options_of_the_command_line():
         ),
         ({"dims": (4, 8, 0, 8)}, "ConvNeXtConfig: dims must be 4 numbers of at least 1"),
         ({"stem_patch": 0}, "ConvNeXtConfig: stem_patch must be at least 1; got 0."),
-        ({"layer_scale_init": 0.0}, "ConvNeXtConfig: layer_scale_init must be above 0; got 0.0."),
+        (
+            {"layer_scale_init": 0.0},
+            "layer_scale_init must be finite and above 0; got 0.0.",
+        ),
     ],
 )
 def test_config_errors(fields, text):

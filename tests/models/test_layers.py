@@ -1,5 +1,4 @@
 import dataclasses
-import re
 
 import jax
 import jax.numpy as jnp
@@ -73,14 +72,6 @@ def test_encoders_of_lightness_cannot_tell_a_color_from_its_grey(config):
         apply(variables, x).tokens for x in (jnp.asarray(images), jnp.asarray(grey, jnp.float32))
     )
     np.testing.assert_allclose(color, same, rtol=0, atol=1e-3)
-
-
-def test_checks_name_owner_field_and_value():
-    text = "Owner: pool must be one of 'class', 'mean'; got 'max'."
-    with pytest.raises(ValueError, match=re.escape(text)):
-        layers.check_choice("Owner", "pool", "max", ("class", "mean"))
-    with pytest.raises(ValueError, match="Owner: depth must be at least 1; got 0"):
-        layers.check_at_least("Owner", 1, width=4, depth=0)
 
 
 def test_stack_layers_round_trip_sorts_blocks_by_number():

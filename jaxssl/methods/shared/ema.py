@@ -7,6 +7,8 @@ import jax.numpy as jnp
 
 from jaxssl.types import Array, PyTree
 
+PUBLISHED = "Published values lie between 0.9 and 0.9999."  # of momenta, for who refuses another
+
 
 def start(params: PyTree, state: PyTree, names: Sequence[str]) -> PyTree:
     """The target at the beginning: a copy of the named parts of the online network.

@@ -71,15 +71,6 @@ def apply_to_views(
     return outputs, jax.tree.map(lambda leaf: leaf.mean(axis=0), states)
 
 
-def check_momentum(owner: str, field: str, value: float) -> None:
-    """Raises a ValueError unless ``value`` is a momentum, in [0, 1]."""
-    if not 0 <= value <= 1:
-        raise ValueError(
-            f"{owner}: {field} must be in [0, 1]; got {value}. Published values lie between 0.9 "
-            "and 0.9999."
-        )
-
-
 def variables(params: PyTree, state: PyTree) -> PyTree:
     """The linen variables of a module, as a checkpoint holds them: the inverse of ``init``."""
     return {"params": params, **state}

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxssl import checks
 from jaxssl.types import Array
 
 
@@ -51,12 +52,8 @@ def fit(
             f"kmeans.fit: points [N, D] and previous [M, D] must have equal D; got {points.shape} "
             f"and {previous.shape}. Both come from one projector."
         )
-    for name, value in (("num_iterations", num_iterations), ("block_size", block_size)):
-        if value < 1:
-            raise ValueError(
-                f"kmeans.fit: {name} must be at least 1; got {value}. The published clustering "
-                "takes 10 iterations."
-            )
+    fix = "The published clustering takes 10 iterations."
+    checks.at_least("kmeans.fit", 1, num_iterations=num_iterations, block_size=block_size, fix=fix)
     points, previous = lax.stop_gradient((points, previous))
     num_points, num_features = points.shape
     block_size = min(block_size, num_points)

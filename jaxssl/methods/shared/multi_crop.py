@@ -45,14 +45,6 @@ def count_blocks_to_draw(owner: str, rate: float, encoder: nn.Module) -> int:
     return encoder.config.dimensions.depth
 
 
-def check_drop_path(owner: str, rate: float) -> None:
-    """Raises a ValueError unless ``rate`` is a rate of stochastic depth, in [0, 1)."""
-    if not 0 <= rate < 1:
-        raise ValueError(
-            f"{owner}: drop_path must be in [0, 1); got {rate}. The published rate is 0.1."
-        )
-
-
 def apply(
     network: functional.WithHead,
     params: PyTree,
