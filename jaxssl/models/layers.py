@@ -7,7 +7,6 @@ stream of a transformer are float32; matrix products and convolutions run in ``d
 The functions that take ``name`` create a submodule of the linen module that calls them.
 """
 
-
 import flax.linen as nn
 import jax.numpy as jnp
 
@@ -130,7 +129,7 @@ def batch_norm(
     return norm(x.astype(jnp.float32)).astype(dtype)
 
 
-def doubled(x: Array) -> Array:
+def double(x: Array) -> Array:
     """Repeats every cell of a map [B, H, W, D] 2 x 2, giving [B, 2H, 2W, D].
 
     By broadcasting: the gradient of ``jnp.repeat`` is a scatter, which is slow everywhere.

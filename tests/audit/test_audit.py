@@ -159,18 +159,18 @@ def test_recorded_accuracies_are_used_if_they_belong_together(run):
     write("trained", 0.8)
     write("random", 0.5)
     write("pixels", 0.79, averaged_over="7 x 7 pixels")
-    found = audit.usefulness.recorded(run, step, opened)
+    found = audit.usefulness.read(run, step, opened)
     gains = [
         audit.usefulness.gain(found.accuracies["trained"], found.accuracies[kind])
         for kind in ("random", "pixels")
     ]
     assert gains[0].value == pytest.approx(0.3) and gains[0].low > 0.25
     assert gains[1].low < 0 < gains[1].high
-    assert audit.usefulness.recorded(run, step + 1, opened) is None
+    assert audit.usefulness.read(run, step + 1, opened) is None
     swapped = opened._replace(test=opened.train)
-    assert audit.usefulness.recorded(run, step, swapped) is None
+    assert audit.usefulness.read(run, step, swapped) is None
     write("pixels", 0.79, test_size=999)
-    assert audit.usefulness.recorded(run, step, opened) is None
+    assert audit.usefulness.read(run, step, opened) is None
 
 
 def test_a_run_without_a_question_or_labels_has_losses(tmp_path):

@@ -55,7 +55,7 @@ def test_a_probe_of_noise_is_at_chance_whatever_pretraining_learned_from(config)
 )
 def test_what_splits_share(config, train, test, share):
     opened = splits.choose(config, train_split=train, test_split=test)
-    assert splits.shared(opened.train, opened.test) == pytest.approx(share)
+    assert splits.shared_part(opened.train, opened.test) == pytest.approx(share)
     if share:
         with pytest.raises(ValueError, match=rf'got {100 * share:.0f} % of "{test}"'):
             splits.check_disjoint(opened)
