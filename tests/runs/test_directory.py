@@ -110,5 +110,5 @@ def test_somebody_elses_files_are(tmp_path):
 def test_a_damaged_config_beside_checkpoints_is_named(tmp_path):
     (tmp_path / "checkpoints" / "4").mkdir(parents=True)
     (tmp_path / "config.json").write_text('{"config": {"meth')
-    with pytest.raises(ValueError, match=r"--out .*: its config\.json is damaged, so that nobody ca"):
+    with pytest.raises(ValueError, match=r"--out .*: its config\.json is damaged, so that nob"):
         directories.check_is_run(RunDirectory(tmp_path))
