@@ -21,15 +21,17 @@ from jaxssl.training.config import RunConfig, TrainingConfig
 
 FEW = ["--num-fit", "200", "--num-score", "100"]
 CONFIG = """
-from jaxssl import models, recipe
+from jaxssl import models
 from jaxssl.data import ImageData
 from jaxssl.augment import policies
 from jaxssl.methods.{module} import {name}
-from jaxssl.training import loop, optimizers
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training import optimizers
+from jaxssl.training.config import TrainingConfig
 
 def get_config():
     crop = policies.{crop}(size=16, crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0)
-    return recipe.Recipe(
+    return Recipe(
         method={name}(augment=crop),
         encoder=models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=4),
         data=ImageData(path="{path}", image_size=16, channels=3),
