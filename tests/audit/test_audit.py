@@ -192,7 +192,7 @@ def test_wrong_input_is_one_line(tmp_path, capsys):
     assert cli.main(["audit"]) == 2
     assert "audit: must be followed by a config or a run directory" in capsys.readouterr().err
     assert cli.main(["audit", "rotation_fashion_mnits"]) == 2
-    assert "Nearest: rotation_fashion_mnist" in capsys.readouterr().err
+    assert 'Did you mean "rotation_fashion_mnist"?' in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"audit: threshold must be in \[0, 1\); got 1.5"):
         audit.Options(threshold=1.5)
     with pytest.raises(ValueError, match=r"audit: num_fit must be at least 2; got 1\. 4000 and"):
