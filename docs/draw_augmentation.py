@@ -106,11 +106,12 @@ def main():
         ("BYOL, 224 px: pairs of a, b", cat, pairs(policies.byol(224), cat)),
         ("DINO: 2 x 224 px, 8 x 96 px", cat, multicrop(policies.dino(), cat)),
         ("SwAV: 2 x 224 px, 6 x 96 px", cat, multicrop(policies.swav(), cat)),
+        ("LeJEPA: 2 x 224 px, 6 x 98 px", cat, multicrop(policies.lejepa(), cat)),
         ("MAE, 3/4 masked, 224 px", temple, masked_views(policies.mae(224), temple)),
         ("pad, crop, flip, 32 px", flower, views(policies.PadCropFlip(), flower)),
         ("rotation labels 0 to 3", temple, rotated_views(policies.CropFlip(112), temple)),
     ]
-    figure, axes = plt.subplots(len(rows), NUM_VIEWS + 1, figsize=(12.5, 11.6))
+    figure, axes = plt.subplots(len(rows), NUM_VIEWS + 1, figsize=(12.5, 12.9))
     for axis in axes.flat:
         axis.set_axis_off()
     for line, (title, original, made) in zip(axes, rows):
