@@ -21,3 +21,9 @@ def write_whole(path: str | os.PathLike, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    # The new name is in the directory, which a loss of power forgets until it is written too.
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

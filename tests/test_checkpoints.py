@@ -10,11 +10,12 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 import tiny
 
 from jaxssl import checkpoints, inputs, models, named, parallel
-from jaxssl.checkpoints import CheckpointError, Checkpoints
+from jaxssl.checkpoints import CheckpointError, Checkpoints, manifest
 from jaxssl.types import TrainState
 
 VIT = models.ViTConfig(width=8, depth=1, num_heads=2, patch_size=4, pool="mean")
@@ -200,6 +201,43 @@ def test_the_newest_two_and_the_best_are_kept(tmp_path, resumed):
     assert steps_in(tmp_path) == [2, 4, 5]
 
 
+def killed(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("keep_latest", [1, 2])
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        (ocp.CheckpointManager, "save"),
+        (ocp.CheckpointManager, "wait_until_finished"),
+        (manifest, "write"),
+        (manifest.files, "write_whole"),
+        (ocp.CheckpointManager, "metrics"),
+        (Path, "unlink"),
+        (ocp.CheckpointManager, "delete"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_killed_at_any_point_of_a_save_a_step_is_left(
+    tmp_path, monkeypatch, where, what, keep_latest
+):
+    variables = variables_of(VIT)
+    states = [parallel.replicate(state_at(step, variables)) for step in (1, 2, 3)]
+    with Checkpoints(tmp_path, keep_latest=keep_latest) as saved:
+        for state, loss in zip(states[:2], (0.9, 0.5)):
+            saved.save(state, variables, meta_of(VIT), loss=loss)
+        with monkeypatch.context() as patch:
+            patch.setattr(where, what, killed)
+            with pytest.raises(KeyboardInterrupt):
+                saved.save(states[2], variables, meta_of(VIT), loss=0.1)
+    newest = max(checkpoints.complete_steps(tmp_path))
+    assert newest in (2, 3)
+    with Checkpoints(tmp_path, keep_latest=keep_latest) as saved:  # clears the rest away
+        form = form_of(state_at(newest, variables))
+        assert saved.restore_state(newest, form, parallel.replicated()).step == newest
+
+
 DAMAGES = {
     "flipped": lambda path: path.write_bytes(flipped(path.read_bytes())),
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
@@ -252,9 +290,32 @@ def test_every_damaged_file_is_named(saved_run, tmp_path, damage):
 
 def test_a_damaged_manifest_is_named(saved_run, tmp_path):
     shutil.copytree(saved_run, tmp_path / "run")
-    manifest = tmp_path / "run" / "checkpoints" / "7" / checkpoints.MANIFEST
-    manifest.write_bytes(manifest.read_bytes()[:-1])
+    path = tmp_path / "run" / "checkpoints" / "7" / checkpoints.MANIFEST
+    path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match=r"manifest.json is damaged: .* Delete .*/7 to fall"):
+        checkpoints.restore_encoder(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[]", "it must name files of its step and their sha256"),
+        ("null", "it must name files of its step and their sha256"),
+        ('{"../../config.json": "00"}', "it must name files of its step and their sha256"),
+        ('{"/etc/hostname": "00"}', "it must name files of its step and their sha256"),
+        ('{"meta/metadata": 7}', "it must name files of its step and their sha256"),
+        ("{}", "it does not name .*/7/encoder/"),
+        (None, "it does not name .*/7/encoder/more"),
+    ],
+)
+def test_a_manifest_names_every_file_and_only_those_of_its_step(saved_run, tmp_path, text, told):
+    shutil.copytree(saved_run, tmp_path / "run")
+    step = tmp_path / "run" / "checkpoints" / "7"
+    if text is None:
+        (step / "encoder" / "more").write_text("somebody else's")
+    else:
+        (step / checkpoints.MANIFEST).write_text(text)
+    with pytest.raises(CheckpointError, match=rf"manifest.json is damaged: {told}"):
         checkpoints.restore_encoder(tmp_path / "run")
 
 

@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 import jax
@@ -26,16 +26,12 @@ class Checkpoints:
         complete = manifest.list_steps(self._root)
         for step in complete:  # the manager is about to read their metrics
             manifest.verify(self._root / str(step), ("metrics",))
-        policy = ocp.checkpoint_managers.AnyPreservationPolicy(
-            [
-                ocp.checkpoint_managers.LatestN(keep_latest),
-                ocp.checkpoint_managers.BestN(get_metric_fn=_loss, reverse=True, n=1),
-            ]
-        )
+        self._keep_latest = keep_latest
         # Synchronous: the manifest needs the committed files, and a step that was announced as
-        # saved must survive whatever happens next.
+        # saved must survive whatever happens next. Orbax itself deletes no step: it would do so
+        # while it saves, before the new step has its manifest and counts.
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=policy,
+            max_to_keep=None,
             best_fn=_loss,  # without it Orbax writes no metrics, and a resumed run knows no best
             best_mode="min",
             enable_async_checkpointing=False,
@@ -92,6 +88,7 @@ class Checkpoints:
         if jax.process_index() == 0:
             manifest.write(self._root / str(step))
         _wait_for_all(f"saved {step}")
+        self._delete(set(manifest.list_steps(self._root)) - self._kept())
 
     def restore_state(
         self, step: int, like: TrainState, sharding: jax.sharding.Sharding
@@ -115,18 +112,28 @@ class Checkpoints:
         ).state
 
     def delete_after(self, step: int) -> None:
-        """Deletes every checkpoint later than a step, the newest first.
+        """Deletes every checkpoint later than a step, the newest first."""
+        self._delete({later for later in manifest.list_steps(self._root) if later > step})
+
+    def _kept(self) -> set[int]:
+        """The newest steps, and the one with the lowest loss; of several the newest."""
+        steps = sorted(manifest.list_steps(self._root))
+        losses = {step: _loss(self._manager.metrics(step)) for step in steps}
+        best = min(reversed(steps), key=losses.__getitem__)
+        return {best, *steps[-self._keep_latest :]}
+
+    def _delete(self, steps: Set[int]) -> None:
+        """Deletes steps, the newest first.
 
         Each loses its manifest before anything else: killed halfway, this leaves no step that
         counts and cannot be restored.
         """
-        for later in sorted(manifest.list_steps(self._root), reverse=True):
-            if later > step:
-                _wait_for_all(f"delete {later}")  # until each process knows that it is there
-                if jax.process_index() == 0:
-                    (self._root / str(later) / manifest.MANIFEST).unlink()
-                self._manager.delete(later)
-                _wait_for_all(f"deleted {later}")
+        for step in sorted(steps, reverse=True):
+            _wait_for_all(f"delete {step}")  # until each process knows that it is there
+            if jax.process_index() == 0:
+                (self._root / str(step) / manifest.MANIFEST).unlink()
+            self._manager.delete(step)
+            _wait_for_all(f"deleted {step}")
 
 
 def _loss(metrics: Mapping[str, float]) -> float:

@@ -6,7 +6,7 @@ A step counts only once its manifest is there.
 import hashlib
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from jaxssl import files
 from jaxssl.runs.directory import RunDirectory
@@ -71,7 +71,8 @@ def write(step_directory: Path) -> None:
 def verify(step_directory: Path, items: tuple[str, ...]) -> None:
     """Raises CheckpointError naming the first file of these items that is missing or changed.
 
-    The few small files that belong to no item are always looked at.
+    The few small files that belong to no item are always looked at. What the manifest does not name
+    is not to be trusted: each item must have files in it, and the item no others.
     """
     way_out = f"Delete {step_directory} to fall back to an earlier step."
     path = step_directory / MANIFEST
@@ -79,6 +80,19 @@ def verify(step_directory: Path, items: tuple[str, ...]) -> None:
         sums = json.loads(path.read_text())
     except ValueError as error:
         raise CheckpointError(f"checkpoint {path} is damaged: it is no JSON. {way_out}") from error
+    if not _is_manifest(sums):
+        raise CheckpointError(
+            f"checkpoint {path} is damaged: it must name files of its step and their sha256. "
+            f"{way_out}"
+        )
+    for item in items:
+        found = {each for each in (step_directory / item).rglob("*") if each.is_file()}
+        named = {step_directory / name for name in sums if name.startswith(f"{item}/")}
+        unnamed = sorted(found - named) or ([] if named else [step_directory / item])
+        if unnamed:
+            raise CheckpointError(
+                f"checkpoint {path} is damaged: it does not name {unnamed[0]}. {way_out}"
+            )
     for name, expected in sums.items():
         item, _, inside = name.partition("/")
         if inside and item not in items:
@@ -89,6 +103,16 @@ def verify(step_directory: Path, items: tuple[str, ...]) -> None:
                 "is damaged: its sha256 is not the manifest's" if path.is_file() else "is missing"
             )
             raise CheckpointError(f"checkpoint {path} {state}. {way_out}")
+
+
+def _is_manifest(sums: object) -> bool:
+    """Whether this maps paths inside of a step, as ``write`` spells them, to sums."""
+    return isinstance(sums, dict) and all(
+        isinstance(expected, str)
+        and not PurePosixPath(name).is_absolute()
+        and ".." not in PurePosixPath(name).parts
+        for name, expected in sums.items()
+    )
 
 
 def _sha256(path: Path) -> str:

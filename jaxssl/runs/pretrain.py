@@ -141,8 +141,9 @@ def claim(directory: RunDirectory, identity: Mapping) -> None:
             )
     if jax.process_count() > 1:  # what the first one writes, the others must not find
         multihost_utils.sync_global_devices("jaxssl: run directory checked")
-    if jax.process_index() == 0:
-        files.write_whole(directory.config, json.dumps(identity, indent=1) + "\n")
+    text = json.dumps(identity, indent=1) + "\n"
+    if jax.process_index() == 0 and (found is None or directory.config.read_text() != text):
+        files.write_whole(directory.config, text)
 
 
 def _identity(recipe: Recipe, source: data.Source) -> dict:
