@@ -193,7 +193,7 @@ def test_wrong_input_is_one_line(tmp_path, capsys):
     assert "Nearest: rotation_fashion_mnist" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"audit: threshold must be in \[0, 1\); got 1.5"):
         audit.Options(threshold=1.5)
-    with pytest.raises(ValueError, match="audit: num_fit must be at least 2; got 1. 4000 and"):
+    with pytest.raises(ValueError, match=r"audit: num_fit must be at least 2; got 1\. 4000 and"):
         audit.Options(num_fit=1, num_score=9)
 
 

@@ -210,13 +210,13 @@ def test_a_feature_that_does_not_vary_changes_nothing():
     [
         (
             {"per_class": (), "fractions": ()},
-            "per_class or fractions must name a budget; got none.",
+            "per_class or fractions must name a budget; got",
         ),
         ({"per_class": (0,)}, "FewLabelConfig: per_class must be at least 1; got (0,)"),
         ({"fractions": (1.5,)}, "fractions must be in (0, 1); got (1.5,)"),
         ({"draws": 0}, "draws must be at least 1; got 0."),
         ({"folds": 1}, "folds must be at least 2; got 1."),
-        ({"strengths": ()}, "strengths must hold one or more; got ()."),
+        ({"strengths": ()}, "strengths must hold at least one; got ()."),
         ({"strengths": (0.0,)}, "strengths must be finite and above 0; got (0.0,)."),
         ({"single_strength": 0.0}, "single_strength must be finite and above 0; got 0.0."),
         ({"tolerance": 0.0}, "tolerance must be finite and above 0; got 0.0. float32"),
