@@ -1,4 +1,4 @@
-"""Images per second of the augmentation recipes, beside the same recipes in Pillow.
+"""Images per second of augmentation policies, beside the same in Pillow.
 
     python benchmarks/augmentation.py                    # everything, one core, about two minutes
     python benchmarks/augmentation.py --sides 32 96 --cores 2 --rounds 9 --batch 128
@@ -32,17 +32,17 @@ import numpy as np  # noqa: E402
 import PIL  # noqa: E402
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps  # noqa: E402
 
-from jaxssl.augment import recipes  # noqa: E402
+from jaxssl.augment import policies  # noqa: E402
 
 # side of the view: (side of the source, channels, images a call)
 CASES = {28: (28, 1, 256), 32: (32, 3, 256), 96: (96, 3, 64), 224: (256, 3, 16)}
 
 
-def pillow_crop_flip(image, recipe, generator):
+def pillow_crop_flip(image, policy, generator):
     width, height = image.size
     for _ in range(10):
-        area = width * height * generator.uniform(*recipe.crop_scale)
-        aspect = math.exp(generator.uniform(*map(math.log, recipe.crop_ratio)))
+        area = width * height * generator.uniform(*policy.crop_scale)
+        aspect = math.exp(generator.uniform(*map(math.log, policy.crop_ratio)))
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:
             break
@@ -50,10 +50,10 @@ def pillow_crop_flip(image, recipe, generator):
         w, h = width, height
     left, top = generator.randint(0, width - w), generator.randint(0, height - h)
     method = (
-        Image.Resampling.BICUBIC if recipe.interpolation == "cubic" else Image.Resampling.BILINEAR
+        Image.Resampling.BICUBIC if policy.interpolation == "cubic" else Image.Resampling.BILINEAR
     )
-    image = image.resize((recipe.size, recipe.size), method, box=(left, top, left + w, top + h))
-    return ImageOps.mirror(image) if generator.random() < recipe.flip_prob else image
+    image = image.resize((policy.size, policy.size), method, box=(left, top, left + w, top + h))
+    return ImageOps.mirror(image) if generator.random() < policy.flip_prob else image
 
 
 def pillow_hue(image, turns):
@@ -64,10 +64,10 @@ def pillow_hue(image, turns):
     return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
 
 
-def pillow_simclr(image, recipe, generator):
-    image = pillow_crop_flip(image, recipe, generator)
-    if generator.random() < recipe.jitter_prob:
-        changes = [change * recipe.jitter_strength for change in recipe.jitter]
+def pillow_simclr(image, policy, generator):
+    image = pillow_crop_flip(image, policy, generator)
+    if generator.random() < policy.jitter_prob:
+        changes = [change * policy.jitter_strength for change in policy.jitter]
         enhancers = [ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color]
         for index in generator.sample(range(4), 4):
             change = changes[index]
@@ -76,33 +76,33 @@ def pillow_simclr(image, recipe, generator):
             elif image.mode == "RGB" or index < 2:
                 factor = generator.uniform(max(0.0, 1 - change), 1 + change)
                 image = enhancers[index](image).enhance(factor)
-    if image.mode == "RGB" and generator.random() < recipe.grayscale_prob:
+    if image.mode == "RGB" and generator.random() < policy.grayscale_prob:
         image = image.convert("L").convert("RGB")
-    if generator.random() < recipe.blur_prob:
-        image = image.filter(ImageFilter.GaussianBlur(generator.uniform(*recipe.blur_sigma)))
+    if generator.random() < policy.blur_prob:
+        image = image.filter(ImageFilter.GaussianBlur(generator.uniform(*policy.blur_sigma)))
     return image
 
 
-def pillow_batch(view, recipe, images, num_views):
+def pillow_batch(view, policy, images, num_views):
     generator = random.Random(0)
 
     def run():
         out = np.empty(
-            (num_views, len(images), recipe.size, recipe.size, images[0].shape[-1]), np.float32
+            (num_views, len(images), policy.size, policy.size, images[0].shape[-1]), np.float32
         )
         for row, pixels in enumerate(images):
             image = Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
             for number in range(num_views):
-                made = np.asarray(view(image, recipe, generator), np.float32) / 255
+                made = np.asarray(view(image, policy, generator), np.float32) / 255
                 out[number, row] = made.reshape(out.shape[2:])
         return out
 
     return run
 
 
-def jaxssl_batch(recipe, images, num_views):
+def jaxssl_batch(policy, images, num_views):
     def example_views(key, image):
-        return [recipe(k, image) for k in jax.random.split(key, num_views)]
+        return [policy(k, image) for k in jax.random.split(key, num_views)]
 
     @jax.jit
     def batch_views(key, images):
@@ -145,25 +145,20 @@ def main():
         shape = (batch, source, source, channels)
         images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         small = side < 64
-        simclr = (
-            recipes.SimCLR(side, jitter_strength=0.5, blur_prob=0.0)
-            if small
-            else recipes.SimCLR(side)
-        )
-        for recipe, view, num_views in (
-            (simclr, pillow_simclr, 2),
-            (recipes.SimCLR(side), pillow_simclr, 2) if small else (None, None, 0),
-            (recipes.MAE(side), pillow_crop_flip, 1),
-        ):
-            if recipe is None:
-                continue
-            ours, compile_seconds = jaxssl_batch(recipe, jax.device_put(images), num_views)
-            theirs = pillow_batch(view, recipe, images, num_views)
+        cases = [
+            ("SimCLR, blur", policies.simclr(side).first, pillow_simclr, 2),
+            ("MAE", policies.mae(side), pillow_crop_flip, 1),
+        ]
+        if small:
+            sharp = policies.simclr(side, jitter_strength=0.5, blur_prob=0.0).first
+            cases.insert(0, ("SimCLR", sharp, pillow_simclr, 2))
+        for name, policy, view, num_views in cases:
+            ours, compile_seconds = jaxssl_batch(policy, jax.device_put(images), num_views)
+            theirs = pillow_batch(view, policy, images, num_views)
             fast, slow = rates([ours, theirs], batch, arguments.rounds)
             ratios = [a / b for a, b in zip(fast, slow)]
-            blur = ", blur" if getattr(recipe, "blur_prob", 0) else ""
             print(
-                f"{type(recipe).__name__}{blur}, {num_views} view(s), {source}x{source}x{channels} "
+                f"{name}, {num_views} view(s), {source}x{source}x{channels} "
                 f"-> {side}, batch {batch}: jaxssl {spread(fast, '{:.0f}'.format)}, "
                 f"Pillow {spread(slow, '{:.0f}'.format)}, "
                 f"ratio {spread(ratios, '{:.1f}'.format)}, compile {compile_seconds:.1f} s",

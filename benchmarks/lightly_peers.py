@@ -249,10 +249,11 @@ def open_splits(config):
 
 def transform_of(config):
     """The recipe's views by lightly; those that its transform cannot make are refused."""
-    views, encoder = config.method.augment, config.encoder
-    unknown = ("second_blur_prob", "second_solarize_prob", "solarize_prob")
+    pair, encoder = config.method.augment, config.encoder
+    views = pair.first
+    assert pair.second in (None, views) and views.solarize_prob == 0
     assert views.crop_ratio == (3 / 4, 4 / 3) and views.crop_scale[1] == 1
-    assert views.interpolation == "linear" and not any(getattr(views, n, 0) for n in unknown)
+    assert views.interpolation == "linear"
     brightness, contrast, saturation, hue = views.jitter
     return SimCLRTransform(
         input_size=views.size,

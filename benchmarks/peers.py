@@ -275,14 +275,14 @@ def jaxssl_mae(case, dtype):
     import optax
 
     from jaxssl import models
-    from jaxssl.augment import recipes
+    from jaxssl.augment import policies
     from jaxssl.methods.mae import MAE
     from jaxssl.pretext import masking
 
     config, images = VISION[case], jnp.asarray(images_of(case))
     width, depth, heads = DECODER
     method = MAE(
-        augment=recipes.MAE(size=config["image_size"]),
+        augment=policies.mae(size=config["image_size"]),
         mask_ratio=MASK_RATIO,
         decoder_width=width,
         decoder_depth=depth,

@@ -8,34 +8,18 @@ minutes of CPU: the views, encoder and optimizer of simclr_fashion_mnist, so tha
 at equal steps; a narrower projector.
 """
 
-from jaxssl import models
-from jaxssl.augment import policies
-from jaxssl.data import ImageData
 from jaxssl.methods.barlow_twins import BarlowTwins
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
-        method=BarlowTwins(
-            augment=policies.byol(
-                size=28,
-                crop_scale=(0.4, 1.0),
-                blur_prob=0.0,
-                solarize_prob=0.0,
-                interpolation="linear",
-            ),
-            projector_width=512,
-            projector_dim=512,
-        ),
-        encoder=models.ResNetConfig(
-            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
-        ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),
-        training=TrainingConfig(batch_size=256, epochs=2),
-        run=RunConfig(log_every=20, checkpoint_every=100),
+        method=BarlowTwins(augment=shared.BYOL_VIEWS, projector_width=512, projector_dim=512),
+        encoder=shared.RESNET,
+        data=shared.DATA,
+        optimizer=shared.OPTIMIZER,
+        training=shared.TRAINING,
+        run=shared.RUN,
     )

@@ -9,13 +9,12 @@ Views and encoder were chosen in runs of minutes on nine tenths of the training 
 the tenth; the test images had no say.
 """
 
-from jaxssl import models
+import dataclasses
+
 from jaxssl.augment import policies
-from jaxssl.data import ImageData
 from jaxssl.methods.byol import BYOL
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
@@ -36,9 +35,9 @@ def get_config() -> Recipe:
             projector_dim=128,
             predictor_width=512,
         ),
-        encoder=models.ResNetConfig(depth=10, num_stages=2, mean=(0.286,), std=(0.353,)),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=1),
-        training=TrainingConfig(batch_size=256, epochs=10),
-        run=RunConfig(log_every=50, checkpoint_every=1000),
+        encoder=shared.RESNET_LONG,
+        data=shared.DATA,
+        optimizer=shared.OPTIMIZER_LONG,
+        training=dataclasses.replace(shared.TRAINING, epochs=10),
+        run=shared.RUN_LONG,
     )

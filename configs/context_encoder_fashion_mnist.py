@@ -11,30 +11,26 @@ crops are half to all of the area, where the official code cuts one size; AdamW 
 stands for the paper's Adam for hundreds.
 """
 
-from jaxssl import models
-from jaxssl.augment import policies
-from jaxssl.data import ImageData
+import dataclasses
+
 from jaxssl.methods.context_encoder import ContextEncoder
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=ContextEncoder(
-            augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0)),
+            augment=shared.CROP_FLIP,
             mask="region",
-            color=(0.286,),
+            color=shared.MEAN,
             bottleneck_dim=128,
             decoder_width=8,
         ),
-        encoder=models.ResNetConfig(
-            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
-        ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),
-        training=TrainingConfig(batch_size=256, epochs=2),
-        run=RunConfig(log_every=20, checkpoint_every=200),
+        encoder=shared.RESNET,
+        data=shared.DATA,
+        optimizer=shared.OPTIMIZER,
+        training=shared.TRAINING,
+        run=dataclasses.replace(shared.RUN, checkpoint_every=200),
     )

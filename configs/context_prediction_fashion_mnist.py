@@ -7,20 +7,18 @@ Source: Doersch et al. 2015 (arXiv 1505.05192), scaled to patches of 7 pixels, g
 1; no colours to drop. AdamW and a few epochs instead of the paper's SGD and weeks.
 """
 
-from jaxssl import models
-from jaxssl.augment import policies
-from jaxssl.data import ImageData
+import dataclasses
+
 from jaxssl.methods.context_prediction import ContextPrediction
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=ContextPrediction(
-            augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0)),
+            augment=shared.CROP_FLIP,
             patch_size=7,
             gap=2,
             jitter=1,
@@ -28,11 +26,9 @@ def get_config() -> Recipe:
             resample_side=4,
             hidden_width=256,
         ),
-        encoder=models.ResNetConfig(
-            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
-        ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),
-        training=TrainingConfig(batch_size=256, epochs=6),
-        run=RunConfig(log_every=20, checkpoint_every=200),
+        encoder=shared.RESNET,
+        data=shared.DATA,
+        optimizer=shared.OPTIMIZER,
+        training=dataclasses.replace(shared.TRAINING, epochs=6),
+        run=dataclasses.replace(shared.RUN, checkpoint_every=200),
     )

@@ -13,20 +13,20 @@ learn of the others through the batch's statistics; learned positions, because t
 image are spread over each patch. A step costs 25 small images an image, hence half an epoch.
 """
 
+import dataclasses
+
 from jaxssl import models
-from jaxssl.augment import policies
-from jaxssl.data import ImageData
 from jaxssl.methods.cpc import CPC
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
+from jaxssl.training.config import TrainingConfig
 
 
 def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=CPC(
-            augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0)),
+            augment=shared.CROP_FLIP,
             patch_size=8,
             stride=5,
             patch_crop=0,
@@ -45,11 +45,11 @@ def get_config() -> Recipe:
             patch_size=4,
             pool="mean",
             position="learned",
-            mean=(0.286,),
-            std=(0.353,),
+            mean=shared.MEAN,
+            std=shared.STD,
         ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.05),
+        data=shared.DATA,
+        optimizer=dataclasses.replace(shared.OPTIMIZER, warmup_epochs=0.05),
         training=TrainingConfig(batch_size=128, epochs=0.5),
-        run=RunConfig(log_every=20, checkpoint_every=200),
+        run=dataclasses.replace(shared.RUN, checkpoint_every=200),
     )

@@ -7,30 +7,26 @@ Source: Vincent et al. 2010: a quarter of the pixels masked. Encoder, decoder, c
 optimizer are those of the other recipes here, where the paper stacks fully connected layers.
 """
 
-from jaxssl import models
-from jaxssl.augment import policies
-from jaxssl.data import ImageData
+import dataclasses
+
 from jaxssl.methods.denoising_autoencoder import DenoisingAutoencoder
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
         method=DenoisingAutoencoder(
-            augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0)),
+            augment=shared.CROP_FLIP,
             bottleneck_dim=128,
             decoder_width=8,
             corruption="masking",
             level=0.25,
         ),
-        encoder=models.ResNetConfig(
-            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
-        ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),
-        training=TrainingConfig(batch_size=256, epochs=2),
-        run=RunConfig(log_every=20, checkpoint_every=200),
+        encoder=shared.RESNET,
+        data=shared.DATA,
+        optimizer=shared.OPTIMIZER,
+        training=shared.TRAINING,
+        run=dataclasses.replace(shared.RUN, checkpoint_every=200),
     )

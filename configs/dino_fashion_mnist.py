@@ -16,13 +16,12 @@ since there are 468 in all; a teacher temperature without warm-up, as the author
 default.
 """
 
-from jaxssl import models
+import dataclasses
+
 from jaxssl.augment import policies
-from jaxssl.data import ImageData
 from jaxssl.methods.dino import DINO
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
@@ -49,22 +48,11 @@ def get_config() -> Recipe:
             projector_width=512,
             projector_dim=128,
         ),
-        encoder=models.ResNetConfig(
-            depth=18,
-            width_multiplier=0.25,
-            stem="imagenet",
-            zero_init_residual=False,
-            mean=(0.286,),
-            std=(0.353,),
+        encoder=shared.RESNET_OPEN,
+        data=shared.DATA,
+        optimizer=dataclasses.replace(
+            shared.OPTIMIZER, weight_decay=0.04, final_weight_decay=0.4, clip_each=3.0
         ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(
-            base_learning_rate=2e-3,
-            weight_decay=0.04,
-            final_weight_decay=0.4,
-            warmup_epochs=0.2,
-            clip_each=3.0,
-        ),
-        training=TrainingConfig(batch_size=256, epochs=2),
-        run=RunConfig(log_every=20, checkpoint_every=100),
+        training=shared.TRAINING,
+        run=shared.RUN,
     )

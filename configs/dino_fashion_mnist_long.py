@@ -7,13 +7,12 @@ Source: Caron et al. 2021 (arXiv 2104.14294). Changed as in dino_fashion_mnist, 
 simclr_fashion_mnist_long.
 """
 
-from jaxssl import models
+import dataclasses
+
 from jaxssl.augment import policies
-from jaxssl.data import ImageData
 from jaxssl.methods.dino import DINO
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
@@ -40,17 +39,11 @@ def get_config() -> Recipe:
             projector_width=512,
             projector_dim=128,
         ),
-        encoder=models.ResNetConfig(
-            depth=10, num_stages=2, zero_init_residual=False, mean=(0.286,), std=(0.353,)
+        encoder=dataclasses.replace(shared.RESNET_LONG, zero_init_residual=False),
+        data=shared.DATA,
+        optimizer=dataclasses.replace(
+            shared.OPTIMIZER_LONG, weight_decay=0.04, final_weight_decay=0.4, clip_each=3.0
         ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(
-            base_learning_rate=2e-3,
-            weight_decay=0.04,
-            final_weight_decay=0.4,
-            warmup_epochs=1,
-            clip_each=3.0,
-        ),
-        training=TrainingConfig(batch_size=256, epochs=6),
-        run=RunConfig(log_every=50, checkpoint_every=1000),
+        training=dataclasses.replace(shared.TRAINING, epochs=6),
+        run=shared.RUN_LONG,
     )

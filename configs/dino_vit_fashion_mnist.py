@@ -10,13 +10,12 @@ class token, which DINO reads, and DINO's initialisation, and with 16 patches of
 global view and 4, spread over the same positions, in a local one; no stochastic depth; one epoch.
 """
 
-from jaxssl import models
+import dataclasses
+
 from jaxssl.augment import policies
-from jaxssl.data import ImageData
 from jaxssl.methods.dino import DINO
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
@@ -43,23 +42,11 @@ def get_config() -> Recipe:
             projector_width=512,
             projector_dim=128,
         ),
-        encoder=models.ViTConfig(
-            size="Nano",
-            patch_size=7,
-            pool="class",
-            position_grid=4,
-            initialization="dino",
-            mean=(0.286,),
-            std=(0.353,),
+        encoder=dataclasses.replace(shared.VIT, position_grid=4, initialization="dino"),
+        data=shared.DATA,
+        optimizer=dataclasses.replace(
+            shared.OPTIMIZER, weight_decay=0.04, final_weight_decay=0.4, clip_each=3.0
         ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(
-            base_learning_rate=2e-3,
-            weight_decay=0.04,
-            final_weight_decay=0.4,
-            warmup_epochs=0.2,
-            clip_each=3.0,
-        ),
-        training=TrainingConfig(batch_size=256, epochs=1),
-        run=RunConfig(log_every=20, checkpoint_every=100),
+        training=dataclasses.replace(shared.TRAINING, epochs=1),
+        run=shared.RUN,
     )

@@ -10,13 +10,12 @@ solarisation, and the encoder, schedule and colours of simclr_fashion_mnist, so 
 at equal steps; 256 directions, as in the authors' minimal example.
 """
 
-from jaxssl import models
+import dataclasses
+
 from jaxssl.augment import policies
-from jaxssl.data import ImageData
 from jaxssl.methods.lejepa import LeJEPA
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
@@ -38,11 +37,9 @@ def get_config() -> Recipe:
             projector_width=512,
             projector_dim=64,
         ),
-        encoder=models.ResNetConfig(
-            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
-        ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=5e-4, warmup_epochs=0.2),
-        training=TrainingConfig(batch_size=256, epochs=2),
-        run=RunConfig(log_every=20, checkpoint_every=100),
+        encoder=shared.RESNET,
+        data=shared.DATA,
+        optimizer=dataclasses.replace(shared.OPTIMIZER, weight_decay=5e-4),
+        training=shared.TRAINING,
+        run=shared.RUN,
     )

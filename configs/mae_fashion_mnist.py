@@ -7,13 +7,12 @@ Source: He et al. 2021 (arXiv 2111.06377): mask ratio, crop, flip, AdamW betas a
 the paper's; decoder and warm-up are scaled to 49 patches of 4 x 4 pixels and a few epochs.
 """
 
-from jaxssl import models
+import dataclasses
+
 from jaxssl.augment import policies
-from jaxssl.data import ImageData
 from jaxssl.methods.mae import MAE
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
@@ -26,13 +25,9 @@ def get_config() -> Recipe:
             decoder_depth=1,
             decoder_heads=4,
         ),
-        encoder=models.ViTConfig(
-            size="Nano", patch_size=4, pool="mean", mean=(0.286,), std=(0.353,)
-        ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(
-            base_learning_rate=2e-3, weight_decay=0.05, beta2=0.95, warmup_epochs=0.2
-        ),
-        training=TrainingConfig(batch_size=256, epochs=2),
-        run=RunConfig(log_every=20, checkpoint_every=100),
+        encoder=dataclasses.replace(shared.VIT, patch_size=4, pool="mean"),
+        data=shared.DATA,
+        optimizer=dataclasses.replace(shared.OPTIMIZER, beta2=0.95),
+        training=shared.TRAINING,
+        run=shared.RUN,
     )

@@ -10,13 +10,13 @@ is the number of steps that counts. Chosen in runs of minutes on nine tenths of 
 judged on the tenth; the test images had no say.
 """
 
-from jaxssl import models
+import dataclasses
+
 from jaxssl.augment import policies
-from jaxssl.data import ImageData
 from jaxssl.methods.mae import MAE
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
 from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
@@ -29,13 +29,9 @@ def get_config() -> Recipe:
             decoder_depth=1,
             decoder_heads=4,
         ),
-        encoder=models.ViTConfig(
-            size="Nano", patch_size=7, pool="mean", mean=(0.286,), std=(0.353,)
-        ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(
-            base_learning_rate=4e-3, weight_decay=0.05, beta2=0.95, warmup_epochs=1
-        ),
+        encoder=dataclasses.replace(shared.VIT, pool="mean"),
+        data=shared.DATA,
+        optimizer=dataclasses.replace(shared.OPTIMIZER_LONG, base_learning_rate=4e-3, beta2=0.95),
         training=TrainingConfig(batch_size=64, epochs=30),
         run=RunConfig(log_every=200, checkpoint_every=4000),
     )

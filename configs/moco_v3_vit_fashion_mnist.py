@@ -10,13 +10,12 @@ one epoch; crops of simclr_fashion_mnist, neither blur nor solarisation; a momen
 follows faster, since it has 234 steps to do so.
 """
 
-from jaxssl import models
+import dataclasses
+
 from jaxssl.augment import policies
-from jaxssl.data import ImageData
 from jaxssl.methods.moco_v3 import MoCoV3
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
@@ -24,10 +23,7 @@ def get_config() -> Recipe:
     return Recipe(
         method=MoCoV3(
             augment=policies.moco_v3(
-                size=28,
-                crop_scale=(0.4, 1.0),
-                blur_prob=0.0,
-                solarize_prob=0.0,
+                size=28, crop_scale=(0.4, 1.0), blur_prob=0.0, solarize_prob=0.0
             ),
             temperature=0.2,
             target_momentum=0.97,
@@ -36,11 +32,9 @@ def get_config() -> Recipe:
             predictor_width=512,
             freeze_patch_embedding=True,
         ),
-        encoder=models.ViTConfig(
-            size="Nano", patch_size=7, initialization="moco_v3", mean=(0.286,), std=(0.353,)
-        ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),
-        training=TrainingConfig(batch_size=256, epochs=1),
-        run=RunConfig(log_every=20, checkpoint_every=100),
+        encoder=dataclasses.replace(shared.VIT, initialization="moco_v3"),
+        data=shared.DATA,
+        optimizer=shared.OPTIMIZER,
+        training=dataclasses.replace(shared.TRAINING, epochs=1),
+        run=shared.RUN,
     )

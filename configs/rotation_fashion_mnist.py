@@ -12,24 +12,20 @@ because the features that help most come early in a network that is told so litt
 of minutes on nine tenths of the training images, judged on the tenth.
 """
 
-from jaxssl import models
-from jaxssl.augment import policies
-from jaxssl.data import ImageData
+import dataclasses
+
 from jaxssl.methods.rotation import Rotation
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
-        method=Rotation(augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0))),
-        encoder=models.ResNetConfig(
-            depth=10, width_multiplier=0.5, num_stages=2, mean=(0.286,), std=(0.353,)
-        ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.5),
-        training=TrainingConfig(batch_size=256, epochs=10),
-        run=RunConfig(log_every=20, checkpoint_every=200),
+        method=Rotation(augment=shared.CROP_FLIP),
+        encoder=dataclasses.replace(shared.RESNET_LONG, width_multiplier=0.5),
+        data=shared.DATA,
+        optimizer=dataclasses.replace(shared.OPTIMIZER, warmup_epochs=0.5),
+        training=dataclasses.replace(shared.TRAINING, epochs=10),
+        run=dataclasses.replace(shared.RUN, checkpoint_every=200),
     )

@@ -8,22 +8,20 @@ rotation_fashion_mnist, with the encoder of simclr_fashion_mnist_long. Chosen in
 nine tenths of the training images, judged on the tenth; the test images had no say.
 """
 
-from jaxssl import models
-from jaxssl.augment import policies
-from jaxssl.data import ImageData
+import dataclasses
+
 from jaxssl.methods.rotation import Rotation
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
     """The recipe."""
     return Recipe(
-        method=Rotation(augment=policies.CropFlip(size=28, crop_scale=(0.5, 1.0))),
-        encoder=models.ResNetConfig(depth=10, num_stages=2, mean=(0.286,), std=(0.353,)),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=1),
-        training=TrainingConfig(batch_size=256, epochs=20),
-        run=RunConfig(log_every=50, checkpoint_every=1000),
+        method=Rotation(augment=shared.CROP_FLIP),
+        encoder=shared.RESNET_LONG,
+        data=shared.DATA,
+        optimizer=shared.OPTIMIZER_LONG,
+        training=dataclasses.replace(shared.TRAINING, epochs=20),
+        run=shared.RUN_LONG,
     )

@@ -9,13 +9,10 @@ a larger part of the image; the ImageNet stem, though images are small, because 
 eight times cheaper here; AdamW instead of LARS, which wants batches in the thousands.
 """
 
-from jaxssl import models
 from jaxssl.augment import policies
-from jaxssl.data import ImageData
 from jaxssl.methods.simclr import SimCLR
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
@@ -29,11 +26,9 @@ def get_config() -> Recipe:
             projector_width=512,
             projector_dim=128,
         ),
-        encoder=models.ResNetConfig(
-            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
-        ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2),
-        training=TrainingConfig(batch_size=256, epochs=2),
-        run=RunConfig(log_every=20, checkpoint_every=100),
+        encoder=shared.RESNET,
+        data=shared.DATA,
+        optimizer=shared.OPTIMIZER,
+        training=shared.TRAINING,
+        run=shared.RUN,
     )

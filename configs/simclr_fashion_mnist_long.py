@@ -9,13 +9,12 @@ instead of three, and stronger views. All of that was chosen in runs of minutes 
 training images, held out; the test images had no say.
 """
 
-from jaxssl import models
+import dataclasses
+
 from jaxssl.augment import policies
-from jaxssl.data import ImageData
 from jaxssl.methods.simclr import SimCLR
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
@@ -29,9 +28,9 @@ def get_config() -> Recipe:
             projector_width=512,
             projector_dim=128,
         ),
-        encoder=models.ResNetConfig(depth=10, num_stages=2, mean=(0.286,), std=(0.353,)),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=1),
-        training=TrainingConfig(batch_size=256, epochs=20),
-        run=RunConfig(log_every=50, checkpoint_every=1000),
+        encoder=shared.RESNET_LONG,
+        data=shared.DATA,
+        optimizer=shared.OPTIMIZER_LONG,
+        training=dataclasses.replace(shared.TRAINING, epochs=20),
+        run=shared.RUN_LONG,
     )

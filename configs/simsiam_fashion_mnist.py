@@ -9,13 +9,12 @@ the views, encoder and optimizer of simclr_fashion_mnist, so that methods compar
 narrower projector, with the paper's ratio of predictor to projector.
 """
 
-from jaxssl import models
+import dataclasses
+
 from jaxssl.augment import policies
-from jaxssl.data import ImageData
 from jaxssl.methods.simsiam import SimSiam
+from jaxssl.recipes import _fashion_mnist as shared
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training.config import RunConfig, TrainingConfig
-from jaxssl.training.optimizers import OptimizerConfig
 
 
 def get_config() -> Recipe:
@@ -27,16 +26,9 @@ def get_config() -> Recipe:
             projector_dim=512,
             predictor_width=128,
         ),
-        encoder=models.ResNetConfig(
-            depth=18, width_multiplier=0.25, stem="imagenet", mean=(0.286,), std=(0.353,)
-        ),
-        data=ImageData(path="fashion-mnist", image_size=28, channels=1),
-        optimizer=OptimizerConfig(
-            base_learning_rate=2e-3,
-            weight_decay=0.05,
-            warmup_epochs=0.2,
-            constant_rate=("predictor",),
-        ),
-        training=TrainingConfig(batch_size=256, epochs=2),
-        run=RunConfig(log_every=20, checkpoint_every=100),
+        encoder=shared.RESNET,
+        data=shared.DATA,
+        optimizer=dataclasses.replace(shared.OPTIMIZER, constant_rate=("predictor",)),
+        training=shared.TRAINING,
+        run=shared.RUN,
     )

@@ -1,4 +1,4 @@
-"""Draws docs/images/augmentation.png: what each recipe and pretext label makes of an image.
+"""Draws docs/images/augmentation.png: what each policy and pretext label makes of an image.
 
 python docs/draw_augmentation.py [--out docs/images/augmentation.png]
 
@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw
 from skimage import data
 from sklearn import datasets
 
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.pretext import masking, rotation
 
 NUM_VIEWS = 10
@@ -48,30 +48,30 @@ def square(photograph, left, top, side, size):
     return np.asarray(Image.fromarray(cut).resize((size, size), Image.Resampling.BOX))
 
 
-def views(recipe, image, seed=0):
+def views(augment, image, seed=0):
     """NUM_VIEWS views of one uint8 image, float32 [V, H, W, C]."""
     keys = jax.random.split(jax.random.key(seed), NUM_VIEWS)
-    return np.asarray(jax.jit(jax.vmap(recipe, in_axes=(0, None)))(keys, jnp.asarray(image)))
+    return np.asarray(jax.jit(jax.vmap(augment, in_axes=(0, None)))(keys, jnp.asarray(image)))
 
 
-def pairs(recipe, image, seed=0):
+def pairs(augment, image, seed=0):
     """NUM_VIEWS views: a and b of the first key, a and b of the second …"""
-    made = views(lambda key, image: jnp.stack(recipe.pair(key, image)), image, seed)  # [V, 2, …]
+    made = views(lambda key, image: jnp.stack(augment.pair(key, image)), image, seed)  # [V, 2, …]
     return made.reshape(-1, *made.shape[2:])[:NUM_VIEWS]
 
 
-def multicrop(recipe, image, seed=0):
+def multicrop(augment, image, seed=0):
     """The global views, then the local ones on a white ground of the same size."""
-    made = jax.jit(recipe)(jax.random.key(seed), jnp.asarray(image))
-    before = (recipe.size - recipe.local_size) // 2
-    around = (before, recipe.size - recipe.local_size - before)
+    made = jax.jit(augment)(jax.random.key(seed), jnp.asarray(image))
+    before = (augment.size - augment.local.size) // 2
+    around = (before, augment.size - augment.local.size - before)
     padded = np.pad(made["local"], ((0, 0), around, around, (0, 0)), constant_values=1.0)
     return np.concatenate([made["global"], padded])
 
 
-def masked_views(recipe, image):
+def masked_views(augment, image):
     """MAE views with the hidden patches painted grey."""
-    made = views(recipe, image).copy()
+    made = views(augment, image).copy()
     side = made.shape[1] // PATCH
     for number, view in enumerate(made):  # each a window into made
         _, masked = masking.random_masking(jax.random.key(number), side * side, 0.75)
@@ -81,9 +81,9 @@ def masked_views(recipe, image):
     return made
 
 
-def rotated_views(recipe, image):
+def rotated_views(augment, image):
     """Crops turned by 0, 1, 2, 3, 0 … right angles."""
-    cropped = views(recipe, image)
+    cropped = views(augment, image)
     turned = [rotation.rotate90(jnp.asarray(v), n % 4) for n, v in enumerate(cropped)]
     return np.stack(turned)
 
@@ -98,17 +98,17 @@ def main():
     flower = square(datasets.load_sample_image("flower.jpg"), 170, 40, 340, 32)
     temple = square(datasets.load_sample_image("china.jpg"), 0, 0, 427, 224)
     cat = square(data.chelsea(), 70, 0, 300, 256)
-    cifar = recipes.SimCLR(32, jitter_strength=0.5, blur_prob=0.0)
+    cifar = policies.simclr(32, jitter_strength=0.5, blur_prob=0.0)
     rows = [
-        ("SimCLR, 28 px grey", garment, views(recipes.SimCLR(28, jitter_strength=0.5), garment)),
+        ("SimCLR, 28 px grey", garment, views(policies.simclr(28, jitter_strength=0.5), garment)),
         ("SimCLR (CIFAR), 32 px", flower, views(cifar, flower)),
-        ("SimCLR (ImageNet), 224 px", temple, views(recipes.SimCLR(224), temple)),
-        ("BYOL, 224 px: pairs of a, b", cat, pairs(recipes.BYOL(224), cat)),
-        ("DINO: 2 x 224 px, 8 x 96 px", cat, multicrop(recipes.DINO(), cat)),
-        ("SwAV: 2 x 224 px, 6 x 96 px", cat, multicrop(recipes.SwAV(), cat)),
-        ("MAE, 3/4 masked, 224 px", temple, masked_views(recipes.MAE(224), temple)),
-        ("pad, crop, flip, 32 px", flower, views(recipes.PadCropFlip(), flower)),
-        ("rotation labels 0 to 3", temple, rotated_views(recipes.CropFlip(112), temple)),
+        ("SimCLR (ImageNet), 224 px", temple, views(policies.simclr(224), temple)),
+        ("BYOL, 224 px: pairs of a, b", cat, pairs(policies.byol(224), cat)),
+        ("DINO: 2 x 224 px, 8 x 96 px", cat, multicrop(policies.dino(), cat)),
+        ("SwAV: 2 x 224 px, 6 x 96 px", cat, multicrop(policies.swav(), cat)),
+        ("MAE, 3/4 masked, 224 px", temple, masked_views(policies.mae(224), temple)),
+        ("pad, crop, flip, 32 px", flower, views(policies.PadCropFlip(), flower)),
+        ("rotation labels 0 to 3", temple, rotated_views(policies.CropFlip(112), temple)),
     ]
     figure, axes = plt.subplots(len(rows), NUM_VIEWS + 1, figsize=(12.5, 11.6))
     for axis in axes.flat:

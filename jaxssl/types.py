@@ -126,8 +126,8 @@ class Method(NamedTuple):
             params are the new ones.
         encoder: ``(params, state) -> variables``, exactly what evaluation restores.
         inputs: ``(example) -> {name: array}`` of ONE example, without randomness: what the encoder
-            is given in evaluation, as positional arguments in the order of their names. Methods of
-            images give {"image": [S, S, C]}, float32 in [0, 1].
+            is fed in evaluation, as positional arguments in this order; names are columns of a data
+            set. Methods of images give {"image": [S, S, C]}, float32 in [0, 1].
         frozen: ``(params, clock) -> tree of booleans`` like params, True where the optimizer must
             leave a parameter alone at this step (weight decay, moments and count of steps
             included); None: nowhere.

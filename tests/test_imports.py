@@ -149,3 +149,25 @@ def test_the_drawn_floors_are_those_of_the_imports():
     script = ROOT / "docs" / "draw_architecture.py"
     done = subprocess.run([sys.executable, script, "--check"])
     assert done.returncode == 0, f"draw them anew: python {script.relative_to(ROOT)}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_functions_are_called_with_eight_arguments_at_most(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+            own = [each for each in arguments if each.arg not in ("self", "cls")]
+            assert len(own) <= 8 or room(path) == "losses", f"{node.name}: {len(own)}"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "training").glob("*.py")), ids=lambda path: path.stem
+)
+def test_nothing_is_woven_into_training(path):
+    """A function within a function sees all of its names: five lines of that are enough."""
+    functions = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]
+    for outer in functions:
+        for inner in ast.walk(outer):
+            if isinstance(inner, ast.FunctionDef) and inner is not outer:
+                lines = inner.end_lineno - inner.body[0].lineno + 1
+                assert lines <= 5, f"{outer.name}.{inner.name}: {lines} lines"

@@ -19,7 +19,12 @@ class View(crops.CropFlip):
     three channels skip saturation, hue and greyscale; brightness and contrast act on all their
     channels alike. docs/augmentation.md says what differs from the usual libraries.
 
-    Attributes (size, crop, flip and interpolation: see CropFlip):
+    Attributes:
+        size: side of the view, pixels.
+        crop_scale: lowest and highest fraction of the image's area.
+        crop_ratio: lowest and highest width / height of the box.
+        flip_prob: probability of the horizontal flip.
+        interpolation: "linear" or "cubic", antialiased.
         jitter: largest change of brightness, contrast, saturation (factors drawn from
             1 - x to 1 + x, at least 0) and of hue (turns, at most 0.5), at strength 1.
         jitter_strength: multiplies ``jitter``.

@@ -40,13 +40,15 @@ def parse(cls: type[T], words: Sequence[str], *, prog: str, default: T | None = 
     """
     asks_for_help = not {"-h", "--help"}.isdisjoint(words)
     if not asks_for_help:
-        _check_names(words, _option_names(cls))
+        _check_names(words, _option_names(cls, default))
     text = io.StringIO()
     columns = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = columns or "100" if asks_for_help else "100000"
     try:
         with contextlib.redirect_stderr(text):
-            return tyro.cli(cls, args=list(words), prog=prog, default=default)
+            # Whether an optional part is there is the default's to say, not a subcommand's.
+            config = (tyro.conf.AvoidSubcommands,)
+            return tyro.cli(cls, args=list(words), prog=prog, default=default, config=config)
     except SystemExit as exit_:
         if exit_.code in (0, None):
             raise
@@ -57,8 +59,11 @@ def parse(cls: type[T], words: Sequence[str], *, prog: str, default: T | None = 
             os.environ["COLUMNS"] = columns
 
 
-def _option_names(cls: type, prefix: str = "") -> set[str]:
-    """Every option of a dataclass as it is typed, e.g. training.batch-size."""
+def _option_names(cls: type, default: object, prefix: str = "") -> set[str]:
+    """Every option of a dataclass as it is typed, e.g. training.batch-size.
+
+    A part that may be None has options where the default has the part.
+    """
     arguments = dict(zip(_parameters(cls), typing.get_args(cls)))
     origin = typing.get_origin(cls) or cls
     hints = typing.get_type_hints(origin, include_extras=True)
@@ -69,8 +74,13 @@ def _option_names(cls: type, prefix: str = "") -> set[str]:
         hint = typing.get_args(hint)[0] if flat else hint
         hint = _bound(hint, arguments)
         name = prefix + field.name.replace("_", "-")
+        value = getattr(origin if default is None else default, field.name, None)
+        choices = typing.get_args(hint)
         if dataclasses.is_dataclass(typing.get_origin(hint) or hint):
-            names |= _option_names(hint, prefix if flat else f"{name}.")
+            names |= _option_names(hint, value, prefix if flat else f"{name}.")
+        elif type(None) in choices and any(map(dataclasses.is_dataclass, choices)):
+            if value is not None:
+                names |= _option_names(type(value), value, f"{name}.")
         else:
             names.add(name)
             if hint is bool:

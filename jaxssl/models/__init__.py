@@ -12,10 +12,10 @@ from jaxssl.models.decoders import MAEDecoder
 from jaxssl.models.dense import DenseHead
 from jaxssl.models.discriminator import Discriminator
 from jaxssl.models.heads import MLP
-from jaxssl.models.layers import stack_layers, unstack_layers
 from jaxssl.models.patches import gather_rows, patchify, sincos_positions, unpatchify
 from jaxssl.models.resnet import ResNet, ResNetConfig
 from jaxssl.models.split import Split, SplitConfig
+from jaxssl.models.transformer import stack_layers, unstack_layers
 from jaxssl.models.vit import ViT, ViTConfig
 
 __all__ = [

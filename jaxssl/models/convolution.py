@@ -203,32 +203,12 @@ def _product(x, matrix):
     return products.affine(x, matrix.astype(jnp.float32), None)
 
 
-def _as_linen_calls_it(
-    x,
-    kernel,
-    strides,
-    padding,
-    *,
-    lhs_dilation,
-    rhs_dilation,
-    dimension_numbers,
-    feature_group_count,
-    precision,
-):
+def _as_linen_calls_it(x, kernel, strides, padding, **options):
     """``convolve`` with the signature of ``lax.conv_general_dilated``, whatever linen asks for."""
-    dilated = any(d != 1 for d in (*lhs_dilation, *rhs_dilation))
-    if x.ndim != 4 or dilated or feature_group_count != 1 or precision is not None:
-        return lax.conv_general_dilated(
-            x,
-            kernel,
-            strides,
-            padding,
-            lhs_dilation=lhs_dilation,
-            rhs_dilation=rhs_dilation,
-            dimension_numbers=dimension_numbers,
-            feature_group_count=feature_group_count,
-            precision=precision,
-        )
+    dilated = any(d != 1 for d in (*options["lhs_dilation"], *options["rhs_dilation"]))
+    grouped, precise = options["feature_group_count"] != 1, options["precision"] is not None
+    if x.ndim != 4 or dilated or grouped or precise:
+        return lax.conv_general_dilated(x, kernel, strides, padding, **options)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
     padding = tuple(tuple(pair) for pair in padding)

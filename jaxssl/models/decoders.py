@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxssl import checks
-from jaxssl.models import layers, patches
+from jaxssl.models import layers, patches, transformer
 from jaxssl.types import Array
 
 
@@ -82,14 +82,10 @@ class MAEDecoder(nn.Module):
         x = jnp.concatenate(
             [x[:, :num_class], x[:, num_class:] + table[keep], mask_token + table[masked]], axis=1
         )
-        x, _ = layers.apply_blocks(
-            x,
-            depth=self.depth,
-            num_heads=self.num_heads,
-            dtype=self.dtype,
-            scan_layers=self.scan_layers,
-            remat=self.remat,
+        stack = transformer.Stack(
+            self.depth, self.num_heads, self.dtype, self.scan_layers, self.remat
         )
+        x, _ = transformer.apply_blocks(x, stack)
         x = layers.layer_norm(x[:, -num_masked:], dtype=self.dtype, name="norm")
         x = layers.linear(x, self.patch_values, dtype=self.dtype, name="prediction")
         return x.astype(jnp.float32)

@@ -1,4 +1,4 @@
-"""Layers that the encoders, the decoder and the heads share.
+"""Layers that the encoders, the decoder and the heads share; ``transformer`` is made of them.
 
 Precision, everywhere in ``models``: parameters, normalisation statistics, softmax and the residual
 stream of a transformer are float32; matrix products and convolutions run in ``dtype``, which is
@@ -7,16 +7,13 @@ stream of a transformer are float32; matrix products and convolutions run in ``d
 The functions that take ``name`` create a submodule of the linen module that calls them.
 """
 
-from collections.abc import Callable, Mapping
 
-import einops
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from jaxssl import colorspace
-from jaxssl.models import activations, initialization, products
-from jaxssl.types import Array, PyTree
+from jaxssl.models import initialization, products
+from jaxssl.types import Array
 
 DTYPES = ("float32", "bfloat16")
 COLOR_SPACES = ("rgb", "lightness", "ab", "lab")
@@ -157,178 +154,3 @@ def linear(
         features, dtype=dtype, kernel_init=kernel_init, bias_init=bias_init, name=name
     )
     return dense(x)
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention; queries, keys and values come from one fused linear map.
-
-    Attributes:
-        num_heads: heads; must divide the width.
-        dtype: compute dtype; the softmax is float32 whatever it is.
-        kernels: how the kernels begin.
-
-    Source: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, eq. 1.
-    """
-
-    num_heads: int
-    dtype: str = "float32"
-    kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Maps [B, N, D] to [B, N, D]; every token sees every other."""
-        width = x.shape[-1]
-        qkv = linear(x, 3 * width, dtype=self.dtype, name="qkv", kernel_init=self.kernels.qkv)
-        # Split before the heads are: the gradient is then one concatenation, not three padded sums.
-        q, k, v = (
-            einops.rearrange(each, "b n (h d) -> b n h d", h=self.num_heads)
-            for each in jnp.split(qkv, 3, axis=-1)
-        )
-        scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
-        weights = nn.softmax(scores * (width // self.num_heads) ** -0.5).astype(self.dtype)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, v)
-        return linear(
-            mixed.reshape(x.shape),
-            width,
-            dtype=self.dtype,
-            name="proj",
-            kernel_init=self.kernels.linear,
-        )
-
-
-class Block(nn.Module):
-    """Pre-norm transformer block: x + attention(norm(x)), then x + mlp(norm(x)).
-
-    The hidden layer is 4 times as wide, with exact (erf) GELU. The residual stream stays float32.
-
-    Attributes:
-        num_heads: heads; must divide the width.
-        dtype: compute dtype of the matrix products.
-        kernels: how the kernels begin.
-
-    Source: Dosovitskiy et al., An Image Is Worth 16x16 Words, 2020, arXiv:2010.11929, eq. 2 and 3.
-    """
-
-    num_heads: int
-    dtype: str = "float32"
-    kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
-
-    @nn.compact
-    def __call__(self, x: Array, scale: Array | None = None) -> Array:
-        """Maps float32 [B, N, D] to float32 [B, N, D]; ``scale`` [2, B] multiplies the branches."""
-
-        def scaled(branch: Array, index: int) -> Array:
-            branch = branch.astype(jnp.float32)
-            return branch if scale is None else branch * scale[index][:, None, None]
-
-        def mlp_linear(y: Array, features: int, name: str) -> Array:
-            kernel_init = self.kernels.linear
-            return linear(y, features, dtype=self.dtype, name=name, kernel_init=kernel_init)
-
-        y = layer_norm(x, dtype=self.dtype, name="norm1")
-        y = Attention(self.num_heads, self.dtype, self.kernels, name="attention")(y)
-        x = x + scaled(y, 0)
-        y = layer_norm(x, dtype=self.dtype, name="norm2")
-        y = mlp_linear(y, 4 * x.shape[-1], "mlp_in")
-        y = activations.gelu(y)
-        y = mlp_linear(y, x.shape[-1], "mlp_out")
-        return x + scaled(y, 1)
-
-
-def apply_blocks(
-    x: Array,
-    *,
-    depth: int,
-    num_heads: int,
-    dtype: str,
-    scan_layers: bool,
-    remat: bool,
-    summary: Callable[[Array], PyTree] | None = None,
-    kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS,
-    branch_scale: Array | None = None,
-) -> tuple[Array, tuple[PyTree, ...]]:
-    """Runs ``depth`` blocks as submodules of the calling linen module.
-
-    Args:
-        x: float32 [B, N, D].
-        depth: number of blocks.
-        num_heads: heads in each.
-        dtype: compute dtype.
-        scan_layers: one block in a scan, parameters under "blocks" with a leading layer axis,
-            instead of "block_0", "block_1" …
-        remat: recompute each block's activations in the backward pass.
-        summary: what to keep of the tokens [B, N, D] after each block; None: nothing.
-        kernels: how the kernels of each block begin.
-        branch_scale: float32 [depth, 2, B], what the two branches of each block are multiplied by,
-            as ``drop_path.branch_scale`` makes it; None: nothing.
-
-    Returns:
-        float32 [B, N, D] after the last block, and the summary after each block.
-    """
-    # Inside a scan nothing can be merged across iterations, so the barrier would only cost.
-    block_class = nn.remat(Block, prevent_cse=not scan_layers) if remat else Block
-    if not scan_layers:
-        stages = []
-        for index in range(depth):
-            block = block_class(num_heads, dtype, kernels, name=f"block_{index}")
-            x = block(x, None if branch_scale is None else branch_scale[index])
-            if summary is not None:
-                stages.append(summary(x))
-        return x, tuple(stages)
-
-    def body(block: nn.Module, x: Array, scale: Array | None) -> tuple[Array, PyTree]:
-        x = block(x, scale)
-        return x, None if summary is None else summary(x)
-
-    scan = nn.scan(body, variable_axes={"params": 0}, split_rngs={"params": True}, length=depth)
-    x, stages = scan(block_class(num_heads, dtype, kernels, name="blocks"), x, branch_scale)
-    if summary is None:
-        return x, ()
-    return x, tuple(jax.tree.map(lambda leaf, i=index: leaf[i], stages) for index in range(depth))
-
-
-def stack_layers(params: Mapping[str, PyTree]) -> dict[str, PyTree]:
-    """Turns the parameters of "block_0", "block_1" … into the layout of ``scan_layers=True``.
-
-    Args:
-        params: parameters of one module (a ViT or a decoder) built with ``scan_layers=False``.
-
-    Returns:
-        The same parameters, the blocks' under "blocks" with a leading layer axis.
-
-    Raises:
-        ValueError: there is no "block_0".
-    """
-    depth = sum(name.startswith("block_") for name in params)
-    if not depth:
-        raise ValueError(
-            f"stack_layers: params must have block_0, block_1 …; got {', '.join(params)}. "
-            "Pass the parameters of the ViT itself, unstacked."
-        )
-    blocks = [params[f"block_{index}"] for index in range(depth)]
-    rest = {name: tree for name, tree in params.items() if not name.startswith("block_")}
-    return rest | {"blocks": jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)}
-
-
-def unstack_layers(params: Mapping[str, PyTree]) -> dict[str, PyTree]:
-    """Turns the parameters of ``scan_layers=True`` into "block_0", "block_1" …
-
-    Args:
-        params: parameters of one module (a ViT or a decoder) built with ``scan_layers=True``.
-
-    Returns:
-        The same parameters, one subtree per block.
-
-    Raises:
-        ValueError: there is no "blocks".
-    """
-    if "blocks" not in params:
-        raise ValueError(
-            f"unstack_layers: params must have blocks; got {', '.join(params)}. "
-            "Pass the parameters of the ViT itself, stacked."
-        )
-    rest = {name: tree for name, tree in params.items() if name != "blocks"}
-    depth = jax.tree.leaves(params["blocks"])[0].shape[0]
-    for index in range(depth):
-        rest[f"block_{index}"] = jax.tree.map(lambda leaf, i=index: leaf[i], params["blocks"])
-    return rest

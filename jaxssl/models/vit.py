@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import checks, types
-from jaxssl.models import initialization, layers, patches
+from jaxssl.models import initialization, layers, patches, transformer
 from jaxssl.types import Array
 
 
@@ -216,17 +216,10 @@ class ViT(nn.Module):
             map_ = tokens[:, num_extra:]
             return pool(tokens), map_ if keep is not None else map_.reshape(-1, *grid, width)
 
-        x, kept = layers.apply_blocks(
-            x,
-            depth=depth,
-            num_heads=num_heads,
-            dtype=config.dtype,
-            scan_layers=config.scan_layers,
-            remat=config.remat,
-            summary=summary,
-            kernels=begin.blocks,
-            branch_scale=branch_scale,
+        stack = transformer.Stack(
+            depth, num_heads, config.dtype, config.scan_layers, config.remat, begin.blocks
         )
+        x, kept = transformer.apply_blocks(x, stack, summary=summary, branch_scale=branch_scale)
         norm = nn.LayerNorm(epsilon=layers.LAYER_NORM_EPSILON, name="norm")
         x = norm(x)
         stages, maps = zip(*kept, strict=True)

@@ -1,8 +1,9 @@
 """From a recipe to a trained encoder in a run directory."""
 
 import dataclasses
+import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -102,7 +103,7 @@ def prepare(method: MethodConfig, source: data.Source) -> MethodConfig:
     """
     if not hasattr(method, "prepare"):
         return method
-    return method.prepare(len(source), _sampler(source))
+    return method.prepare(len(source), functools.partial(_sample, source))
 
 
 def prepare_once(recipe: Recipe, source: data.Source, directory: RunDirectory) -> Recipe:
@@ -169,18 +170,14 @@ def _loader(recipe: Recipe, source: data.Source) -> data.Loader:
     )
 
 
-def _sampler(source: data.Source) -> Callable[[], np.ndarray]:
-    """Reads images spread evenly over a split, frames of clips one by one, when it is called."""
-
-    def sample() -> np.ndarray:
-        columns = source[0]
-        if "video" in columns:
-            count = max(NUM_SAMPLED // len(columns["video"]), 1)
-            clips = data.sample(source, count).columns["video"]
-            return clips.reshape(-1, *clips.shape[2:])
-        return data.sample(source, NUM_SAMPLED).columns["image"]
-
-    return sample
+def _sample(source: data.Source) -> np.ndarray:
+    """Images spread evenly over a split, of clips all their frames; uint8 [N, H, W, C]."""
+    columns = source[0]
+    if "video" in columns:
+        count = max(NUM_SAMPLED // len(columns["video"]), 1)
+        clips = data.sample(source, count).columns["video"]
+        return clips.reshape(-1, *clips.shape[2:])
+    return data.sample(source, NUM_SAMPLED).columns["image"]
 
 
 def _about(recipe: Recipe, source: data.Source) -> str:

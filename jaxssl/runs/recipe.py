@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib
 import importlib.machinery
 import importlib.util
 import sys
@@ -55,6 +56,7 @@ def load(name: str) -> Recipe:
         FileNotFoundError: no such file and no such name (names the nearest).
         ValueError: a file without ``get_config()``, or one that returns something else or raises.
     """
+    # Looked for in any case, so that a file of the user's can import what the shipped ones share.
     shipped = {path.stem: path for path in shipped_directory().glob("[!_]*.py")}
     path = shipped.get(name, Path(name))
     if not path.is_file():
@@ -105,7 +107,20 @@ def _blaming(path: Path) -> Iterator[None]:
 
 def shipped_directory() -> Path:
     """Where the shipped config files are: in the wheel, or beside the package in a checkout."""
-    spec = importlib.util.find_spec("jaxssl.recipes")
-    if spec is not None and spec.origin is not None:
-        return Path(spec.origin).parent
-    return Path(__file__).parents[2] / "configs"
+    return Path(_shipped().__file__).parent
+
+
+def _shipped() -> types.ModuleType:
+    """The package ``jaxssl.recipes``, by which config files import the blocks that they share.
+
+    An installed jaxssl has it; a checkout alone has its files beside the package, and gets its name
+    here.
+    """
+    name = "jaxssl.recipes"
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        configs = Path(__file__).parents[2] / "configs"
+        spec = importlib.util.spec_from_file_location(name, configs / "__init__.py")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return importlib.import_module(name)

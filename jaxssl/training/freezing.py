@@ -13,6 +13,8 @@ Source: torch/optim/adam.py (``_init_group``: parameters whose ``grad`` is None 
     main_swav.py freeze prototypes by setting their ``grad`` to None.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -42,17 +44,19 @@ def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999) -> optax.GradientTra
         counts = jax.tree.map(lambda _: jnp.zeros([], jnp.int32), params)
         return of_one.init(params)._replace(count=counts)
 
-    def update(updates, state, params=None):
-        del params
-        pairs = jax.tree.map(
-            lambda update, *fields: of_one.update(update, optax.ScaleByAdamState(*fields)),
-            updates,
-            *state,
-        )
-        pair = jax.tree.structure((0, optax.ScaleByAdamState(0, 0, 0)))
-        return jax.tree.transpose(jax.tree.structure(updates), pair, pairs)
+    return optax.GradientTransformation(init, functools.partial(_update_each, of_one))
 
-    return optax.GradientTransformation(init, update)
+
+def _update_each(of_one: optax.GradientTransformation, updates, state, params=None):
+    """The update of every parameter by a count of its own."""
+    del params
+    pairs = jax.tree.map(
+        lambda update, *fields: of_one.update(update, optax.ScaleByAdamState(*fields)),
+        updates,
+        *state,
+    )
+    pair = jax.tree.structure((0, optax.ScaleByAdamState(0, 0, 0)))
+    return jax.tree.transpose(jax.tree.structure(updates), pair, pairs)
 
 
 def check_state(opt_state: PyTree) -> None:

@@ -1,8 +1,8 @@
 """What an optimizer computes of each layer on its own: norms for clipping and for LARS.
 
 A layer is a parameter array of the network, such as one kernel. With ``scan_layers`` the blocks of
-a transformer lie stacked in one array under "blocks" (``models.layers.apply_blocks``); there each
-block counts on its own, so that stacked and unstacked parameters are trained alike.
+a transformer lie stacked in one array under "blocks" (``models.transformer.apply_blocks``); there
+each block counts on its own, so that stacked and unstacked parameters are trained alike.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
 """Optimizers and the learning-rate schedule, from one dataclass of hyper-parameters."""
 
 import dataclasses
+import functools
 from typing import Literal
 
 import jax
@@ -166,29 +167,42 @@ def _scale_by_rates(
     if not config.constant_rate and config.other_rate == 1:
         return optax.scale_by_learning_rate(rate)
 
-    def init(params):
-        missing = [name for name in config.constant_rate if name not in params]
-        if missing:
-            raise ValueError(
-                f"optimizer.constant_rate: must name groups of the parameters; got {missing[0]!r}. "
-                f"There are {', '.join(params)}."
-            )
-        return optax.ScaleByScheduleState(count=jnp.zeros([], jnp.int32))
+    return optax.GradientTransformation(
+        functools.partial(_count_from_zero, config),
+        functools.partial(_scale_leaves, config, rate, constant),
+    )
 
-    def update(updates, state, params=None):
-        del params
-        is_kernel = kernel_mask(updates)
 
-        def scaled(path, update, of_kernel):
-            group = getattr(path[0], "key", None)
-            step_size = (constant if group in config.constant_rate else rate)(state.count)
-            step_size = -step_size * (1 if of_kernel else config.other_rate)
-            return jnp.asarray(step_size, update.dtype) * update
+def _count_from_zero(config: OptimizerConfig, params: PyTree) -> optax.ScaleByScheduleState:
+    """The state before the first step; refuses groups that the parameters do not have."""
+    missing = [name for name in config.constant_rate if name not in params]
+    if missing:
+        raise ValueError(
+            f"optimizer.constant_rate: must name groups of the parameters; got {missing[0]!r}. "
+            f"There are {', '.join(params)}."
+        )
+    return optax.ScaleByScheduleState(count=jnp.zeros([], jnp.int32))
 
-        updates = jax.tree_util.tree_map_with_path(scaled, updates, is_kernel)
-        return updates, optax.ScaleByScheduleState(optax.safe_increment(state.count))
 
-    return optax.GradientTransformation(init, update)
+def _scale_leaves(
+    config: OptimizerConfig,
+    rate: optax.Schedule,
+    constant: optax.Schedule,
+    updates: PyTree,
+    state: optax.ScaleByScheduleState,
+    params: PyTree | None = None,
+) -> tuple[PyTree, optax.ScaleByScheduleState]:
+    """Every leaf times minus the rate of its group and kind."""
+    del params
+
+    def scaled(path, update, of_kernel):
+        group = getattr(path[0], "key", None)
+        step_size = (constant if group in config.constant_rate else rate)(state.count)
+        step_size = -step_size * (1 if of_kernel else config.other_rate)
+        return jnp.asarray(step_size, update.dtype) * update
+
+    updates = jax.tree_util.tree_map_with_path(scaled, updates, kernel_mask(updates))
+    return updates, optax.ScaleByScheduleState(optax.safe_increment(state.count))
 
 
 def kernel_mask(params: PyTree) -> PyTree:

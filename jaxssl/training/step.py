@@ -5,6 +5,8 @@ under ``jax.shard_map`` with and without check_vma: the mean over devices of the
 INSIDE the differentiated function, the mean of gradients and metrics outside it.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -68,42 +70,49 @@ def make_step(
         ValueError: when the step is traced, if the method freezes parameters and the optimizer is
             an Adam with one count for all; see ``freezing.check_state``.
     """
+    steps = {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}
+    return functools.partial(_step, method, optimizer, seed, steps, axis_name)
 
-    def step(before: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        clock = schedules.clock_at(
-            before.step, steps_per_epoch=steps_per_epoch, total_steps=total_steps
-        )
-        num_examples = len(jax.tree.leaves(batch)[0])
-        keys = draws.example_keys(seed, before.step, num_examples, axis_name)
-        views = draws.make_views(method, batch, keys)
-        key = draws.loss_key(seed, before.step)
 
-        def objective(params):
-            values, (state, metrics) = method.loss(params, before.state, views, key, clock)
-            return collectives.pmean(jnp.mean(values), axis_name), (state, metrics)
+def _step(
+    method: Method,
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    steps: dict[str, int],
+    axis_name: str | None,
+    before: TrainState,
+    batch: Batch,
+) -> tuple[TrainState, Metrics]:
+    clock = schedules.clock_at(before.step, **steps)
+    num_examples = len(jax.tree.leaves(batch)[0])
+    keys = draws.example_keys(seed, before.step, num_examples, axis_name)
+    views = draws.make_views(method, batch, keys)
+    key = draws.loss_key(seed, before.step)
 
-        (loss, (state, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(before.params)
-        grads = collectives.pmean(grads, axis_name)
-        frozen = None if method.frozen is None else method.frozen(before.params, clock)
-        if frozen is not None:
-            freezing.check_state(before.opt_state)
-            grads = freezing.zero(grads, frozen)  # so that they count in no norm
-        updates, opt_state = optimizer.update(grads, before.opt_state, before.params)
-        if frozen is not None:
-            updates = freezing.zero(updates, frozen)
-            opt_state = freezing.keep_state(opt_state, before.opt_state, frozen)
-        params = optax.apply_updates(before.params, updates)
-        metrics = collectives.pmean(metrics, axis_name) | {
-            "loss": loss,
-            "grad_norm": optax.tree.norm(grads),
-            "update_norm": optax.tree.norm(updates),
-        }
-        done = TrainState(
-            step=before.step + 1,
-            params=params,
-            state=method.advance(params, state, clock),
-            opt_state=opt_state,
-        )
-        return done, jax.tree.map(lambda x: x.astype(jnp.float32), metrics)
+    def objective(params):
+        values, (state, metrics) = method.loss(params, before.state, views, key, clock)
+        return collectives.pmean(jnp.mean(values), axis_name), (state, metrics)
 
-    return step
+    (loss, (state, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(before.params)
+    grads = collectives.pmean(grads, axis_name)
+    frozen = None if method.frozen is None else method.frozen(before.params, clock)
+    if frozen is not None:
+        freezing.check_state(before.opt_state)
+        grads = freezing.zero(grads, frozen)  # so that they count in no norm
+    updates, opt_state = optimizer.update(grads, before.opt_state, before.params)
+    if frozen is not None:
+        updates = freezing.zero(updates, frozen)
+        opt_state = freezing.keep_state(opt_state, before.opt_state, frozen)
+    params = optax.apply_updates(before.params, updates)
+    metrics = collectives.pmean(metrics, axis_name) | {
+        "loss": loss,
+        "grad_norm": optax.tree.norm(grads),
+        "update_norm": optax.tree.norm(updates),
+    }
+    done = TrainState(
+        step=before.step + 1,
+        params=params,
+        state=method.advance(params, state, clock),
+        opt_state=opt_state,
+    )
+    return done, jax.tree.map(lambda x: x.astype(jnp.float32), metrics)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from jaxssl import cli, models
 from jaxssl.audit import audit, table
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.rotation import Rotation
 from jaxssl.runs import pretrain, recipe
@@ -22,13 +22,13 @@ from jaxssl.training.config import RunConfig, TrainingConfig
 FEW = ["--num-fit", "200", "--num-score", "100"]
 CONFIG = """
 from jaxssl import models, recipe
-from jaxssl.augment import recipes
 from jaxssl.data import ImageData
+from jaxssl.augment import policies
 from jaxssl.methods.{module} import {name}
 from jaxssl.training import loop, optimizers
 
 def get_config():
-    crop = recipes.{crop}(size=16, crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0)
+    crop = policies.{crop}(size=16, crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0)
     return recipe.Recipe(
         method={name}(augment=crop),
         encoder=models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=4),
@@ -54,7 +54,7 @@ def write_data(path, *, line=False, labelled=True):
 def write_config(folder, name, *, line=False):
     path = write_data(folder / "images.npz", line=line)
     config = folder / f"{name.lower()}_config.py"
-    crop = "MAE" if name == "MAE" else "CropFlip"
+    crop = "mae" if name == "MAE" else "CropFlip"
     config.write_text(CONFIG.format(module=name.lower(), name=name, crop=crop, path=path))
     return str(config)
 
@@ -78,7 +78,7 @@ def pretrained(folder, method, *, labelled=True):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    crop = recipes.CropFlip(size=tiny.SIZE, crop_scale=(0.5, 1.0))
+    crop = policies.CropFlip(size=tiny.SIZE, crop_scale=(0.5, 1.0))
     return pretrained(tmp_path_factory.mktemp("audit"), Rotation(augment=crop))
 
 

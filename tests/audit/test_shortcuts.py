@@ -16,14 +16,14 @@ from skimage import data as photographs
 
 from jaxssl import data
 from jaxssl.audit import cues, probes, questions
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.methods.context_prediction import ContextPrediction
 from jaxssl.methods.rotation import Rotation
 from jaxssl.pretext import rotation
 from jaxssl.types import Method, Question
 
 SIZE = 48
-WHOLE = recipes.CropFlip(size=SIZE, crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0)
+WHOLE = policies.CropFlip(size=SIZE, crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0)
 # 3 · 12 pixels of patches; at gap 4 and jitter 2 they fill the window.
 TOUCHING = ContextPrediction(
     augment=WHOLE, patch_size=12, gap=0, jitter=0, color="none", resample_prob=0.0

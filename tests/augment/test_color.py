@@ -119,6 +119,14 @@ def test_bytes_become_the_unit_interval():
     assert out.dtype == jnp.float32
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 1.0])
+def test_solarisation_inverts_from_the_threshold_on(image, threshold):
+    image[0, 0], image[1, 1], image[2, 2] = 0.5, 1.0, 0.0
+    out = color.solarize(jnp.asarray(image), threshold)
+    np.testing.assert_allclose(out, reference.solarize(image, threshold), atol=1e-7)
+    assert out.dtype == jnp.float32
+
+
 def test_other_dtypes_are_refused():
     with pytest.raises(TypeError) as error:
         color.to_float(jnp.zeros((2, 2, 3), jnp.int32))

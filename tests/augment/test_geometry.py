@@ -115,11 +115,11 @@ def test_shift_moves_pixels_and_fills_with_zeros():
 
 
 def sample_boxes(count, height, width, scale, ratio=WHOLE_RATIO):
-    keys = jax.random.split(jax.random.key(3), count)
-    sample = functools.partial(
-        geometry.sample_crop, height=height, width=width, scale=scale, ratio=ratio
+    draws = jax.random.uniform(jax.random.key(3), (count, geometry.NUM_CROP_DRAWS), jnp.float32)
+    crop_box = functools.partial(
+        geometry.crop_box, height=height, width=width, scale=scale, ratio=ratio
     )
-    return np.asarray(jax.jit(jax.vmap(sample))(keys), np.float64)
+    return np.asarray(jax.jit(jax.vmap(crop_box))(draws), np.float64)
 
 
 @pytest.mark.parametrize("height, width, scale", [(32, 32, (0.08, 1.0)), (20, 31, (0.5, 1.0))])
@@ -160,5 +160,5 @@ def test_an_unknown_method_is_named():
         geometry.resize_matrix(0.0, 4.0, length=4, size=4, method="nearest")
     assert str(error.value) == (
         'resize_matrix: method must be "linear" or "cubic"; got "nearest". '
-        'Use "linear" unless a recipe asks for bicubic crops.'
+        'Use "linear" unless a policy asks for bicubic crops.'
     )

@@ -47,13 +47,14 @@ class Outer(Generic[T]):
     out: str
     inner: Annotated[Inner[T], tyro.conf.arg(name="")]
     num_threads: int | None = None
+    spare: Speed | None = None
 
 
 DEFAULT = Outer(out=tyro.MISSING, inner=Inner(part=Speed()))
 
 
-def parse(*words):
-    return arguments.parse(Outer[Speed], words, prog="prog", default=DEFAULT)
+def parse(*words, default=DEFAULT):
+    return arguments.parse(Outer[Speed], words, prog="prog", default=default)
 
 
 def test_words_become_typed_values_at_every_depth():
@@ -92,6 +93,14 @@ def test_what_does_not_fit_is_one_line(words, text):
     assert "\n" not in str(caught.value)
     assert not set("│─╭╮╰╯") & set(str(caught.value))
     assert len(str(caught.value)) < 300
+
+
+def test_an_optional_part_has_options_where_the_default_has_the_part():
+    with pytest.raises(arguments.UsageError, match=r"^--spare.rate: no such option. Did you mean"):
+        parse("--out", "x", "--spare.rate", "2")
+    default = dataclasses.replace(DEFAULT, spare=Speed(0.1, "fast"))
+    got = parse("--out", "x", "--spare.rate", "2", default=default)
+    assert got == Outer("x", Inner(Speed()), spare=Speed(2.0, "fast"))
 
 
 @pytest.mark.parametrize("word", ["--help", "-h"])

@@ -1,6 +1,7 @@
 """Every wrong input is answered with one line that says what to do, and nothing is left behind."""
 
 import json
+import os
 import re
 import shutil
 
@@ -8,6 +9,8 @@ import pytest
 import tiny_runs
 
 from jaxssl import cli
+from jaxssl.runs import directory as directories
+from jaxssl.runs.directory import RunDirectory
 from jaxssl.training import loop
 
 MAE = "mae_fashion_mnist"
@@ -50,7 +53,7 @@ def test_pretrain_without_a_config_lists_them(refused):
         (["--training.batch-size", 12], r"got 12 for 8 devices. Nearest: 8 or 16\."),
         (["--training.batch-size", 3], r"got 3 for 8 devices. Nearest: 8\."),
         (["--training.batch-size", 0], r"got 0 for 8 devices. Nearest: 8\."),
-        (["--training.batch-size", 64], "at least one batch of 64 images; got 32"),
+        (["--training.batch-size", 64], "at least one batch of 64 examples; got 32"),
         (["--run.backend", "jit"], "jit.*pmap.*shard_map"),
         (["--encoder.patch-size", 3], "patch.*3"),
         (["--num-processes", 2], "needs --coordinator HOST:PORT and --process-id 0 to 1; got None"),
@@ -186,10 +189,23 @@ def test_a_directory_with_files_of_somebody_else(refused, npz, tmp_path, name):
     assert (tmp_path / "mine" / name).read_text() == '{"model_type": "vit"}'
 
 
+def test_a_directory_that_somebody_trains_in_is_refused_before_anything_is_read(
+    refused, tmp_path, monkeypatch
+):
+    out = tmp_path / "run"
+    nowhere = tmp_path / "nowhere.npz"  # that there is none would be said next
+    with directories.hold(RunDirectory(out)):
+        line = refused(*tiny_runs.words(MAE, nowhere, out))
+    assert_matches(rf"--out .*run: must not be in use; process {os.getpid()} on .* is train", line)
+    assert_matches("nowhere.npz", refused(*tiny_runs.words(MAE, nowhere, out)))
+    assert not out.exists()
+
+
 def test_out_is_a_file(refused, npz, tmp_path):
     (tmp_path / "file").touch()
     assert_matches(
-        "--out .*file: must be new", refused(*tiny_runs.words(MAE, npz, tmp_path / "file"))
+        "--out .*file: must be a directory; got a file",
+        refused(*tiny_runs.words(MAE, npz, tmp_path / "file")),
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 import tiny
 
 from jaxssl import draws, jsonable, methods, parallel, schedules
-from jaxssl.augment import recipes
+from jaxssl.augment import policies
 from jaxssl.training import step as training_step
 from jaxssl.types import Method, PyTree
 
@@ -255,7 +255,7 @@ def test_the_encoder_is_evaluated_on_the_whole_image(case):
     images = np.random.default_rng(0).integers(0, 256, (4, 24, 20, 3), dtype=np.uint8)
     batch = {"image": images, "index": np.arange(4, dtype=np.int32)}
     inputs = jax.jit(jax.vmap(case.method.inputs))(batch)
-    resize = recipes.Resize(tiny.SIZE)
+    resize = policies.Resize(tiny.SIZE)
     expected = jax.jit(jax.vmap(lambda image: resize(None, image)))(images)
     assert inputs.keys() == {"image"}
     np.testing.assert_array_equal(inputs["image"], expected)

@@ -199,7 +199,8 @@ def test_a_vit_sees_crops_of_any_multiple_of_its_patch():
     encoder = dataclasses.replace(VIT, depth=1).build()
 
     def values_of(local_size):
-        augment = dataclasses.replace(CONFIG.augment, local_size=local_size)
+        local = dataclasses.replace(CONFIG.augment.local, size=local_size)
+        augment = dataclasses.replace(CONFIG.augment, local=local)
         method = dataclasses.replace(CONFIG, augment=augment).build(encoder, axis_name=None)
 
         def values(images):

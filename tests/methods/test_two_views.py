@@ -13,7 +13,9 @@ import small_encoder
 import tiny
 
 from jaxssl import draws, methods, schedules
+from jaxssl.augment import policies
 from jaxssl.methods import wmse
+from jaxssl.methods.shared import two_views
 
 TINY = {
     "NNCLR": {"queue_size": 24},
@@ -270,7 +272,8 @@ def test_wmse_has_the_authors_defaults_for_imagenet_100():
     config = wmse.WMSE()
     sizes = config.projector_dim, config.whitening_size, config.num_divisions
     assert (*sizes, config.projector_width) == (128, 256, 1, 1024)
-    augment = config.augment
+    assert config.augment.second is None
+    augment = config.augment.first
     assert (augment.size, augment.crop_scale, augment.interpolation) == (224, (0.08, 1.0), "cubic")
     assert augment.jitter == (0.8, 0.8, 0.8, 0.2) and augment.jitter_strength == 1
     assert (augment.jitter_prob, augment.grayscale_prob, augment.flip_prob) == (0.8, 0.2, 0.5)
@@ -302,3 +305,9 @@ def test_projections_of_a_view_do_not_depend_on_the_other_view():
 def test_wrong_hyper_parameters_say_what_must_hold(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_views_of_two_sizes_are_refused_as_they_are_stacked():
+    pair = policies.Pair(policies.View(16), policies.View(8))
+    with pytest.raises(ValueError, match=r"^augment: first and second views must have one size"):
+        two_views.view(pair)

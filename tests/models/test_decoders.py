@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxssl.models import decoders, layers, patches
+from jaxssl.models import decoders, patches, transformer
 
 TINY = decoders.MAEDecoder(patch_values=12, width=16, depth=2, num_heads=2)
 KEEP = jnp.array([[4, 1], [0, 3]], jnp.int32)
@@ -56,7 +56,7 @@ def test_equals_unshuffling_as_the_published_code_does(variables):
             full[b, KEEP[b, k]] = tokens[b, k]
     x = jnp.asarray(full) + patches.sincos_positions(2, 3, 16)[None]
     for index in range(2):
-        block = layers.Block(2)
+        block = transformer.Block(2)
         x = jax.jit(block.apply)({"params": params[f"block_{index}"]}, x)
     mean, var = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
     x = (x - mean) / jnp.sqrt(var + 1e-6)
@@ -78,7 +78,7 @@ def test_depends_on_visible_and_class_tokens(variables):
 
 def test_scanned_layers_equal_the_loop(variables):
     scanned = TINY.clone(scan_layers=True, remat=True)
-    got = _run({"params": layers.stack_layers(variables["params"])}, decoder=scanned)
+    got = _run({"params": transformer.stack_layers(variables["params"])}, decoder=scanned)
     np.testing.assert_allclose(got, _run(variables), rtol=1e-4, atol=1e-5)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxssl import colorspace, models
-from jaxssl.models import layers
+from jaxssl.models import layers, transformer
 
 
 def test_standardise_uint8_equals_float():
@@ -78,16 +78,16 @@ def test_stack_layers_round_trip_sorts_blocks_by_number():
     # Twelve blocks: in alphabetical order block_10 would come before block_2.
     params = {f"block_{i}": {"kernel": jnp.full((2,), i, jnp.float32)} for i in range(12)}
     params["norm"] = {"scale": jnp.ones(3)}
-    stacked = layers.stack_layers(params)
+    stacked = transformer.stack_layers(params)
     assert sorted(stacked) == ["blocks", "norm"]
     np.testing.assert_array_equal(stacked["blocks"]["kernel"][:, 0], np.arange(12))
-    restored = layers.unstack_layers(stacked)
+    restored = transformer.unstack_layers(stacked)
     assert jax.tree.structure(restored) == jax.tree.structure(params)
     jax.tree.map(np.testing.assert_array_equal, restored, params)
 
 
 def test_stack_layers_errors():
     with pytest.raises(ValueError, match=r"stack_layers: params must have block_0.*got blocks"):
-        layers.stack_layers({"blocks": {}})
+        transformer.stack_layers({"blocks": {}})
     with pytest.raises(ValueError, match=r"unstack_layers: params must have blocks; got block_0"):
-        layers.unstack_layers({"block_0": {}})
+        transformer.unstack_layers({"block_0": {}})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxssl import types
-from jaxssl.models import layers, patches, vit
+from jaxssl.models import patches, transformer, vit
 
 TINY = vit.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4)
 
@@ -193,11 +193,11 @@ def test_scanned_layers_equal_the_loop_in_value_and_gradient():
     want_gradient, want = run(config, params)
     for remat in (False, True):
         scanned = dataclasses.replace(config, scan_layers=True, remat=remat)
-        gradient, got = run(scanned, layers.stack_layers(params))
+        gradient, got = run(scanned, transformer.stack_layers(params))
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), got, want)
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3),
-            layers.unstack_layers(gradient),
+            transformer.unstack_layers(gradient),
             want_gradient,
         )
 
@@ -205,7 +205,7 @@ def test_scanned_layers_equal_the_loop_in_value_and_gradient():
 def test_scanned_layers_start_different_from_each_other():
     config = dataclasses.replace(TINY, scan_layers=True)
     params = _init(config, _images())["params"]
-    unstacked = layers.unstack_layers(params)
+    unstacked = transformer.unstack_layers(params)
     shapes = jax.eval_shape(TINY.build().init, jax.random.key(0), _images())["params"]
     assert jax.tree.map(jnp.shape, unstacked) == jax.tree.map(jnp.shape, shapes)
     kernels = params["blocks"]["mlp_in"]["kernel"]
@@ -295,7 +295,7 @@ def test_branches_are_multiplied_by_the_scale_of_their_block_and_image(scan_laye
     scale[1, 0, 0] = 0
     params = _random_variables(TINY, images)["params"]
     config = dataclasses.replace(TINY, scan_layers=scan_layers, remat=scan_layers)
-    ours = layers.stack_layers(params) if scan_layers else params
+    ours = transformer.stack_layers(params) if scan_layers else params
     run = jax.jit(lambda p, s: config.build().apply({"params": p}, images, branch_scale=s))
     got = run(ours, scale)
     for image in range(2):

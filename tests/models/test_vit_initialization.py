@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxssl.models import layers, vit
+from jaxssl.models import transformer, vit
 
 # Per initialisation, what the official code draws for width D = 64 and patches of P = 192 values:
 # the bound of a uniform distribution, or the standard deviation of a normal one.
@@ -34,7 +34,7 @@ def test_initialisations_are_the_published_ones(name, scan_layers):
         scan_layers=scan_layers,
     )
     params = jax.jit(config.build().init)(jax.random.key(1), jnp.zeros((1, 8, 8, 3)))["params"]
-    block = layers.unstack_layers(params)["block_0"] if scan_layers else params["block_0"]
+    block = transformer.unstack_layers(params)["block_0"] if scan_layers else params["block_0"]
     drawn = {
         "patch": params["patch_embedding"],
         "qkv": block["attention"]["qkv"],

@@ -8,6 +8,7 @@ import tiny
 from jaxssl import checkpoints
 from jaxssl.data import from_arrays
 from jaxssl.report import examples
+from jaxssl.runs.opened import open_run
 
 
 def test_unlabelled_images_have_neighbours_too(run, tmp_path, names):
@@ -36,12 +37,12 @@ def test_image_leaves_shows_every_view_of_a_multicrop_large_ones_first():
     assert found[-1][1].min() == 1.0 and found[-2][1].max() == 0.0
 
 
-def test_a_method_without_pictures_shows_its_views(run, config, tmp_path, monkeypatch):
-    monkeypatch.delattr(type(config.method), "pictures")
+def test_a_method_that_shows_nothing_shows_its_views(run, tmp_path, monkeypatch):
     columns = []
     monkeypatch.setattr(examples.plots, "image_grid", lambda c, path, title: columns.extend(c))
-    meta = checkpoints.restore_encoder(run).meta
-    examples.draw_views(run, config, meta, tiny.images(2), tmp_path)
+    opened = open_run(run)
+    opened = dataclasses.replace(opened, method=opened.method._replace(show=None))
+    examples.draw_views(opened, tiny.images(2), tmp_path)
     assert [title for title, _ in columns] == ["test image", "view image"]
 
 
@@ -49,13 +50,5 @@ def test_examples_are_the_first_of_each_class_then_the_others():
     labels = np.array([1, 1, 0, 2, 0])
     source = from_arrays(tiny.images(5), labels)
     np.testing.assert_array_equal(examples._first_of_each_class(source), [2, 0, 3, 1, 4])
-    source = dataclasses.replace(source, labels=None)
+    source = from_arrays(tiny.images(5))
     np.testing.assert_array_equal(examples._first_of_each_class(source), np.arange(5))
-
-
-def test_a_large_split_is_thinned_evenly():
-    images = tiny.images(10)
-    part = examples._spread(from_arrays(images, np.arange(10)), 4)
-    np.testing.assert_array_equal(part.labels, [0, 3, 6, 9])
-    np.testing.assert_array_equal(part.images, images[[0, 3, 6, 9]])
-    assert len(examples._spread(from_arrays(images), 99)) == 10

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxssl.models import layers
+from jaxssl.models import transformer
 from jaxssl.training import layerwise, optimizers
 from jaxssl.training.optimizers import OptimizerConfig
 from jaxssl.types import Plan
@@ -61,5 +61,5 @@ def test_stacked_layers_are_updated_as_unstacked_ones(options):
         return optimizer.update(gradient, optimizer.init(params), params)[0]["encoder"]
 
     plain = updated(params, gradient)
-    stacked = updated(layers.stack_layers(params), layers.stack_layers(gradient))
-    jax.tree.map(np.testing.assert_array_equal, layers.unstack_layers(stacked), plain)
+    stacked = updated(transformer.stack_layers(params), transformer.stack_layers(gradient))
+    jax.tree.map(np.testing.assert_array_equal, transformer.unstack_layers(stacked), plain)

@@ -7,13 +7,10 @@ from jaxssl.methods.shared import functional
 from jaxssl.types import (
     Array,
     Clock,
-    Embeddings,
     Example,
     Method,
     Metrics,
-    Picture,
     PyTree,
-    Question,
     Views,
 )
 
@@ -24,13 +21,7 @@ def assemble(
     loss: Callable[[PyTree, PyTree, Views, Array, Clock], tuple[Array, tuple[PyTree, Metrics]]],
     *,
     size: int,
-    advance: Callable[[PyTree, PyTree, Clock], PyTree] | None = None,
-    encoder: Callable[[PyTree, PyTree], PyTree] = functional.encoder_variables,
-    frozen: Callable[[PyTree, Clock], PyTree] | None = None,
-    embed: Callable[[PyTree, PyTree, Views], Embeddings] | None = None,
-    show: Callable[[PyTree, PyTree, Views], list[Picture]] | None = None,
-    ask: Callable[[Views], Question] | None = None,
-    answer: Callable[[PyTree, PyTree, Views], Array] | None = None,
+    **others: Callable | None,
 ) -> Method:
     """The ``types.Method`` whose encoder is evaluated on whole images.
 
@@ -39,30 +30,13 @@ def assemble(
         init: of parameters and state.
         loss: of a batch of views.
         size: side in pixels that evaluation resizes images to; see ``resize_image``.
-        advance: None where the state changes in the loss alone.
-        encoder: by default what lies under "encoder" in params and state.
-        frozen: None where no parameter is ever frozen.
-        embed: None where no views are compared.
-        show: None where a report shows the views alone.
-        ask: None where the task is no choice between answers.
-        answer: there with ``ask`` and only with it.
-
-    Returns:
-        The method.
+        **others: further fields of the method. ``advance`` may be left out or None where the state
+            changes in the loss alone, and ``encoder`` where it is what lies under "encoder" in
+            params and state; ``answer`` is there with ``ask`` and only with it.
     """
-    return Method(
-        view=view,
-        init=init,
-        loss=loss,
-        advance=_keep_state if advance is None else advance,
-        encoder=encoder,
-        inputs=resize_image(size),
-        frozen=frozen,
-        embed=embed,
-        show=show,
-        ask=ask,
-        answer=answer,
-    )
+    others["advance"] = others.get("advance") or _keep_state
+    others.setdefault("encoder", functional.encoder_variables)
+    return Method(view=view, init=init, loss=loss, inputs=resize_image(size), **others)
 
 
 def resize_image(size: int) -> Callable[[Example], dict[str, Array]]:
