@@ -7,7 +7,6 @@ stream of a transformer are float32; matrix products and convolutions run in ``d
 The functions that take ``name`` create a submodule of the linen module that calls them.
 """
 
-
 import flax.linen as nn
 import jax.numpy as jnp
 
