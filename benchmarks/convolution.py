@@ -16,8 +16,8 @@ import time
 
 import jax
 
-from jaxssl import cpu
 from jaxssl.models import convolution
+from jaxssl.training import allocator
 
 # Side of the map, channels in and out, kernel, stride, padding of each side.
 SHAPES = (
@@ -47,7 +47,7 @@ def main():
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    cpu.tune()
+    allocator.tune()
     print(
         f"jax {importlib.metadata.version('jax')}, {options.dtype}, {options.batch} maps, "
         f"{options.rounds} rounds; GFLOP/s and core, XLA / jaxssl\n"

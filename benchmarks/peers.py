@@ -226,9 +226,9 @@ def torch_simclr(views, *, channels_last):
 
 def prepare_jaxssl(case, dtype):
     """The same of jaxssl: one compiled step of loss, gradient and optimizer."""
-    from jaxssl import cpu
+    from jaxssl.training import allocator
 
-    cpu.tune()
+    allocator.tune()
     import jax
     import jax.numpy as jnp
     import optax

@@ -15,8 +15,9 @@ import jax
 import numpy as np
 import sklearn.linear_model
 
-from jaxssl import cpu, data
+from jaxssl import data
 from jaxssl.evaluation import linear, logistic, standardised
+from jaxssl.training import allocator
 
 
 def main():
@@ -26,7 +27,7 @@ def main():
     parser.add_argument("--l2", type=float, default=1e-3)
     parser.add_argument("--no-peer", action="store_true", help="leave scikit-learn out")
     options = parser.parse_args()
-    cpu.tune()
+    allocator.tune()
     source = data.ImageData("fashion-mnist", 28, 1).open("train")
     images, labels = source.columns["image"][: options.rows], source.labels[: options.rows]
     print(f"{len(images):,} rows, l2 {options.l2:g}, jax {jax.__version__}")

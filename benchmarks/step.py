@@ -15,9 +15,9 @@ import time
 import jax
 import numpy as np
 
-from jaxssl import cpu, data, draws, parallel
+from jaxssl import data, draws, parallel
 from jaxssl.runs import pretrain, recipe
-from jaxssl.training import flops, optimizers
+from jaxssl.training import allocator, flops, optimizers
 from jaxssl.training import step as training_step
 from jaxssl.types import Plan
 
@@ -30,7 +30,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    tuned = cpu.tune()
+    tuned = allocator.tune()
     packages = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in ("jax", "flax", "optax"))
     print(
         f"{packages}; {jax.device_count()} {jax.devices()[0].device_kind} device(s), "

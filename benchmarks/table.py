@@ -37,8 +37,9 @@ from pathlib import Path
 import table_rows
 import table_runs
 
-from jaxssl import cpu, files
+from jaxssl import files
 from jaxssl.runs import recipe
+from jaxssl.training import allocator
 
 ASKED = table_rows.Asked()
 
@@ -93,7 +94,7 @@ def main():
 
 def fill(options, asked):
     """Trains and measures what OUT lacks; returns what failed."""
-    cpu.tune()
+    allocator.tune()
     shipped = sorted(path.stem for path in recipe.shipped_directory().glob("[!_]*.py"))
     return table_runs.fill(
         options.out,

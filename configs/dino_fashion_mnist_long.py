@@ -2,7 +2,8 @@
 
 Command: jaxssl pretrain dino_fashion_mnist_long --out runs/dino_long
 On an accelerator, the full-size encoder: add --encoder.depth 18 --encoder.num-stages 4
-Result: none yet, not run to its end; half an hour of one CPU core at the speed it began with.
+Result: 90.4 % linear (best stage as a grid), 75.9 % with ten labels a class; 20 minutes of one CPU
+core. Every row: docs/results.md.
 Source: Caron et al. 2021 (arXiv 2104.14294). Changed as in dino_fashion_mnist, with the encoder of
 simclr_fashion_mnist_long.
 """

@@ -31,7 +31,6 @@ MAY_IMPORT = {
     "jsonable": {"words"},
     "named": {"words", "jsonable"},
     "draws": {"types", "collectives"},
-    "cpu": set(),
     "losses": GROUND,
     "pretext": GROUND,
     "augment": GROUND,

@@ -249,10 +249,10 @@ def _useful_rows(
     if not (opened.train.labelled and opened.test.labelled):
         return [], "Usefulness was not measured: the data set has no labels."
     splits.check(opened)
-    found = usefulness.recorded(run, encoder.meta["step"], opened)
+    found = usefulness.read(run, encoder.meta["step"], opened)
     if found is None:
         counts = {"num_train": options.num_fit, "num_test": options.num_score}
-        found = usefulness.measured(encoder, opened, **counts)
+        found = usefulness.measure(encoder, opened, **counts)
     rows = []
     for kind, verdicts in (
         ("random", ("useful", "not useful")),

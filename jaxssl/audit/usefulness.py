@@ -61,7 +61,7 @@ def gain(better: Accuracy, worse: Accuracy) -> Accuracy:
     return Accuracy(value, value - half, value + half)
 
 
-def recorded(run: Path, step: int, opened: splits.Splits) -> Usefulness | None:
+def read(run: Path, step: int, opened: splits.Splits) -> Usefulness | None:
     """What ``jaxssl evaluate`` wrote of a step, if it wrote all three under one protocol.
 
     Args:
@@ -94,7 +94,7 @@ def recorded(run: Path, step: int, opened: splits.Splits) -> Usefulness | None:
     return None
 
 
-def measured(
+def measure(
     encoder: checkpoints.RestoredEncoder,
     opened: splits.Splits,
     *,

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import jaxssl
-from jaxssl import cpu
+from jaxssl.training import allocator
 
 COMMANDS = (  # in the order of the usage
     "pretrain",
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[0] == "--version":
         print(jaxssl.__version__)
         return 0
-    cpu.tune()
+    allocator.tune()
     try:
         return _command(argv[0]).run(argv[1:]) or 0
     except (ValueError, TypeError, OSError, ImportError) as error:

@@ -40,6 +40,6 @@ def run(words: Sequence[str]) -> None:
         options.run, options.video, options.options, mask=options.mask, step=options.step
     )
     title = f"Colors of the first frame of {options.video.name}"
-    plots.image_grid(found.columns, found.directory / "frames.png", title=title)
+    plots.draw_grid(found.columns, found.directory / "frames.png", title=title)
     for name, result in found.record["results"].items():
         print(f"colors {name}: mean error {result['mean_error']:.2f} in ab")

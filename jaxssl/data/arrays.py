@@ -73,7 +73,7 @@ class ArraySource:
         record = {name: column[index] for name, column in self.columns.items()}
         return record | {LABEL: int(record[LABEL])} if self.labelled else record
 
-    def fitted(self, *, image_size: int, channels: int) -> "ArraySource":
+    def fit_images(self, *, image_size: int, channels: int) -> "ArraySource":
         """The same source with images uint8 [N, S, S, C]; its fingerprint stays."""
         images = self.columns[IMAGE]
         images = transforms.fit_array(images, image_size=image_size, channels=channels)
@@ -140,7 +140,7 @@ def from_columns(
     return _checked(columns, class_names, name, caller="from_columns")
 
 
-def renamed(source: ArraySource, name: str) -> ArraySource:
+def rename(source: ArraySource, name: str) -> ArraySource:
     """The same source under another name."""
     return dataclasses.replace(source, name=name)
 

@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from jaxssl import checks, jsonable, named
 from jaxssl.data import opening
 from jaxssl.data import source as source_lib
-from jaxssl.inputs import Input
-from jaxssl.types import DataConfig
+
+if TYPE_CHECKING:  # both import JAX, which reading data does without
+    from jaxssl.inputs import Input
+    from jaxssl.types import DataConfig
 
 D = TypeVar("D")
 FILM_FIELDS = ("num_frames", "frame_rate", "clip_rate")
@@ -60,7 +62,7 @@ class ImageData:
         """Opens one split; see ``open_source``."""
         return opening.open_source(self, split)
 
-    def matching(self, inputs: Sequence[Input]) -> Self:
+    def matching(self, inputs: Sequence["Input"]) -> Self:
         """The same data in the shape that an encoder is fed.
 
         Args:
@@ -113,12 +115,12 @@ class ClipData(ImageData):
         fix = "They are per second; the usual value is 6."
         checks.above(self, 0, "frame_rate", "clip_rate", fix=fix)
 
-    def matching(self, inputs: Sequence[Input]) -> Self:
+    def matching(self, inputs: Sequence["Input"]) -> Self:
         """The same films as single frames; see ``ImageData.matching``."""
         return dataclasses.replace(super().matching(inputs), num_frames=1)
 
 
-def from_json(entry: Mapping[str, Any]) -> DataConfig:
+def from_json(entry: Mapping[str, Any]) -> "DataConfig":
     """The config that ``named.to_json`` described; also of records from before kinds were named.
 
     Args:

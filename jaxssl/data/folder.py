@@ -33,7 +33,7 @@ class ImageFiles:
     labels: np.ndarray | None = dataclasses.field(repr=False)
     class_names: tuple[str, ...] | None
 
-    def fitted(self, *, image_size: int, channels: int) -> "FolderSource":
+    def fit_images(self, *, image_size: int, channels: int) -> "FolderSource":
         """The source that decodes these files to uint8 [S, S, C]."""
         return FolderSource(self, image_size, channels)
 

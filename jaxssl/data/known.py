@@ -51,7 +51,7 @@ def open_fashion_mnist(split: str) -> arrays.ArraySource:
     for place in places:
         if place.is_dir() and idx.is_idx(place):
             source = idx.open_idx(place, split, class_names=FASHION_MNIST_CLASSES)
-            return arrays.renamed(source, "fashion-mnist")
+            return arrays.rename(source, "fashion-mnist")
     raise FileNotFoundError(
         f"open_source: fashion-mnist must lie in one of {', '.join(map(str, places))}; got none. "
         'Fetch it with "python -m jaxssl.data.fetch", or set JAXSSL_DATA to its directory.'

@@ -9,7 +9,7 @@ from jaxssl.data import source as source_lib
 BATCH_SIZE = 256
 
 
-def held_in_memory(source: source_lib.Source, *, num_threads: int = 8) -> arrays.ArraySource:
+def hold_in_memory(source: source_lib.Source, *, num_threads: int = 8) -> arrays.ArraySource:
     """All examples of a source that decodes on demand, decoded once; its fingerprint stays."""
     parts = list(loader.batches(source, BATCH_SIZE, num_threads=num_threads))
     return arrays.ArraySource(
@@ -38,4 +38,4 @@ def sample(source: source_lib.Source, count: int) -> arrays.ArraySource:
     rows = np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)
     if isinstance(source, arrays.ArraySource):
         return source.subset(rows)
-    return held_in_memory(source_lib.Subset(source, rows))
+    return hold_in_memory(source_lib.Subset(source, rows))

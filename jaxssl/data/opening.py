@@ -67,9 +67,9 @@ def open_source(config: "ImageData", split: str) -> source_lib.Source:
         is_in_memory = isinstance(source, arrays.ArraySource)
         source = source.subset(rows) if is_in_memory else source_lib.Subset(source, rows)
     if config.in_memory and isinstance(source, video.VideoSource):
-        return source.held_in_memory()
+        return source.hold_in_memory()
     if config.in_memory and not isinstance(source, arrays.ArraySource):
-        return memory.held_in_memory(source, num_threads=config.num_threads)
+        return memory.hold_in_memory(source, num_threads=config.num_threads)
     return source
 
 
@@ -107,7 +107,7 @@ def _open(config: "ImageData", split: str) -> source_lib.Source:
         return tfds_source.open_named(name, split, data_dir=config.data_dir, **shape)
     if directory := prepared_directory(config.path):
         return tfds_source.open_directory(directory, split, **shape)
-    return find_unprepared(config.path).open(split).fitted(**shape)
+    return find_unprepared(config.path).open(split).fit_images(**shape)
 
 
 def _place_of_videos(config: "ImageData") -> pathlib.Path | None:

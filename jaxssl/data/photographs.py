@@ -51,7 +51,7 @@ class PhotographSource(arrays.ArraySource):
 
     split: str
 
-    def fitted(self, *, image_size: int, channels: int) -> arrays.ArraySource:
+    def fit_images(self, *, image_size: int, channels: int) -> arrays.ArraySource:
         """Windows uint8 [N, S, S, C] in the photographs' own pixels; the fingerprint stays.
 
         Raises:

@@ -95,7 +95,7 @@ class VideoSource:
             return {"image": frames[numbers[0]]}
         return {"video": np.stack([frames[number] for number in numbers])}
 
-    def held_in_memory(self) -> "VideoSource":
+    def hold_in_memory(self) -> "VideoSource":
         """The same source with every frame of its clips decoded once, in order, and kept."""
         decoded = []
         for position, file in enumerate(self.files):

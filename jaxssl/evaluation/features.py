@@ -78,7 +78,7 @@ def extract(
         in_flight = output, len(arrays[0])
         labels.append(batch.get("label"))
     collect()
-    return FeatureSet(layers, joined(labels))
+    return FeatureSet(layers, join_labels(labels))
 
 
 def _padded(array: np.ndarray, rows: int) -> np.ndarray:
@@ -86,7 +86,7 @@ def _padded(array: np.ndarray, rows: int) -> np.ndarray:
     return np.pad(array, [(0, rows - len(array)), *[(0, 0)] * (array.ndim - 1)])
 
 
-def joined(labels: Iterable[np.ndarray | None]) -> np.ndarray | None:
+def join_labels(labels: Iterable[np.ndarray | None]) -> np.ndarray | None:
     """The labels of all batches, int32 [N], or None where they have none."""
     labels = list(labels)
     return None if labels[0] is None else np.concatenate(labels)

@@ -33,7 +33,7 @@ def pixels(
         np.divide(rows, np.float32(255), out=values[done : done + len(rows)])
         done += len(rows)
         labels.append(batch.get("label"))
-    return FeatureSet({PIXELS: values}, features.joined(labels))
+    return FeatureSet({PIXELS: values}, features.join_labels(labels))
 
 
 def averaging(height: int, width: int, channels: int, max_values: int) -> int:

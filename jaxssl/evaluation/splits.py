@@ -71,7 +71,7 @@ def choose(
     """
     train_name, test_name = train_split or config.train_split, test_split or config.test_split
     train, test = (config.open(name) for name in (train_name, test_name))
-    if train_split is None and train_name != "train" and shared(train, test) > MAX_SHARED:
+    if train_split is None and train_name != "train" and shared_part(train, test) > MAX_SHARED:
         train_name = "train"
         train = config.open(train_name)
     return Splits(train, test, train_name, test_name)
@@ -110,7 +110,7 @@ def check_disjoint(splits: Splits) -> None:
     Raises:
         ValueError: more than one test image in a hundred is in the training split.
     """
-    part = shared(splits.train, splits.test)
+    part = shared_part(splits.train, splits.test)
     if part > MAX_SHARED:
         raise ValueError(
             f"evaluation: the splits must share no image; got {100 * part:.0f} % of "
@@ -120,7 +120,7 @@ def check_disjoint(splits: Splits) -> None:
         )
 
 
-def shared(train: data.Source, test: data.Source) -> float:
+def shared_part(train: data.Source, test: data.Source) -> float:
     """The part of the test images that are in the training split, in [0, 1].
 
     Images in memory are compared by their content, files and records by where they are.

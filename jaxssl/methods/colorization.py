@@ -154,7 +154,7 @@ class Colorization:
 
     def _target(self, images: Array) -> Array:
         """ab of the places, float32 [B, side, side, 2]."""
-        return colorspace.rgb_to_lab(color.sampled(images, self.output_stride))[..., 1:]
+        return colorspace.rgb_to_lab(color.sample_cells(images, self.output_stride))[..., 1:]
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
         head = dense.DenseHead(

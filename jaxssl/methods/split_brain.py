@@ -123,7 +123,7 @@ class SplitBrain:
 
     def _labels(self, views: Views) -> tuple[Array, Array]:
         """Bins of ab and of L of the places, int32 [B, side, side] each."""
-        lab = colorspace.rgb_to_lab(color.sampled(views["image"], self.output_stride))
+        lab = colorspace.rgb_to_lab(color.sample_cells(views["image"], self.output_stride))
         return color.hard_ab(lab[..., 1:]), color.lightness_bin(lab[..., 0])
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:

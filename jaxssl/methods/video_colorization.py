@@ -196,7 +196,7 @@ class VideoColorization:
                 "VideoColorization: the encoder's cells must form a square whose side divides the "
                 f"view's; got {num_cells} cells of {size} pixels. Change augment.size."
             )
-        pixels = color.sampled(_flat(video), size // side)
+        pixels = color.sample_cells(_flat(video), size // side)
         ab = colorspace.rgb_to_lab(pixels)[..., 1:]
         return ab.reshape(*video.shape[:2], num_cells, 2)
 

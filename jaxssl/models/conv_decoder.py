@@ -84,7 +84,7 @@ class ConvDecoder(nn.Module):
         x = nn.relu(self._normalized(x, train, "grid_norm"))
         for doubling in range(1, num_doublings + 1):
             features //= 2
-            x = self._conv(layers.doubled(x), features, use_bias=False, name=f"conv{doubling}")
+            x = self._conv(layers.double(x), features, use_bias=False, name=f"conv{doubling}")
             x = nn.relu(self._normalized(x, train, f"norm{doubling}"))
         x = self._conv(x, self.channels, use_bias=True, name="prediction")
         margin = (x.shape[1] - self.size) // 2

@@ -54,7 +54,7 @@ class DenseHead(nn.Module):
         x = tokens.reshape(len(tokens), grid, grid, -1)
         for index in range(num_doublings + 1):
             if index > 0:
-                x = layers.doubled(x)
+                x = layers.double(x)
             x = convolution.Conv(
                 self.width,
                 (3, 3),

@@ -129,7 +129,7 @@ def batch_norm(
     return norm(x.astype(jnp.float32)).astype(dtype)
 
 
-def doubled(x: Array) -> Array:
+def double(x: Array) -> Array:
     """Repeats every cell of a map [B, H, W, D] 2 x 2, giving [B, 2H, 2W, D].
 
     By broadcasting: the gradient of ``jnp.repeat`` is a scatter, which is slow everywhere.

@@ -22,7 +22,7 @@ _MAX_ITERATIONS = 100
 _MAX_CLUSTERED = 50_000  # pixels
 
 
-def sampled(images: Array, stride: int) -> Array:
+def sample_cells(images: Array, stride: int) -> Array:
     """One pixel of every square of ``stride`` x ``stride`` pixels, the one behind its middle.
 
     A mean would be greyer than its pixels. The official colorization code takes the first pixel of

@@ -38,10 +38,10 @@ def draw_views(run: OpenedRun, images: np.ndarray, out: Path) -> Picture:
     keys = jax.random.split(jax.random.key(0), len(images))
     views = jax.jit(lambda batch, keys: draws.make_views(method, batch, keys))(batch, keys)
     if method.show is None:
-        columns = image_leaves(views)
+        columns = find_images(views)
     else:
         columns = method.show(run.params, run.method_state, views)
-    plots.image_grid(
+    plots.draw_grid(
         [("test image", images), *((title, np.asarray(column)) for title, column in columns)],
         out / "views.png",
         title=f"{named.short(run.recipe.method)}, step {run.step}",
@@ -88,7 +88,7 @@ def draw_features(
     ]
 
 
-def image_leaves(views: Views) -> list[tuple[str, Array]]:
+def find_images(views: Views) -> list[tuple[str, Array]]:
     """Every leaf of a batch of views that looks like images [B, H, W, C], with its path as title.
 
     A leaf [B, V, H, W, C] gives V of them.

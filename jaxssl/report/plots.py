@@ -22,7 +22,7 @@ _MAX_CLASSES = 10
 _GRID_WIDTH = 18.0  # inches, for a grid of many columns
 
 
-def image_grid(
+def draw_grid(
     columns: Sequence[tuple[str, np.ndarray]], path: str | os.PathLike, *, title: str = ""
 ) -> None:
     """Examples by row, and by column what was made of them.

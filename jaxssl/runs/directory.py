@@ -187,8 +187,15 @@ def check_is_run(directory: RunDirectory) -> None:
     """Refuses a directory that holds something else than a run.
 
     Raises:
-        ValueError: files, and none of them the config of a run.
+        ValueError: files, and none of them the config of a run; or one that is damaged.
     """
+    if read_identity(directory) is None and directory.config.exists():
+        if any(directory.checkpoints.glob("*")):
+            raise ValueError(
+                f"--out {directory.path}: its {directory.config.name} is damaged, so that nobody "
+                "can say of which run its checkpoints are. They can be evaluated as they are; to "
+                "train, choose another --out."
+            )
     if read_identity(directory) is None and set(directory.path.iterdir()) - directory.leftovers():
         raise ValueError(
             f"--out {directory.path}: must be new, empty or a run directory; got files without the "

@@ -130,7 +130,7 @@ def claim(directory: RunDirectory, identity: Mapping) -> None:
         ours = record.through_json(identity)
         differing = record.differing_fields(
             record.without_run(ours["config"]) | {"dataset": ours["dataset"]},
-            record.without_run(record.completed(found["config"], ours["config"]))
+            record.without_run(record.complete(found["config"], ours["config"]))
             | {"dataset": found["dataset"]},
         )
         if differing:

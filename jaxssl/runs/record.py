@@ -52,7 +52,7 @@ def method_from_json(entry: Mapping) -> MethodConfig:
     return named.from_json(entry, room="jaxssl.methods", does="build")
 
 
-def completed(config: Mapping, asked: Mapping) -> dict:
+def complete(config: Mapping, asked: Mapping) -> dict:
     """A recorded recipe in the words and with the fields of today, those it lacks at their default.
 
     Args:

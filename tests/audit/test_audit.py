@@ -21,15 +21,17 @@ from jaxssl.training.config import RunConfig, TrainingConfig
 
 FEW = ["--num-fit", "200", "--num-score", "100"]
 CONFIG = """
-from jaxssl import models, recipe
+from jaxssl import models
 from jaxssl.data import ImageData
 from jaxssl.augment import policies
 from jaxssl.methods.{module} import {name}
-from jaxssl.training import loop, optimizers
+from jaxssl.runs.recipe import Recipe
+from jaxssl.training import optimizers
+from jaxssl.training.config import TrainingConfig
 
 def get_config():
     crop = policies.{crop}(size=16, crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0)
-    return recipe.Recipe(
+    return Recipe(
         method={name}(augment=crop),
         encoder=models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=4),
         data=ImageData(path="{path}", image_size=16, channels=3),
@@ -159,18 +161,18 @@ def test_recorded_accuracies_are_used_if_they_belong_together(run):
     write("trained", 0.8)
     write("random", 0.5)
     write("pixels", 0.79, averaged_over="7 x 7 pixels")
-    found = audit.usefulness.recorded(run, step, opened)
+    found = audit.usefulness.read(run, step, opened)
     gains = [
         audit.usefulness.gain(found.accuracies["trained"], found.accuracies[kind])
         for kind in ("random", "pixels")
     ]
     assert gains[0].value == pytest.approx(0.3) and gains[0].low > 0.25
     assert gains[1].low < 0 < gains[1].high
-    assert audit.usefulness.recorded(run, step + 1, opened) is None
+    assert audit.usefulness.read(run, step + 1, opened) is None
     swapped = opened._replace(test=opened.train)
-    assert audit.usefulness.recorded(run, step, swapped) is None
+    assert audit.usefulness.read(run, step, swapped) is None
     write("pixels", 0.79, test_size=999)
-    assert audit.usefulness.recorded(run, step, opened) is None
+    assert audit.usefulness.read(run, step, opened) is None
 
 
 def test_a_run_without_a_question_or_labels_has_losses(tmp_path):
@@ -190,7 +192,7 @@ def test_wrong_input_is_one_line(tmp_path, capsys):
     assert cli.main(["audit"]) == 2
     assert "audit: must be followed by a config or a run directory" in capsys.readouterr().err
     assert cli.main(["audit", "rotation_fashion_mnits"]) == 2
-    assert "Nearest: rotation_fashion_mnist" in capsys.readouterr().err
+    assert 'Did you mean "rotation_fashion_mnist"?' in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"audit: threshold must be in \[0, 1\); got 1.5"):
         audit.Options(threshold=1.5)
     with pytest.raises(ValueError, match=r"audit: num_fit must be at least 2; got 1\. 4000 and"):

@@ -45,7 +45,7 @@ def test_images_stay_with_their_captions_and_labels(tokens, images, labels):
 
 def test_only_the_image_is_fitted(tokens, images):
     source = data.from_columns({"image": images, "caption": tokens})
-    fitted = source.fitted(image_size=9, channels=3)
+    fitted = source.fit_images(image_size=9, channels=3)
     assert fitted.columns["image"].shape == (20, 9, 9, 3)
     assert fitted.columns["caption"] is tokens and fitted.fingerprint == source.fingerprint
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxssl import data
+from jaxssl import data, named
 from jaxssl.evaluation import knn, splits
 
 
@@ -22,7 +22,7 @@ def config(tmp_path):
 def test_a_probe_of_noise_is_at_chance_whatever_pretraining_learned_from(config):
     # Pretrained on "all": a probe fitted to the same would know every test image.
     config = dataclasses.replace(config, train_split="all")
-    recorded = json.loads(json.dumps(data.to_json(config)))
+    recorded = json.loads(json.dumps(named.to_json(config)))
     meta = {"config": {"data": recorded}, "image_size": 8, "channels": 3}
     opened = splits.open_splits(meta)
     assert (opened.train_name, opened.test_name) == ("train", "test")
@@ -55,7 +55,7 @@ def test_a_probe_of_noise_is_at_chance_whatever_pretraining_learned_from(config)
 )
 def test_what_splits_share(config, train, test, share):
     opened = splits.choose(config, train_split=train, test_split=test)
-    assert splits.shared(opened.train, opened.test) == pytest.approx(share)
+    assert splits.shared_part(opened.train, opened.test) == pytest.approx(share)
     if share:
         with pytest.raises(ValueError, match=rf'got {100 * share:.0f} % of "{test}"'):
             splits.check_disjoint(opened)

@@ -69,15 +69,7 @@ def test_collapsed_embeddings_cost_their_closed_form_and_stay_finite(key):
     assert np.all(np.isfinite(gradient))
 
 
-def test_order_does_not_matter_and_half_precision_is_priced_in_float32(key):
-    rows = _rows(0, 6, 3).astype(jnp.bfloat16)
-    value = sigreg(key, rows, num_slices=4)
-    assert value.dtype == jnp.float32
-    np.testing.assert_array_equal(value, sigreg(key, rows.astype(jnp.float32), num_slices=4))
-    np.testing.assert_allclose(sigreg(key, rows[::-1], num_slices=4), value, rtol=1e-5)
-
-
-def test_static_mistakes_of_sigreg_are_named(key):
+def test_options_of_sigreg_out_of_range_are_named(key):
     rows = jnp.ones((4, 3))
     with pytest.raises(ValueError, match=r"sigreg: num_slices must be an int of at least 1; got 0"):
         losses.sigreg(key, rows, num_slices=0)
@@ -88,10 +80,6 @@ def test_static_mistakes_of_sigreg_are_named(key):
     message = r"sigreg: max_frequency must be finite and above 0; got -1\. Leave it out"
     with pytest.raises(ValueError, match=message):
         losses.sigreg(key, rows, max_frequency=-1)
-    with pytest.raises(ValueError, match=r"sigreg: embeddings must be \[B, \.\.\., D\]; got shape"):
-        losses.sigreg(key, rows[0])
-    with pytest.raises(TypeError, match=r"sigreg: embeddings must be floating; got int32\."):
-        losses.sigreg(key, jnp.ones((4, 3), int))
 
 
 def _invariance(projections, num_global):
@@ -124,12 +112,8 @@ def test_view_invariance_sees_differences_between_views_alone():
     assert not np.any(price(jnp.broadcast_to(views[:, :1], views.shape)))
 
 
-def test_static_mistakes_of_view_invariance_are_named():
+def test_num_global_out_of_range_is_named():
     views = jnp.ones((4, 3, 2))
-    with pytest.raises(ValueError, match=r"view_invariance: projections must be \[B, V, D\]; got"):
-        losses.view_invariance(views[0], num_global=1)
-    with pytest.raises(TypeError, match=r"view_invariance: projections must be floating; got int"):
-        losses.view_invariance(jnp.ones((4, 3, 2), int), num_global=1)
     with pytest.raises(ValueError, match=r"view_invariance: num_global must be an int of at least"):
         losses.view_invariance(views, num_global=0)
     message = r"view_invariance: num_global must be at most the number of views; got 4 for 3 views"

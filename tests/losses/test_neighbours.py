@@ -44,12 +44,6 @@ def test_koleo_keeps_the_precision_of_small_distances():
     np.testing.assert_allclose(koleo(rows)[:2], -math.log(1e-4), rtol=1e-4)
 
 
-def test_koleo_prices_half_precision_in_float32():
-    rows = _rows(0, 5, 3).astype(jnp.bfloat16)
-    assert koleo(rows).dtype == jnp.float32
-    np.testing.assert_array_equal(koleo(rows), koleo(rows.astype(jnp.float32)))
-
-
 def test_nearest_neighbours_match_the_loop():
     query, bank = _rows(0, 7, 4), _rows(1, 9, 4) * jnp.linspace(0.1, 10, 9)[:, None]
     index = losses.nearest_neighbours(query, bank)
@@ -64,7 +58,7 @@ def test_a_row_of_the_bank_is_its_own_nearest_neighbour():
     np.testing.assert_array_equal(losses.nearest_neighbours(5 * bank, bank), np.arange(9))
 
 
-def test_static_mistakes_of_neighbours_are_named():
+def test_what_has_no_neighbour_is_named():
     with pytest.raises(
         ValueError, match=r"koleo: epsilon must be finite and above 0; got 0\. Leav"
     ):
@@ -73,11 +67,6 @@ def test_static_mistakes_of_neighbours_are_named():
         ValueError, match=r"koleo: the global batch must have at least 2 rows; got 1"
     ):
         losses.koleo(jnp.ones((1, 3)))
-    with pytest.raises(TypeError, match=r"koleo: features must be floating; got int32\."):
-        losses.koleo(jnp.ones((2, 3), int))
-    message = r"nearest_neighbours: query rows and bank rows must have equal shapes; got \(3,\) and"
-    with pytest.raises(ValueError, match=message):
-        losses.nearest_neighbours(jnp.ones((2, 3)), jnp.ones((2, 4)))
     message = r"nearest_neighbours: rows of bank must be an int of at least 1; got 0\. Pass 1 or"
     with pytest.raises(ValueError, match=message):
         losses.nearest_neighbours(jnp.ones((2, 3)), jnp.ones((0, 3)))

@@ -263,13 +263,13 @@ def test_the_student_loses_branches_by_the_draws_of_its_example_and_the_teacher_
 def test_draws_of_dropped_branches_follow_the_example_over_devices(dropped):
     method, views, _, _ = dropped
 
-    def draws(images):
+    def drawn(images):
         keys = draws.example_keys(0, jnp.int32(3), len(images), "data")
         return draws.make_views(method, {"image": images}, keys)["branch"]
 
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("data",))
     sharded = {"mesh": mesh, "in_specs": jax.P("data"), "out_specs": jax.P("data")}
-    got = jax.jit(jax.shard_map(draws, **sharded))(tiny.images(BATCH))
+    got = jax.jit(jax.shard_map(drawn, **sharded))(tiny.images(BATCH))
     np.testing.assert_array_equal(got, views["branch"])
     assert len(np.unique(got)) == got.size == BATCH * 4 * 2 * 2
 

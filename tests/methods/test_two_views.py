@@ -15,7 +15,6 @@ import tiny
 from jaxssl import draws, methods, schedules
 from jaxssl.augment import policies
 from jaxssl.methods import wmse
-from jaxssl.methods.shared import two_views
 
 TINY = {
     "NNCLR": {"queue_size": 24},
@@ -307,7 +306,10 @@ def test_wrong_hyper_parameters_say_what_must_hold(make, message):
         make()
 
 
-def test_views_of_two_sizes_are_refused_as_they_are_stacked():
+@pytest.mark.parametrize("name", ["SimCLR", "BYOL", "MoCoV2", "WMSE"])
+def test_views_of_two_sizes_are_refused_as_they_are_stacked(name):
     pair = policies.Pair(policies.View(16), policies.View(8))
+    config = dataclasses.replace(tiny.method(name), augment=pair)
+    encoder = small_encoder.SmallConfig().build()
     with pytest.raises(ValueError, match=r"^augment: first and second views must have one size"):
-        two_views.view(pair)
+        config.build(encoder, axis_name=None)

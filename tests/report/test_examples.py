@@ -18,19 +18,19 @@ def test_unlabelled_images_have_neighbours_too(run, tmp_path, names):
     assert names([picture.path for picture in pictures]) == {"neighbours.png", "embedding.png"}
 
 
-def test_image_leaves_finds_images_wherever_they_are():
+def test_find_images_finds_images_wherever_they_are():
     images = np.zeros((2, 8, 8, 3), np.float32)
     views = {"global": images[:, None].repeat(2, axis=1), "b": {"image": images[..., :1]}}
     views |= {"label": np.zeros(2), "tokens": np.zeros((2, 4, 4, 16)), "keep": np.zeros((2, 3))}
-    found = examples.image_leaves(views)
+    found = examples.find_images(views)
     assert [title for title, _ in found] == ["view b image", "view global 0", "view global 1"]
     assert [leaf.shape for _, leaf in found] == [(2, 8, 8, 1), images.shape, images.shape]
 
 
-def test_image_leaves_shows_every_view_of_a_multicrop_large_ones_first():
+def test_find_images_shows_every_view_of_a_multicrop_large_ones_first():
     views = {"local": np.zeros((2, 3, 4, 4, 3)), "global": np.zeros((2, 2, 8, 8, 3))}
     views["local"][:, 2] = 1.0
-    found = examples.image_leaves(views)
+    found = examples.find_images(views)
     names = ["global 0", "global 1", "local 0", "local 1", "local 2"]
     assert [title for title, _ in found] == [f"view {name}" for name in names]
     assert [leaf.shape for _, leaf in found] == [(2, 8, 8, 3)] * 2 + [(2, 4, 4, 3)] * 3
@@ -39,7 +39,7 @@ def test_image_leaves_shows_every_view_of_a_multicrop_large_ones_first():
 
 def test_a_method_that_shows_nothing_shows_its_views(run, tmp_path, monkeypatch):
     columns = []
-    monkeypatch.setattr(examples.plots, "image_grid", lambda c, path, title: columns.extend(c))
+    monkeypatch.setattr(examples.plots, "draw_grid", lambda c, path, title: columns.extend(c))
     opened = open_run(run)
     opened = dataclasses.replace(opened, method=opened.method._replace(show=None))
     examples.draw_views(opened, tiny.images(2), tmp_path)

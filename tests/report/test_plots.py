@@ -17,7 +17,7 @@ def texts(figure):
 
 
 def test_image_grid_shows_each_image_in_its_place(tmp_path, drawn, pixels):
-    plots.image_grid([("one", GREY), ("two", COLOUR)], tmp_path / "a.png", title="above")
+    plots.draw_grid([("one", GREY), ("two", COLOUR)], tmp_path / "a.png", title="above")
     pixels(tmp_path / "a.png")
     axes = np.array(drawn[0].axes).reshape(3, 2)
     for row in range(3):
@@ -32,7 +32,7 @@ def test_image_grid_of_many_columns_of_two_sizes_fills_its_cells(tmp_path, drawn
     """A multi-crop: small views are enlarged to the cells of the large ones."""
     large, small = np.repeat(COLOUR, 40, axis=1).repeat(40, axis=2), COLOUR
     columns = [("test image", large), *[("view global", large)] * 2, *[("view local", small)] * 10]
-    plots.image_grid(columns, tmp_path / "a.png")
+    plots.draw_grid(columns, tmp_path / "a.png")
     pixels(tmp_path / "a.png")
     boxes = np.array([axis.get_window_extent().bounds for axis in drawn[0].axes])
     np.testing.assert_allclose(boxes[:, 2:], boxes[0, 2], rtol=1e-3)
@@ -109,4 +109,4 @@ def test_missing_matplotlib_is_one_line_that_names_the_extra(tmp_path, monkeypat
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r'^plots: .* pip install "jaxssl\[plot\]"\.$'):
-        plots.image_grid([("one", GREY)], tmp_path / "a.png")
+        plots.draw_grid([("one", GREY)], tmp_path / "a.png")

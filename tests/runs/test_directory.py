@@ -105,3 +105,10 @@ def test_somebody_elses_files_are(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(ValueError, match=r"must be new, empty or a run directory; got files witho"):
         directories.check_is_run(RunDirectory(tmp_path))
+
+
+def test_a_damaged_config_beside_checkpoints_is_named(tmp_path):
+    (tmp_path / "checkpoints" / "4").mkdir(parents=True)
+    (tmp_path / "config.json").write_text('{"config": {"meth')
+    with pytest.raises(ValueError, match=r"--out .*: its config\.json is damaged, so that nob"):
+        directories.check_is_run(RunDirectory(tmp_path))

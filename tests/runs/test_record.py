@@ -28,7 +28,7 @@ def test_records_of_before_are_the_recipes_of_today(name):
     """So that their runs are evaluated, looked at, and gone on with."""
     shipped, before = recipe.load(name), BEFORE[name]
     asked = record.through_json(record.to_json(shipped))
-    assert record.differing_fields(asked, record.completed(before, asked)) == []
+    assert record.differing_fields(asked, record.complete(before, asked)) == []
     read = record.from_json(before)
     assert (read.method, read.encoder) == (shipped.method, shipped.encoder)
     assert read.data.open.__func__ is data.ImageData.open  # whichever of the kinds it is
@@ -85,7 +85,7 @@ def test_a_record_from_before_a_field_existed_has_its_default():
     older = copy.deepcopy(today)
     del older["optimizer"]["constant_rate"]
     del older["method"]["fields"]["normalize_target"]
-    completed = record.completed(older, today)
+    completed = record.complete(older, today)
     assert completed["optimizer"] == today["optimizer"]
     assert completed["method"]["fields"]["normalize_target"] is MAE().normalize_target
 
@@ -96,4 +96,4 @@ def test_a_record_that_cannot_be_read_stays_as_it_is():
         today | {"optimizer": today["optimizer"] | {"gone": 1}},
         today | {"method": {"name": "jaxssl.methods.gone:Gone", "fields": {}}},
     ):
-        assert record.completed(gone, today) == gone
+        assert record.complete(gone, today) == gone

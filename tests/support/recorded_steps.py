@@ -23,13 +23,15 @@ DEVICES = (1, 8)
 
 def machine():
     """What bits may depend on."""
-    processor = Path("/proc/cpuinfo")
-    lines = processor.read_text().splitlines() if processor.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    path = Path("/proc/cpuinfo")  # of the first core, down to the instructions that it has
+    first = path.read_text().split("\n\n")[0].splitlines() if path.exists() else []
+    told = dict(map(str.strip, line.split(":", 1)) for line in first if ":" in line)
+    flags = hashlib.sha256(told.get("flags", "").encode()).hexdigest()[:16]
+    names = [told.get(name) for name in ("model name", "cpu family", "model", "stepping")]
     versions = {
         name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")
     }
-    return {"cpu": (names or [platform.processor()])[0], **versions}
+    return {"cpu": [platform.machine(), *names, flags], **versions}
 
 
 def steps_of_all_recipes(num_devices):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from jaxssl import cpu
+from jaxssl.training import allocator
 
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 
@@ -15,7 +15,7 @@ glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glib
 @glibc
 def test_tune_on_glibc():
     # In a process of its own: the setting holds for the rest of it.
-    program = "from jaxssl import cpu; print(cpu.tune())"
+    program = "from jaxssl.training import allocator; print(allocator.tune())"
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={name: value for name, value in os.environ.items() if name != "JAXSSL_CPU_TUNE"},
@@ -30,4 +30,4 @@ def test_left_alone(monkeypatch, setting, libc):
     monkeypatch.setenv("JAXSSL_CPU_TUNE", setting)
     monkeypatch.setattr(platform, "libc_ver", lambda: (libc, ""))
     monkeypatch.setattr("ctypes.CDLL", None)  # calling it would fail
-    assert cpu.tune() is False
+    assert allocator.tune() is False
