@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxssl import checks
 from jaxssl.types import Batch, Metrics, PyTree, TrainState
 
 AXIS = "data"  # name of the device axis of every run
@@ -65,9 +66,7 @@ def data_parallel(
     Raises:
         ValueError: unknown backend; when called, a batch that the devices cannot share equally.
     """
-    if backend not in get_args(Backend):
-        choices = ", ".join(get_args(Backend))
-        raise ValueError(f"data_parallel: backend must be one of {choices}; got {backend!r}.")
+    checks.choice("data_parallel", get_args(Backend), backend=backend)
     global_mesh = mesh(axis_name=axis_name, devices=devices)
     num_local = len(global_mesh.local_devices)
 

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "files": set(),
     "runs.directory": set(),
     "collectives": {"types"},
-    "parallel": {"types"},
+    "parallel": {"types", "checks"},
     "schedules": {"types"},
     "inputs": {"types"},
     "colorspace": {"types"},

@@ -53,7 +53,7 @@ def test_axis_name_is_the_callers():
 
 
 def test_unknown_backend_is_refused():
-    with pytest.raises(ValueError, match="backend must be one of pmap, shard_map; got 'jit'"):
+    with pytest.raises(ValueError, match="backend must be one of 'pmap', 'shard_map'; got 'jit'"):
         parallel.data_parallel(step, backend="jit")
 
 

@@ -7,10 +7,12 @@ from typing import Self
 import jax
 import jax.numpy as jnp
 
-from jaxssl.augment import checks, geometry
+from jaxssl import checks
+from jaxssl.augment import color, geometry
 from jaxssl.types import Array
 
 CROP_RATIO = (3 / 4, 4 / 3)
+SWITCH = "Use 0 to switch it off, 1 to apply it always."  # to who gave another probability
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,13 +30,12 @@ class Resize:
     interpolation: str = "linear"
 
     def __post_init__(self):
-        checks.side(self)
-        checks.interpolation(self)
+        _check_resize(self)
 
     def __call__(self, key: Array, image: Array) -> Array:
         """The image [H, W, C], uint8 or floating in [0, 1], as [size, size, C] float32."""
         del key
-        image = checks.to_float_image(self, image)
+        image = to_float_image(self, image)
         rows, columns = (
             geometry.resize_matrix(
                 0.0, length, length=length, size=self.size, method=self.interpolation
@@ -67,11 +68,19 @@ class CropFlip:
     interpolation: str = "linear"
 
     def __post_init__(self):
-        checks.side(self)
-        checks.interpolation(self)
-        checks.crop_scale(self)
-        checks.crop_ratio(self)
-        checks.probabilities(self, "flip_prob")
+        _check_resize(self)
+        name = type(self).__name__
+        if not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
+            raise ValueError(
+                f"{name}: crop_scale must be a pair of areas 0 < low <= high <= 1; got "
+                f"{self.crop_scale}. For the whole image use (1.0, 1.0)."
+            )
+        if not 0 < self.crop_ratio[0] <= self.crop_ratio[1]:
+            raise ValueError(
+                f"{name}: crop_ratio must be a pair 0 < low <= high of width/height; got "
+                f"{self.crop_ratio}. The published pair is (3/4, 4/3)."
+            )
+        checks.in_range(self, 0, 1, "flip_prob", fix=SWITCH)
 
     @classmethod
     def fixed_scale(cls, size: int, *, image_size: int, flip_prob: float = 0.5) -> Self:
@@ -92,17 +101,14 @@ class CropFlip:
         Raises:
             ValueError: a crop larger than the image, or none.
         """
-        if not 1 <= size <= image_size:
-            raise ValueError(
-                f"{cls.__name__}.fixed_scale: size must be 1 to image_size pixels; got {size} of "
-                f"{image_size}. Resize the images larger, or cut smaller crops."
-            )
+        fix = "Resize the images larger, or cut smaller crops."
+        checks.in_range(f"{cls.__name__}.fixed_scale", 1, image_size, size=size, fix=fix)
         area = (size / image_size) ** 2
         return cls(size, (area, area), (1.0, 1.0), flip_prob)
 
     def __call__(self, key: Array, image: Array) -> Array:
         """One view [size, size, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
-        image = checks.to_float_image(self, image)
+        image = to_float_image(self, image)
         draws = draw(key, crop=geometry.NUM_CROP_DRAWS, flip=1)
         rows, columns = self.matrices(draws["crop"], draws["flip"], image.shape)
         return jnp.clip(geometry.apply(image, rows, columns), 0.0, 1.0)
@@ -148,22 +154,28 @@ class PadCropFlip:
     flip_prob: float = 0.5
 
     def __post_init__(self):
-        if self.padding < 0:
-            raise ValueError(
-                f"PadCropFlip: padding must be at least 0 pixels; got {self.padding}. "
-                "The usual value is 4."
-            )
-        checks.probabilities(self, "flip_prob")
+        checks.at_least(self, 0, "padding", fix="The usual value is 4.")
+        checks.in_range(self, 0, 1, "flip_prob", fix=SWITCH)
 
     def __call__(self, key: Array, image: Array) -> Array:
         """One view [H, W, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
-        image = checks.to_float_image(self, image)
+        image = to_float_image(self, image)
         draws = draw(key, shift=2, flip=1)
         down, right = jnp.floor(draws["shift"] * (2 * self.padding + 1)) - self.padding
         rows = geometry.shift_matrix(down, length=image.shape[0])
         columns = geometry.shift_matrix(right, length=image.shape[1])
         columns = geometry.flip_matrix(columns, draws["flip"][0] < self.flip_prob)
         return geometry.apply(image, rows, columns)
+
+
+def to_float_image(view: object, image: Array) -> Array:
+    """One image [H, W, C], uint8 or floating in [0, 1], as float32; raises where it is none."""
+    if image.ndim != 3:
+        raise ValueError(
+            f"{type(view).__name__}: an image must be [H, W, C], one example; got shape "
+            f"{image.shape}. Map over a batch with jax.vmap, or add the channel axis."
+        )
+    return color.to_float(image)
 
 
 def draw(key: Array, **counts: int) -> dict[str, Array]:
@@ -175,3 +187,10 @@ def draw(key: Array, **counts: int) -> dict[str, Array]:
     ends = list(itertools.accumulate(counts.values()))
     uniform = jax.random.uniform(key, (ends[-1],), jnp.float32)
     return dict(zip(counts, jnp.split(uniform, ends[:-1]), strict=True))
+
+
+def _check_resize(view: Resize | CropFlip) -> None:
+    fix = "Use the side in pixels that the encoder expects, such as 32 or 224."
+    checks.at_least(view, 1, "size", fix=fix)
+    fix = "Use 'linear' unless the policy asks for bicubic crops."
+    checks.choice(view, geometry.METHODS, "interpolation", fix=fix)

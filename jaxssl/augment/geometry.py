@@ -11,6 +11,7 @@ import math
 import jax.numpy as jnp
 from jax import lax
 
+from jaxssl import checks
 from jaxssl.types import Array
 
 NUM_CROP_TRIES = 10  # candidates of a random-resized crop, as in torchvision
@@ -117,11 +118,8 @@ def resize_matrix(
     Raises:
         ValueError: on another ``method``.
     """
-    if method not in METHODS:
-        raise ValueError(
-            f'resize_matrix: method must be "linear" or "cubic"; got "{method}". '
-            'Use "linear" unless a policy asks for bicubic crops.'
-        )
+    fix = "Use 'linear' unless a policy asks for bicubic crops."
+    checks.choice("resize_matrix", METHODS, method=method, fix=fix)
     kernel = _triangle if method == "linear" else _keys_cubic
     step = jnp.asarray(extent, jnp.float32) / size
     centres = start + (jnp.arange(size, dtype=jnp.float32) + 0.5) * step - 0.5

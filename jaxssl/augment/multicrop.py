@@ -6,6 +6,7 @@ from typing import Self
 import jax
 import jax.numpy as jnp
 
+from jaxssl import checks
 from jaxssl.augment import pairs, views
 from jaxssl.types import Array
 
@@ -32,11 +33,7 @@ class MultiCrop:
 
     def __post_init__(self):
         self.pair.check_one_size("MultiCrop")
-        if self.num_local < 0:
-            raise ValueError(
-                f"MultiCrop: num_local must be at least 0 views; got {self.num_local}. "
-                "Use 0 for the two global views alone."
-            )
+        checks.at_least(self, 0, "num_local", fix="Use 0 for the two global views alone.")
 
     @property
     def size(self) -> int:

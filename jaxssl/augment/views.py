@@ -4,7 +4,8 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from jaxssl.augment import checks, color, crops, geometry
+from jaxssl import checks
+from jaxssl.augment import color, crops, geometry
 from jaxssl.types import Array
 
 Change = float | str | tuple[float, ...]  # what a field of a view may hold
@@ -47,13 +48,11 @@ class View(crops.CropFlip):
 
     def __post_init__(self):
         super().__post_init__()
-        checks.probabilities(self, "jitter_prob", "grayscale_prob", "blur_prob", "solarize_prob")
+        probabilities = "jitter_prob", "grayscale_prob", "blur_prob", "solarize_prob"
+        checks.in_range(self, 0, 1, *probabilities, fix=crops.SWITCH)
+        checks.at_least(self, 0, "jitter", "jitter_strength", fix="Use 0 to switch a jitter off.")
+        checks.in_range(self, 0, 1, "solarize_threshold", fix="The published threshold is 0.5.")
         name = type(self).__name__
-        if min(self.jitter) < 0 or self.jitter_strength < 0:
-            raise ValueError(
-                f"{name}: jitter and jitter_strength must be at least 0; got {self.jitter} and "
-                f"{self.jitter_strength}. Use 0 to switch a jitter off."
-            )
         if self.jitter[3] * self.jitter_strength > 0.5:
             raise ValueError(
                 f"{name}: jitter[3] · jitter_strength must be at most 0.5 turns of hue; got "
@@ -63,11 +62,6 @@ class View(crops.CropFlip):
             raise ValueError(
                 f"{name}: blur_sigma must be a pair 0 < low <= high in pixels; got "
                 f"{self.blur_sigma}. The published pair is (0.1, 2.0)."
-            )
-        if not 0 <= self.solarize_threshold <= 1:
-            raise ValueError(
-                f"{name}: solarize_threshold must be in [0, 1], as pixels are; got "
-                f"{self.solarize_threshold}. The published threshold is 0.5."
             )
 
     def __call__(self, key: Array, image: Array) -> Array:
@@ -107,7 +101,7 @@ class View(crops.CropFlip):
         Returns:
             [size, size, C] float32 in [0, 1].
         """
-        image = checks.to_float_image(self, image)
+        image = crops.to_float_image(self, image)
         draws = crops.draw(
             key, crop=geometry.NUM_CROP_DRAWS, flip=1, jitter=5, grey=1, blur=2, solarize=1
         )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jaxssl import checks
 from jaxssl.data import arrays, loader
 from jaxssl.data import source as source_lib
 
@@ -33,8 +34,7 @@ def sample(source: source_lib.Source, count: int) -> arrays.ArraySource:
     Raises:
         ValueError: ``count`` below 1.
     """
-    if count < 1:
-        raise ValueError(f"sample: count must be at least 1; got {count}.")
+    checks.at_least("sample", 1, count=count)
     rows = np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)
     if isinstance(source, arrays.ArraySource):
         return source.subset(rows)

@@ -14,6 +14,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
+from jaxssl import checks
 from jaxssl.types import Array, Features
 
 MAX_FEATURES = 9000  # of one layer, the classic number
@@ -40,10 +41,7 @@ def grid_pool(maps: Array, side: int) -> Array:
     if maps.ndim != 4:
         raise ValueError(f"grid_pool: maps must be [B, h, w, D]; got shape {maps.shape}.")
     batch, height, width, features = maps.shape
-    if not 1 <= side <= min(height, width):
-        raise ValueError(
-            f"grid_pool: side must lie between 1 and the map's, {min(height, width)}; got {side}."
-        )
+    checks.in_range("grid_pool", 1, min(height, width), side=side, fix="The map has no more.")
     rows, columns = (jnp.asarray(area_weights(length, side)) for length in (height, width))
     pooled = jnp.einsum("ih,jw,bhwd->bijd", rows, columns, maps.astype(jnp.float32))
     return pooled.reshape(batch, side * side * features)

@@ -76,12 +76,9 @@ class ContextPrediction:
         checks.at_least(self, 0, "gap", "jitter", fix="Use 0 to switch it off.")
         checks.choice(self, COLORS, "color", fix="Use 'none' for grey images.")
         checks.in_range(self, 0, 1, "resample_prob", fix="Use 0 to switch it off.")
-        if self.resample_prob and not 1 <= self.resample_side <= self.patch_size:
-            raise ValueError(
-                f"ContextPrediction: resample_side must be 1 to patch_size pixels; got "
-                f"{self.resample_side} for patches of {self.patch_size}. A tenth of the patch is "
-                "the paper's; resample_prob 0 switches it off."
-            )
+        if self.resample_prob:
+            fix = "A tenth of the patch is the paper's; resample_prob 0 switches it off."
+            checks.in_range(self, 1, self.patch_size, "resample_side", fix=fix)
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``.

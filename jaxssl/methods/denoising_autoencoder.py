@@ -1,6 +1,7 @@
 """Denoising autoencoder: what was the image before it was corrupted?"""
 
 import dataclasses
+import math
 from typing import Literal
 
 import flax.linen as nn
@@ -46,11 +47,8 @@ class DenoisingAutoencoder(autoencoder.Autoencoder):
 
     def __post_init__(self):
         checks.choice(self, corruption.CORRUPTIONS, "corruption")
-        if self.level < 0 or (self.corruption != "gaussian" and self.level > 1):
-            raise ValueError(
-                "DenoisingAutoencoder: level must be at least 0, and a fraction of values at most "
-                f"1; got {self.level} for {self.corruption!r}. Usual levels are 0.1 to 0.5."
-            )
+        most = math.inf if self.corruption == "gaussian" else 1  # a fraction of values
+        checks.in_range(self, 0, most, "level", fix="Usual levels are 0.1 to 0.5.")
 
     def _views(self, key: Array, image: Array) -> Views:
         corrupt = corruption.CORRUPTIONS[self.corruption]

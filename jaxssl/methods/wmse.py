@@ -61,12 +61,8 @@ class WMSE:
     def __post_init__(self):
         fix = "The paper takes parts of twice projector_dim and 1 or 4 divisions."
         checks.at_least(self, 1, "whitening_size", "num_divisions", fix=fix)
-        if self.whitening_size <= self.projector_dim:
-            raise ValueError(
-                f"WMSE: whitening_size must be above projector_dim, or a covariance has no "
-                f"inverse; got {self.whitening_size} and {self.projector_dim}. The paper takes "
-                f"twice as many: {2 * self.projector_dim}."
-            )
+        fix = "Of projector_dim rows no covariance has an inverse; the paper takes twice as many."
+        checks.above(self, self.projector_dim, "whitening_size", fix=fix)
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""

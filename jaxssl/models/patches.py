@@ -7,6 +7,7 @@ import einops
 import jax.numpy as jnp
 import numpy as np
 
+from jaxssl import checks
 from jaxssl.types import Array
 
 
@@ -25,8 +26,7 @@ def patch_grid(height: int, width: int, patch_size: int, *, caller: str) -> tupl
     Raises:
         ValueError: a side is not a positive multiple of the patch.
     """
-    if patch_size < 1:
-        raise ValueError(f"{caller}: the patch size must be at least 1 pixel; got {patch_size}.")
+    checks.at_least(caller, 1, patch_size=patch_size)
     if height < 1 or width < 1 or height % patch_size or width % patch_size:
         below = [side // patch_size * patch_size for side in (height, width)]
         above = [-(-max(side, 1) // patch_size) * patch_size for side in (height, width)]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxssl import colorspace
+from jaxssl import checks, colorspace
 from jaxssl.pretext import gamut
 from jaxssl.types import Array
 
@@ -59,11 +59,9 @@ def soft_ab(ab: Array, *, num_neighbours: int = 10, sigma: float = 5.0) -> Array
     Source: Zhang et al. 2016, sec. 2.1.
     """
     _check_ab("soft_ab", ab)
-    if not 1 <= num_neighbours <= gamut.NUM_AB_BINS or sigma <= 0:
-        raise ValueError(
-            f"soft_ab: num_neighbours must be in 1 ... {gamut.NUM_AB_BINS} and sigma above 0; got "
-            f"{num_neighbours} and {sigma}. The official code's are 10 and 5."
-        )
+    fix = "The official code has 10 neighbours and sigma 5."
+    checks.in_range("soft_ab", 1, gamut.NUM_AB_BINS, num_neighbours=num_neighbours, fix=fix)
+    checks.above("soft_ab", 0, sigma=sigma, fix=fix)
     distances = _squared_distances(ab)
     farthest = _smallest(distances, num_neighbours)
     # Relative to the nearest, so that a colour far out of gamut still has a code.
@@ -236,11 +234,8 @@ def ab_clusters(images: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
     # Grey pixels differ by the rounding of the matrix alone; they are one colour.
     ab = np.round(colorspace.rgb_to_lab(pixels / 255.0)[:, 1:], 1)
     num_colors = len(np.unique(ab, axis=0))
-    if not 1 <= num_clusters <= num_colors:
-        raise ValueError(
-            f"ab_clusters: num_clusters must be in 1 ... {num_colors}, the number of colors of the "
-            f"images; got {num_clusters}. Are the images grey?"
-        )
+    fix = "The images have no more colors. Are they grey?"
+    checks.in_range("ab_clusters", 1, num_colors, num_clusters=num_clusters, fix=fix)
     generator = np.random.default_rng(seed)
     centres = ab[generator.integers(len(ab))][None]
     while len(centres) < num_clusters:

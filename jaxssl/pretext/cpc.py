@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxssl import checks
 from jaxssl.types import Array
 
 
@@ -88,11 +89,7 @@ def random_subcrop(key: Array, patch: Array, *, size: int) -> Array:
     Source: van den Oord et al., 2018, section 3.3.
     """
     patch_size = patch.shape[0]
-    if not 1 <= size <= patch_size:
-        raise ValueError(
-            f"random_subcrop: size must be in 1 ... {patch_size} pixels of the patch; got {size}. "
-            "Published: 60 of 64."
-        )
+    checks.in_range("random_subcrop", 1, patch_size, size=size, fix="Published: 60 of 64.")
     spare = patch_size - size
     top, left = jax.random.randint(key, (2,), 0, spare + 1, jnp.int32)
     square = lax.dynamic_slice(patch, (top, left, jnp.int32(0)), (size, size, patch.shape[-1]))

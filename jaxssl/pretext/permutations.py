@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from jaxssl import checks
+
 NUM_TILES = 9
 MOST = 10_000  # the largest set that was ever published; a pick takes about a millisecond
 CRITERIA = ("mean", "minimum")
@@ -56,16 +58,9 @@ def permutation_set(
     Source: Noroozi and Favaro, Unsupervised Learning of Visual Representations by Solving Jigsaw
     Puzzles, 2016, arXiv:1603.09246, algorithm 1 and table 4.
     """
-    if not 2 <= count <= MOST:
-        raise ValueError(
-            f"permutation_set: count must be 2 to {MOST:,} of the 9! permutations; got {count:,}. "
-            "Published sets have 24 to 10,000, most often 100 or 1,000."
-        )
-    if criterion not in CRITERIA:
-        raise ValueError(
-            f'permutation_set: criterion must be "mean" or "minimum"; got {criterion!r}. '
-            'The paper\'s is "mean".'
-        )
+    fix = "Published sets have 24 to 10,000, most often 100 or 1,000."
+    checks.in_range("permutation_set", 2, MOST, count=count, fix=fix)
+    checks.choice("permutation_set", CRITERIA, criterion=criterion, fix="The paper's is 'mean'.")
     every = np.array(list(itertools.permutations(range(NUM_TILES))), np.uint8)  # [9!, 9]
     places = np.ascontiguousarray(every.T)
     shared = np.zeros(len(every), np.int32)  # places shared with the chosen ones, summed

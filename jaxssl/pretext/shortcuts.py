@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxssl import checks
 from jaxssl.types import Array
 
 # The colour axis from green to magenta, along which aberration shows most.
@@ -76,10 +77,7 @@ def drop_colors(key: Array, patch: Array, *, noise: Literal["paper", "code"] = "
     Source: Doersch et al., 2015, arXiv:1505.05192, section 3.1 (color dropping).
     """
     _check_colors("drop_colors", patch)
-    if noise not in NOISES:
-        raise ValueError(
-            f'drop_colors: noise must be "paper" or "code"; got {noise!r}. Use "paper".'
-        )
+    checks.choice("drop_colors", NOISES, noise=noise, fix="Use 'paper'.")
     channel_key, noise_key = jax.random.split(key)
     kept = jax.random.randint(channel_key, (), 0, 3, jnp.int32) == jnp.arange(3, dtype=jnp.int32)
     centred = patch - jnp.mean(patch, axis=(0, 1), keepdims=True)

@@ -159,6 +159,6 @@ def test_an_unknown_method_is_named():
     with pytest.raises(ValueError) as error:
         geometry.resize_matrix(0.0, 4.0, length=4, size=4, method="nearest")
     assert str(error.value) == (
-        'resize_matrix: method must be "linear" or "cubic"; got "nearest". '
-        'Use "linear" unless a policy asks for bicubic crops.'
+        "resize_matrix: method must be one of 'linear', 'cubic'; got 'nearest'. "
+        "Use 'linear' unless a policy asks for bicubic crops."
     )

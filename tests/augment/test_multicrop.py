@@ -146,10 +146,9 @@ def test_impossible_multicrops_are_refused():
     with pytest.raises(ValueError) as error:
         policies.swav(num_local=-1)
     assert str(error.value) == (
-        "MultiCrop: num_local must be at least 0 views; got -1. "
-        "Use 0 for the two global views alone."
+        "MultiCrop: num_local must be at least 0; got -1. Use 0 for the two global views alone."
     )
-    with pytest.raises(ValueError, match=r"^View: size must be at least 1 pixel; got 0\."):
+    with pytest.raises(ValueError, match=r"^View: size must be at least 1; got 0\."):
         policies.dino(local_size=0)
     pair = policies.Pair(policies.View(8), policies.View(9))
     with pytest.raises(ValueError, match=r"^MultiCrop: first and second views must have one size"):

@@ -333,7 +333,7 @@ def test_fixed_scale_keeps_its_part_of_images_of_other_sizes():
 @pytest.mark.parametrize("size, image_size", [(257, 256), (0, 256)])
 def test_crops_that_do_not_fit_are_refused(size, image_size):
     message = (
-        f"CropFlip.fixed_scale: size must be 1 to image_size pixels; got {size} of {image_size}. "
+        f"CropFlip.fixed_scale: size must be in [1, {image_size}]; got {size}. "
         "Resize the images larger, or cut smaller crops."
     )
     with pytest.raises(ValueError) as error:
@@ -388,14 +388,14 @@ def test_resize_equals_the_loops(key):
         (
             policies.View,
             {"size": 0},
-            "View: size must be at least 1 pixel; got 0. "
-            "Use the side the encoder expects, such as 32 or 224.",
+            "View: size must be at least 1; got 0. "
+            "Use the side in pixels that the encoder expects, such as 32 or 224.",
         ),
         (
             policies.Resize,
             {"size": 8, "interpolation": "area"},
-            'Resize: interpolation must be "linear" or "cubic"; got "area". '
-            'Use "linear" unless the policy asks for bicubic crops.',
+            "Resize: interpolation must be one of 'linear', 'cubic'; got 'area'. "
+            "Use 'linear' unless the policy asks for bicubic crops.",
         ),
         (
             policies.mae,
@@ -418,13 +418,18 @@ def test_resize_equals_the_loops(key):
         (
             policies.PadCropFlip,
             {"padding": -1},
-            "PadCropFlip: padding must be at least 0 pixels; got -1. The usual value is 4.",
+            "PadCropFlip: padding must be at least 0; got -1. The usual value is 4.",
         ),
         (
             policies.View,
             {"size": 8, "jitter_strength": -1.0},
-            "View: jitter and jitter_strength must be at least 0; got (0.8, 0.8, 0.8, 0.2) and "
-            "-1.0. Use 0 to switch a jitter off.",
+            "View: jitter_strength must be at least 0; got -1.0. Use 0 to switch a jitter off.",
+        ),
+        (
+            policies.View,
+            {"size": 8, "jitter": (0.8, -0.8, 0.8, 0.2)},
+            "View: jitter must be at least 0; got (0.8, -0.8, 0.8, 0.2). "
+            "Use 0 to switch a jitter off.",
         ),
         (
             policies.View,
@@ -435,8 +440,7 @@ def test_resize_equals_the_loops(key):
         (
             policies.View,
             {"size": 8, "solarize_threshold": 128},
-            "View: solarize_threshold must be in [0, 1], as pixels are; got 128. "
-            "The published threshold is 0.5.",
+            "View: solarize_threshold must be in [0, 1]; got 128. The published threshold is 0.5.",
         ),
         (
             policies.View,

@@ -210,7 +210,7 @@ def test_a_feature_that_does_not_vary_changes_nothing():
     [
         (
             {"per_class": (), "fractions": ()},
-            "per_class or fractions must name a budget; got none.",
+            "per_class or fractions must name a budget; got",
         ),
         ({"per_class": (0,)}, "FewLabelConfig: per_class must be at least 1; got (0,)"),
         ({"fractions": (1.5,)}, "fractions must be in (0, 1); got (1.5,)"),

@@ -133,7 +133,7 @@ def test_wrong_input_is_one_line(run_directory, film, tmp_path, capsys):
         ([str(film), "--num-references", "0"], "num_references must be at least 1; got 0"),
         (
             [str(film), "--temperature", "0"],
-            "temperature must be finite and above 0; got 0.0. The defaults",
+            "temperature must be finite and above 0; got 0.0. The",
         ),
         ([str(film), "--mask", str(tmp_path / "no.png")], "no.png"),
     ):

@@ -98,8 +98,9 @@ def test_the_denoising_code_is_activated_unless_the_run_is_older(case):
     "fields, message",
     [
         ({"corruption": "blur"}, r"corruption must be one of 'gaussian', 'masking', 'salt_and_p"),
-        ({"level": -0.1}, r"level must be at least 0, and a fraction of values at most 1; got -0"),
-        ({"level": 1.5}, r"got 1\.5 for 'masking'\. Usual levels are 0\.1 to 0\.5\."),
+        ({"level": -0.1}, r"level must be in \[0, 1\]; got -0\.1"),
+        ({"level": 1.5}, r"got 1\.5\. Usual levels are 0\.1 to 0\.5\."),
+        ({"corruption": "gaussian", "level": -1}, r"level must be in \[0, inf\]; got -1\."),
     ],
 )
 def test_wrong_corruptions_are_refused(fields, message):

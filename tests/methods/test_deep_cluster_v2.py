@@ -182,9 +182,7 @@ def test_wrong_fields_are_named():
     for name, least in (("num_prototypes", 2), ("num_heads", 1), ("kmeans_iterations", 1)):
         with pytest.raises(ValueError, match=rf"DeepClusterV2: {name} must be at least {least}; g"):
             config(**{name: least - 1})
-    with pytest.raises(
-        ValueError, match=r"DeepClusterV2: cluster_every must be finite and above 0;"
-    ):
+    with pytest.raises(ValueError, match=r"DeepClusterV2: cluster_every must be finite and abo"):
         config(cluster_every=0.0)
     with pytest.raises(ValueError, match=r"num_examples must be the number of .* images; got 0\."):
         config().build(encoder, axis_name=None)

@@ -301,15 +301,15 @@ def test_only_a_vit_can_lose_branches():
         ({"teacher_momentum": -1}, r"DINO: teacher_momentum must be in \[0, 1\]; got -1\."),
         (
             {"teacher_temperature": 0},
-            r"DINO: teacher_temperature must be finite and above 0; got 0\. Publ",
+            r"teacher_temperature must be finite and above 0; got 0\. Publ",
         ),
         (
             {"student_temperature": -0.1},
-            r"DINO: student_temperature must be finite and above 0; got -0\.1\.",
+            r"student_temperature must be finite and above 0; got -0\.1",
         ),
         (
             {"warmup_temperature": 0.0},
-            r"DINO: warmup_temperature must be finite and above 0; got 0\.0\.",
+            r"warmup_temperature must be finite and above 0; got 0\.0",
         ),
         ({"warmup_epochs": -1}, r"DINO: warmup_epochs must be at least 0; got -1\. Use 0"),
         ({"freeze_epochs": -2.0}, r"DINO: freeze_epochs must be at least 0; got -2\.0\. Use 0"),

@@ -91,7 +91,7 @@ def test_patch_grid_names_the_nearest_sizes(height, width, text):
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="ViT: the patch size must be at least 1 pixel; got 0"):
+    with pytest.raises(ValueError, match="ViT: patch_size must be at least 1; got 0"):
         patches.patch_grid(4, 4, 0, caller="ViT")
     with pytest.raises(ValueError, match=r"patchify: images must be \[B, H, W, C\]; got .*4, 4, 3"):
         patches.patchify(jnp.zeros((4, 4, 3)), 2)

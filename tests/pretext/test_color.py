@@ -154,10 +154,10 @@ def test_static_mistakes_are_named(images):
         ValueError, match=r"hard_ab: ab must be \[\.\.\., 2\]; got shape \(4, 3\)\."
     ):
         color.hard_ab(jnp.zeros((4, 3)))
-    with pytest.raises(
-        ValueError, match=r"soft_ab: num_neighbours must be in 1 \.\.\. 313 .* got 0"
-    ):
+    with pytest.raises(ValueError, match=r"soft_ab: num_neighbours must be in \[1, 313\]; got 0\."):
         color.soft_ab(jnp.zeros((4, 2)), num_neighbours=0)
+    with pytest.raises(ValueError, match="soft_ab: sigma must be finite and above 0; got 0"):
+        color.soft_ab(jnp.zeros((4, 2)), sigma=0)
     message = (
         r"annealed_mean: logits must be \[\.\.\., 313\] and temperature .* \(4, 3\) and 0\.38\."
     )
@@ -176,6 +176,6 @@ def test_static_mistakes_are_named(images):
     with pytest.raises(ValueError, match=message):
         color.rebalancing_weights(color.ab_prior(images), uniform_share=0.0)
     grey = np.repeat(images[..., :1], 3, axis=-1)
-    message = r"ab_clusters: num_clusters must be in 1 \.\.\. \d+, the number of colors .* got 4\."
+    message = r"ab_clusters: num_clusters must be in \[1, \d+\]; got 4\. The images have no"
     with pytest.raises(ValueError, match=message):
         color.ab_clusters(grey, 4, 0)

@@ -67,5 +67,5 @@ def test_images_that_are_not_square_cannot_be_cut(shape):
 
 @pytest.mark.parametrize("size", [0, 7])
 def test_a_subcrop_that_does_not_fit_is_refused(key, size):
-    with pytest.raises(ValueError, match=f"random_subcrop: size must be in 1 ... 6 .*got {size}"):
+    with pytest.raises(ValueError, match=rf"random_subcrop: size must be in \[1, 6\]; got {size}"):
         cpc.random_subcrop(key, jnp.zeros((6, 6, 1)), size=size)

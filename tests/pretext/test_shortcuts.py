@@ -116,7 +116,7 @@ def test_images_without_three_channels_are_refused(name, channels, key):
 
 def test_unknown_noise_and_too_large_crops_are_refused(patch, key):
     with pytest.raises(
-        ValueError, match=r'drop_colors: noise must be "paper" or "code"; got \'x\''
+        ValueError, match=r"drop_colors: noise must be one of 'paper', 'code'; got 'x'"
     ):
         shortcuts.drop_colors(key, jnp.asarray(patch), noise="x")
     with pytest.raises(ValueError, match=r"shift_channels: size must be at most .*got 7 .*6 x 6"):
