@@ -5,7 +5,9 @@ follow under their names. The first that does not hold is refused:
 
     OptimizerConfig: momentum must be in [0, 1); got 1.0. <the likely fix>
 
-Of a tuple every number must hold. None, a number that is left out, always holds.
+A dataclass that is always the same option says so, ``OPTION = "optimizer"``, and its fields are
+then named as they are typed: "optimizer.momentum: must be …". Of a tuple every number must hold.
+None, a number that is left out, always holds.
 """
 
 import math
@@ -85,4 +87,6 @@ def _check(
 
 def _message(owner: object, field: str, must: str, got: object, fix: str) -> str:
     name = owner if isinstance(owner, str) else type(owner).__name__
-    return f"{name}: {field} must be {must}; got {got}. {fix}".rstrip()
+    option = getattr(owner, "OPTION", None)
+    subject = f"{name}: {field}" if option is None else f"{option}.{field}:"
+    return f"{subject} must be {must}; got {got}. {fix}".rstrip()

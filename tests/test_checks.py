@@ -7,6 +7,7 @@ import re
 import pytest
 
 from jaxssl import checks
+from jaxssl.training.optimizers import OptimizerConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,3 +81,8 @@ def test_an_open_end_is_outside(ends, outside, interval):
 def test_a_dataclass_is_named_by_its_class():
     assert re.match("Owner: rate must be", refused(checks.at_least, Owner(), 1, "count", "rate"))
     assert re.match("Owner: mode must be", refused(checks.choice, Owner(), ("max",), "mode"))
+
+
+def test_a_config_that_is_always_the_same_option_is_named_as_it_is_typed():
+    with pytest.raises(ValueError, match=r"^optimizer.momentum: must be in \[0, 1\); got 1.0\.$"):
+        OptimizerConfig(momentum=1.0)

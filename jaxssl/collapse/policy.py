@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 from jaxssl import checks
 from jaxssl.collapse import measures
@@ -45,6 +45,8 @@ class CollapseConfig:
         patience: rows in succession.
         grace_steps: first steps that are not judged: a network that has just begun may look alike.
     """
+
+    OPTION: ClassVar[str] = "run.collapse"
 
     action: Action = "warn"
     min_spread: float = 0.1

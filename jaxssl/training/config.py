@@ -1,7 +1,7 @@
 """What is run, and how: the two parts of a recipe that the loop reads."""
 
 import dataclasses
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from jaxssl import checks, parallel, watching
 from jaxssl.collapse.policy import CollapseConfig
@@ -17,6 +17,8 @@ class TrainingConfig:
         epochs: passes over the training split; may be a fraction.
         seed: the one number all randomness follows from.
     """
+
+    OPTION: ClassVar[str] = "training"
 
     batch_size: int = 256
     epochs: float = 10.0
@@ -52,6 +54,8 @@ class RunConfig:
         collapse: when the run counts as collapsed, and what happens then.
         watchers: further watchers, of a config file's choice; not recorded.
     """
+
+    OPTION: ClassVar[str] = "run"
 
     backend: parallel.Backend = "pmap"
     log_every: int = 20

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,8 @@ class OptimizerConfig:
         other_rate: factor on the learning rate of all leaves but kernels, as Barlow Twins' 0.0048
             beside 0.2.
     """
+
+    OPTION: ClassVar[str] = "optimizer"
 
     name: Literal["adamw", "sgd", "lars"] = "adamw"
     base_learning_rate: float = 1e-3

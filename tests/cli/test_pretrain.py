@@ -48,7 +48,7 @@ def test_pretrain_without_a_config_lists_them(refused):
         (["--training.batch-size", "many"], "--training.batch-size.*many"),
         (["--method.mask-ratio", 1.5], r"got mask ratio 1\.5"),
         (["--optimizer.name", "adam"], "adam.*adamw.*sgd.*lars"),
-        (["--training.epochs", 0], r"TrainingConfig: epochs must be .* above 0; got 0"),
+        (["--training.epochs", 0], r"training.epochs: must be .* above 0; got 0"),
         (["--optimizer.warmup-epochs", 9], "warm-up must be shorter than the run; got 36 warm-up"),
         (["--training.batch-size", 12], r"got 12 for 8 devices. Nearest: 8 or 16\."),
         (["--training.batch-size", 3], r"got 3 for 8 devices. Nearest: 8\."),
@@ -137,7 +137,7 @@ CONFIGS = {
     "value": (
         "from jaxssl.training.config import TrainingConfig\n\n\ndef get_config():\n"
         "    return TrainingConfig(\n        epochs=0\n    )\n",
-        r"c\.py, line 5: .* got ValueError: TrainingConfig: epochs must be .* above 0; got 0",
+        r"c\.py, line 5: .* got ValueError: training.epochs: must be .* above 0; got 0",
     ),
     "empty": ("", "must define get_config"),
     "not text": ("\0", r"c\.py"),

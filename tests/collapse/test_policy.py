@@ -87,14 +87,14 @@ def test_embeddings_that_shrink_are_judged_by_the_largest_so_far():
 @pytest.mark.parametrize(
     ("field", "value", "text"),
     [
-        ("action", "halt", "action must be one of 'ignore', 'warn', 'stop', 'rewind'; got 'halt'"),
-        ("patience", 0, "patience must be at least 1; got 0"),
-        ("min_rank", -1.0, "min_rank must be at least 0; got -1.0"),
-        ("grace_steps", -1, "grace_steps must be at least 0; got -1"),
+        ("action", "halt", "action: must be one of 'ignore', 'warn', 'stop', 'rewind'; got 'halt'"),
+        ("patience", 0, "patience: must be at least 1; got 0"),
+        ("min_rank", -1.0, "min_rank: must be at least 0; got -1.0"),
+        ("grace_steps", -1, "grace_steps: must be at least 0; got -1"),
     ],
 )
 def test_wrong_values_are_named(field, value, text):
-    with pytest.raises(ValueError, match=f"^CollapseConfig: {text}"):
+    with pytest.raises(ValueError, match=f"^run.collapse.{text}"):
         policy.CollapseConfig(**{field: value})
 
 

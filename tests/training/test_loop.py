@@ -332,16 +332,16 @@ def test_total_steps(epochs, steps_per_epoch, expected):
 @pytest.mark.parametrize(
     ("config", "field", "value", "text"),
     [
-        (TrainingConfig, "epochs", 0, "TrainingConfig: epochs must be finite and above 0; got 0"),
-        (TrainingConfig, "seed", -1, r"TrainingConfig: seed must be in \[0, 2147483648\); got -1"),
-        (RunConfig, "log_every", 0, "RunConfig: log_every must be at least 1; got 0"),
+        (TrainingConfig, "epochs", 0, "training.epochs: must be finite and above 0; got 0"),
+        (TrainingConfig, "seed", -1, r"training.seed: must be in \[0, 2147483648\); got -1"),
+        (RunConfig, "log_every", 0, "run.log_every: must be at least 1; got 0"),
         (
             RunConfig,
             "checkpoint_every",
             -5,
-            "RunConfig: checkpoint_every must be at least 1; got -5",
+            "run.checkpoint_every: must be at least 1; got -5",
         ),
-        (RunConfig, "keep_checkpoints", 0, "RunConfig: keep_checkpoints must be at least 1; got 0"),
+        (RunConfig, "keep_checkpoints", 0, "run.keep_checkpoints: must be at least 1; got 0"),
     ],
 )
 def test_wrong_values_are_named(config, field, value, text):
