@@ -3,7 +3,7 @@
 The owner is a dataclass, whose fields are named, or what a function is called, whose arguments
 follow under their names. The first that does not hold is refused:
 
-    OptimizerConfig: momentum must be in [0, 1); got 1.0. <the likely fix>
+    BYOL: target_momentum must be in [0, 1]; got 1.5. <the likely fix>
 
 A dataclass that is always the same option says so, ``OPTION = "optimizer"``, and its fields are
 then named as they are typed: "optimizer.momentum: must be …". Of a tuple every number must hold.
