@@ -12,9 +12,11 @@ from jax import lax
 
 from jaxssl import collectives
 from jaxssl.losses import checks, classification, numerics
+from jaxssl.losses.meshes import on_any_mesh
 from jaxssl.types import Array
 
 
+@on_any_mesh
 def sinkhorn(
     scores: Array,
     *,
@@ -140,6 +142,7 @@ def dino(
     return _swapped(student / jnp.asarray(student_temperature, student.dtype), targets)
 
 
+@on_any_mesh(per_example=False)
 def dino_center(
     center: Array, teacher: Array, *, momentum: float = 0.9, axis_name: str | None = None
 ) -> Array:

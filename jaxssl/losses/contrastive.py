@@ -15,9 +15,11 @@ import jax.numpy as jnp
 
 from jaxssl import collectives
 from jaxssl.losses import checks, numerics, tiled
+from jaxssl.losses.meshes import on_any_mesh
 from jaxssl.types import Array
 
 
+@on_any_mesh
 def info_nce(
     query: Array,
     positive: Array,
@@ -91,6 +93,7 @@ def info_nce(
     return jax.nn.softplus(others - own)
 
 
+@on_any_mesh
 def nt_xent(
     view_a: Array,
     view_b: Array,

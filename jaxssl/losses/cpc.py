@@ -10,9 +10,11 @@ from jax import lax
 
 from jaxssl import collectives
 from jaxssl.losses import checks, numerics
+from jaxssl.losses.meshes import on_any_mesh
 from jaxssl.types import Array
 
 
+@on_any_mesh
 def grid_logits(
     prediction: Array, target: Array, *, offset: int, axis_name: str | None = None
 ) -> tuple[Array, Array]:

@@ -12,9 +12,11 @@ from jax import lax
 
 from jaxssl import collectives
 from jaxssl.losses import checks, contrastive, numerics
+from jaxssl.losses.meshes import on_any_mesh
 from jaxssl.types import Array
 
 
+@on_any_mesh
 def dcl(
     view_a: Array,
     view_b: Array,
@@ -54,6 +56,7 @@ def dcl(
     return (from_a + from_b) / 2 - own
 
 
+@on_any_mesh
 def dclw(
     view_a: Array,
     view_b: Array,

@@ -6,9 +6,11 @@ from jax import lax
 
 from jaxssl import collectives
 from jaxssl.losses import checks, numerics
+from jaxssl.losses.meshes import on_any_mesh
 from jaxssl.types import Array
 
 
+@on_any_mesh(per_example=False)
 def sigreg(
     key: Array,
     embeddings: Array,

@@ -9,9 +9,11 @@ from jax import lax
 
 from jaxssl import collectives
 from jaxssl.losses import checks, contrastive, numerics, tiled
+from jaxssl.losses.meshes import on_any_mesh
 from jaxssl.types import Array
 
 
+@on_any_mesh
 def koleo(features: Array, *, epsilon: float = 1e-8, axis_name: str | None = None) -> Array:
     """Minus the log distance of each row to its nearest neighbour in the global batch.
 

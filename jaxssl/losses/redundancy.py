@@ -13,9 +13,11 @@ from jax import lax
 
 from jaxssl import collectives
 from jaxssl.losses import checks, numerics
+from jaxssl.losses.meshes import on_any_mesh
 from jaxssl.types import Array
 
 
+@on_any_mesh(per_example=False)
 def barlow_twins(
     view_a: Array,
     view_b: Array,
@@ -61,6 +63,7 @@ def barlow_twins(
     return on_diagonal + redundancy_weight * _off_diagonal_squares(correlation)
 
 
+@on_any_mesh
 def standardise(rows: Array, *, epsilon: float = 1e-5, axis_name: str | None = None) -> Array:
     """Gives every feature of the global batch mean 0 and variance 1; what Barlow Twins compares.
 
@@ -105,6 +108,7 @@ class VICRegTerms(NamedTuple):
     covariance: Array
 
 
+@on_any_mesh(per_example=False)
 def vicreg(
     view_a: Array,
     view_b: Array,
@@ -156,6 +160,7 @@ def vicreg(
     )
 
 
+@on_any_mesh(per_example=False)
 def vicreg_terms(
     view_a: Array,
     view_b: Array,

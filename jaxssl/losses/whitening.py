@@ -6,9 +6,11 @@ from jax import lax
 
 from jaxssl import collectives
 from jaxssl.losses import checks, numerics, similarity
+from jaxssl.losses.meshes import on_any_mesh
 from jaxssl.types import Array
 
 
+@on_any_mesh
 def whitening_mse(
     view_a: Array,
     view_b: Array,
@@ -58,6 +60,7 @@ def whitening_mse(
     )
 
 
+@on_any_mesh
 def whiten(
     rows: Array,
     *,

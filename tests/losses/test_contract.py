@@ -11,8 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import parity
 import pytest
+from jax.sharding import AxisType
 
 from jaxssl import losses
+
+USUAL_MESH = (AxisType.Explicit, 8)
 
 # Axes by letter; no two are alike, so that one taken for another shows.
 SIZES = {"B": 16, "C": 2, "D": 5, "H": 4, "K": 3, "M": 7, "N": 6, "Q": 24, "R": 9, "U": 2, "V": 3,
@@ -388,6 +391,41 @@ def test_a_wrong_dtype_is_named(loss, argument):
         assert f"{argument} must be integers; got float32. Pass class indices" in message
     else:
         assert f"{argument} must be floating; got int32. Cast it, e.g. {argument}.as" in message
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("kind", "devices"),
+    [
+        pytest.param(kind, devices, marks=() if (kind, devices) == USUAL_MESH else pytest.mark.slow)
+        for kind, devices in itertools.product((AxisType.Explicit, AxisType.Auto), (4, 8))
+    ],
+)
+def test_global_arrays_on_a_mesh_of_either_kind(name, kind, devices):
+    """Under jit an array spread over devices is one array; JAX's own meshes are Explicit."""
+    loss = LOSSES[name]
+    arrays = arrays_of(loss)
+    mesh = jax.make_mesh((devices,), ("data",), axis_types=(kind,), devices=jax.devices()[:devices])
+    spread = {
+        name: jax.device_put(
+            array, jax.NamedSharding(mesh, jax.P("data") if is_batch(loss, name) else jax.P())
+        )
+        for name, array in arrays.items()
+    }
+
+    def summed(numbers, others):
+        output = call(loss, numbers | others)
+        total = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(output) if leaf.dtype != jnp.int32)
+        return jnp.asarray(total, jnp.float32), output
+
+    both = jax.jit(jax.value_and_grad(summed, has_aux=True))
+    outcomes = []
+    for named in (arrays, spread):
+        numbers = floating(named)
+        others = {name: array for name, array in named.items() if name not in numbers}
+        outcomes.append(jax.device_get(both(numbers, others)))
+    for expected, got in zip(*map(jax.tree.leaves, outcomes), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=2e-4, atol=2e-5)
 
 
 @EVERY_ARGUMENT
