@@ -52,7 +52,8 @@ def info_nce(
 
     Raises:
         TypeError: a dtype that is not floating.
-        ValueError: a wrong rank, unequal shapes, temperature not above 0, block_size below 1.
+        ValueError: a wrong rank, unequal shapes, temperature not above 0, block_size below 1, or,
+            without ``negatives``, a global batch of one.
 
     Source: van den Oord, Li, Vinyals: Representation Learning with Contrastive Predictive Coding,
     2018, arXiv 1807.03748, eq. 4; with a queue He et al.: Momentum Contrast for Unsupervised
@@ -72,6 +73,7 @@ def info_nce(
     checks.block_size("info_nce", block_size)
     ids = global_ids(query.shape[0], axis_name)
     if negatives is None:
+        _check_batch("info_nce", query, axis_name)
         query, positive = _unit_rows(query, positive)
         columns, column_ids = collectives.all_gather((positive, ids), axis_name)
     else:
@@ -119,11 +121,12 @@ def nt_xent(
         axis_name: device axis, or None.
 
     Returns:
-        [B], local, per example, float32 or wider, at least 0; 0 for a global batch of one.
+        [B], local, per example, float32 or wider, at least 0.
 
     Raises:
         TypeError: a dtype that is not floating.
-        ValueError: a wrong rank, unequal shapes, temperature not above 0, block_size below 1.
+        ValueError: a wrong rank, unequal shapes, temperature not above 0, block_size below 1, or a
+            global batch of one, which has no negative.
 
     Source: Chen et al.: A Simple Framework for Contrastive Learning of Visual Representations,
     2020, arXiv 2002.05709, eq. 1.
@@ -135,6 +138,7 @@ def nt_xent(
         >>> [f"{value:.4f}" for value in losses.nt_xent(rows, rows, temperature=1.0)]
         ['0.9048', '0.9048', '0.9048']
     """
+    _check_batch("nt_xent", view_a, axis_name)
     own, from_a, from_b = pair_logits(
         "nt_xent",
         view_a,
@@ -144,6 +148,13 @@ def nt_xent(
         axis_name=axis_name,
     )
     return (jax.nn.softplus(from_a - own) + jax.nn.softplus(from_b - own)) / 2
+
+
+def _check_batch(function: str, rows: Array, axis_name: str | None) -> None:
+    """Raises a ValueError for a global batch without a negative: its loss would be 0, and still."""
+    # Where the rank is wrong, that is said first.
+    if rows.ndim:
+        checks.global_batch(function, rows.shape[0] * collectives.axis_size(axis_name), 2)
 
 
 def pair_logits(

@@ -12,7 +12,7 @@ import oracles
 import pytest
 from jax.test_util import check_grads
 
-from jaxssl import losses
+from jaxssl import losses, parallel
 
 BLOCK_SIZES = (None, 1, 3, 100)  # dense; strips that divide the rows, that do not, one for all
 
@@ -175,13 +175,18 @@ def test_zero_rows_are_orthogonal_and_have_zero_gradient(loss, block_size):
 
 
 @pytest.mark.parametrize("block_size", (None, 2))
-@pytest.mark.parametrize("loss", PAIR_LOSSES)
-def test_a_batch_of_one_costs_nothing(loss, block_size):
+@pytest.mark.parametrize("loss", (losses.info_nce, losses.nt_xent))
+def test_a_global_batch_of_one_has_no_negatives_and_is_refused(loss, block_size):
+    """Its loss would be 0 whatever the encoder does, and a run would end as if it were done."""
     a, b = _pair(count=1)
-    run = jax.jit(jax.value_and_grad(lambda a: loss(a, b, block_size=block_size).sum()))
-    value, gradient = run(a)
-    assert value == 0
-    assert not np.any(gradient)
+    with pytest.raises(ValueError, match=r"the global batch must have at least 2 rows; got 1\."):
+        loss(a, b, block_size=block_size)
+    mesh = parallel.mesh(devices=jax.devices()[:2])
+    on_two = jax.shard_map(
+        lambda a, b: loss(a, b, block_size=block_size, axis_name="data"),
+        mesh=mesh, in_specs=jax.P("data"), out_specs=jax.P("data"),
+    )  # fmt: skip
+    assert np.all(np.isfinite(jax.jit(on_two)(*_pair(count=2))))
 
 
 # Properties
