@@ -9,7 +9,7 @@ import jax
 import tyro
 from rich.console import Console
 
-from jaxssl.cli import arguments
+from jaxssl.cli import arguments, view_sizes
 from jaxssl.runs import pretrain, recipe
 from jaxssl.runs.recipe import D, E, M
 
@@ -33,6 +33,12 @@ class Pretrain(Generic[M, E, D]):
     num_processes: int = 1
     process_id: int | None = None
 
+    def unused(self) -> dict[str, str]:
+        """What several processes need, where there is one or the cluster decides."""
+        if self.num_processes > 1:
+            return {}
+        return dict.fromkeys(("coordinator", "process_id"), "it takes a --num-processes above 1")
+
 
 def run(words: Sequence[str]) -> None:
     """``jaxssl pretrain CONFIG --out DIR [--field value …]``."""
@@ -45,15 +51,19 @@ def run(words: Sequence[str]) -> None:
         )
     name, *overrides = words
     default = recipe.load(name)
+    sizes = view_sizes.following(default, overrides)
     # Narrowed to the config's own kinds, so that each of their fields is an option.
     options = arguments.parse(
         Pretrain[type(default.method), type(default.encoder), type(default.data)],
-        overrides,
+        [*overrides, *sizes],
         prog=f"jaxssl pretrain {name}",
         default=Pretrain(out=tyro.MISSING, recipe=default),
     )
     _join_processes(options)
-    pretrain.run(options.recipe, options.out, Console(quiet=jax.process_index() > 0))
+    console = Console(quiet=jax.process_index() > 0)
+    if sizes:
+        console.print(view_sizes.describe(sizes), soft_wrap=True, highlight=False)
+    pretrain.run(options.recipe, options.out, console)
 
 
 def _join_processes(options: Pretrain) -> None:
