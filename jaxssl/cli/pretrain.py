@@ -22,22 +22,22 @@ class Pretrain(Generic[M, E, D]):
         out: run directory; gets config.json, metrics.jsonl and checkpoints/.
         recipe: what to run.
         coordinator: host:port of process 0, for a run of several processes.
-        num_processes: processes of the run; with 0, the cluster's own variables decide (Slurm, TPU
-            pod, Kubernetes).
+        num_processes: processes of the run, one if left out; with 0, the cluster's own variables
+            decide (Slurm, TPU pod, Kubernetes).
         process_id: this process, from 0.
     """
 
     out: Path
     recipe: Annotated[recipe.Recipe[M, E, D], tyro.conf.arg(name="")]
     coordinator: str | None = None
-    num_processes: int = 1
+    num_processes: int | None = None
     process_id: int | None = None
 
     def unused(self) -> dict[str, str]:
-        """What several processes need, where there is one or the cluster decides."""
-        if self.num_processes > 1:
+        """What several processes need, where nobody says that there are any, or the cluster does."""
+        if self.num_processes:
             return {}
-        return dict.fromkeys(("coordinator", "process_id"), "it takes a --num-processes above 1")
+        return dict.fromkeys(("coordinator", "process_id"), "it takes --num-processes too")
 
 
 def run(words: Sequence[str]) -> None:
@@ -68,7 +68,7 @@ def run(words: Sequence[str]) -> None:
 
 def _join_processes(options: Pretrain) -> None:
     """Joins the other processes of the run, before anything touches a device."""
-    if options.num_processes == 1:
+    if options.num_processes in (None, 1):
         return
     if options.num_processes == 0:
         jax.distributed.initialize()

@@ -96,13 +96,19 @@ def test_what_follows_is_said_first(monkeypatch, capsys, tmp_path):
         (["--optimizer.name", "sgd", "--optimizer.beta1", "0.8"], "reads optimizer.momentum"),
         ([f"{VIEWS}.first.blur-sigma", "1", "2"], r"nothing uses it; it takes a blur-prob above 0"),
         (["--data.data-dir", "x"], r"--data.data-dir: .* it takes a data.path tfds:NAME"),
-        (["--process-id", "0"], r"--process-id: .* it takes a --num-processes above 1"),
+        (["--process-id", "0"], r"--process-id: .* it takes --num-processes too"),
     ],
 )
 def test_an_option_that_nothing_uses_is_refused(refused, tmp_path, words, text):
     line = refused("pretrain", "simclr_fashion_mnist", "--out", tmp_path / "run", *words)
     assert re.search(text, line), line
     assert not (tmp_path / "run").exists()
+
+
+def test_a_script_may_name_one_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain, "run", lambda *_: None)
+    several = "--coordinator localhost:1 --num-processes 1 --process-id 0".split()
+    assert cli.main(["pretrain", "simclr_fashion_mnist", "--out", str(tmp_path), *several]) == 0
 
 
 def test_local_views_where_there_are_none(refused, tmp_path):
