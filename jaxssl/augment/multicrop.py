@@ -35,6 +35,10 @@ class MultiCrop:
         self.pair.check_one_size("MultiCrop")
         checks.at_least(self, 0, "num_local", fix="Use 0 for the two global views alone.")
 
+    def unused(self) -> dict[str, str]:
+        """The local view where there is none."""
+        return {} if self.num_local else {"local": "it takes a num-local above 0"}
+
     @property
     def size(self) -> int:
         """Side of a global view, pixels, and of the images that evaluation sees."""

@@ -64,6 +64,20 @@ class View(crops.CropFlip):
                 f"{self.blur_sigma}. The published pair is (0.1, 2.0)."
             )
 
+    def unused(self) -> dict[str, str]:
+        """The fields of what is switched off, each with the one that switches it on."""
+        switches = {
+            "jitter": "jitter_prob",
+            "jitter_strength": "jitter_prob",
+            "blur_sigma": "blur_prob",
+            "solarize_threshold": "solarize_prob",
+        }
+        return {
+            field: f"it takes a {switch.replace('_', '-')} above 0"
+            for field, switch in switches.items()
+            if getattr(self, switch) == 0
+        }
+
     def __call__(self, key: Array, image: Array) -> Array:
         """One view [size, size, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
         return self.with_probabilities(

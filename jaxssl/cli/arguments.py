@@ -3,10 +3,11 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import os
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -36,7 +37,9 @@ def parse(cls: type[T], words: Sequence[str], *, prog: str, default: T | None = 
         An instance of ``cls``.
 
     Raises:
-        UsageError: an option that does not exist (names the nearest), or a value that does not fit.
+        UsageError: an option that does not exist (names the nearest), a value that does not fit,
+            or an option that nothing uses beside the others: a dataclass may have ``unused()``,
+            which maps such fields to what would use them.
     """
     asks_for_help = not {"-h", "--help"}.isdisjoint(words)
     if not asks_for_help:
@@ -48,7 +51,7 @@ def parse(cls: type[T], words: Sequence[str], *, prog: str, default: T | None = 
         with contextlib.redirect_stderr(text):
             # Whether an optional part is there is the default's to say, not a subcommand's.
             config = (tyro.conf.AvoidSubcommands,)
-            return tyro.cli(cls, args=list(words), prog=prog, default=default, config=config)
+            made = tyro.cli(cls, args=list(words), prog=prog, default=default, config=config)
     except SystemExit as exit_:
         if exit_.code in (0, None):
             raise
@@ -57,6 +60,25 @@ def parse(cls: type[T], words: Sequence[str], *, prog: str, default: T | None = 
         os.environ.pop("COLUMNS")
         if columns is not None:
             os.environ["COLUMNS"] = columns
+    _check_used(made, typed(words), cls)
+    return made
+
+
+def typed(line: Sequence[str]) -> dict[str, str]:
+    """The options of a command line by their names, with dashes, each with its first value.
+
+    Args:
+        line: the command line after the command's name.
+
+    Returns:
+        "training.batch-size" to "512"; an empty value where none follows.
+    """
+    found = {}
+    for word, after in itertools.zip_longest(line, line[1:], fillvalue=""):
+        if _is_option(word):
+            option, equals, value = word.partition("=")
+            found[_name(option)] = value if equals else "" if _is_option(after) else after
+    return found
 
 
 def _option_names(cls: type, default: object, prefix: str = "") -> set[str]:
@@ -101,15 +123,34 @@ def _bound(hint: object, arguments: dict) -> object:
     return arguments.get(hint, hint)
 
 
+def _is_option(word: str) -> bool:
+    return word.startswith("--") and word != "--"
+
+
+def _name(option: str) -> str:
+    return option.removeprefix("--").replace("_", "-")
+
+
 def _check_names(line: Sequence[str], names: set[str]) -> None:
-    for word in line:
-        option = word.partition("=")[0]
-        if not option.startswith("--") or option == "--":
-            continue
-        name = option[2:].replace("_", "-")
-        if name not in names:
+    for option in (word.partition("=")[0] for word in line if _is_option(word)):
+        if (name := _name(option)) not in names:
             near = words.nearest(f"--{name}", [f"--{each}" for each in names])
             raise UsageError(f"{option}: no such option.{near}")
+
+
+def _check_used(config: object, names: Collection[str], cls: type, prefix: str = "") -> None:
+    """Refuses typed options that the config, or a part of it, would not look at."""
+    origin = typing.get_origin(cls) or cls
+    hints = typing.get_type_hints(origin, include_extras=True)
+    reasons = config.unused() if hasattr(config, "unused") else {}
+    for field in dataclasses.fields(config):
+        name = prefix + field.name.replace("_", "-")
+        if field.name in reasons and any(f"{each}.".startswith(f"{name}.") for each in names):
+            raise UsageError(f"--{name}: nothing uses it; {reasons[field.name]}.")
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            flat = typing.get_origin(hints[field.name]) is typing.Annotated
+            _check_used(value, names, type(value), prefix if flat else f"{name}.")
 
 
 def _first_paragraph(text: str) -> str:

@@ -9,7 +9,7 @@ import tyro
 from rich.console import Console
 
 from jaxssl.audit import audit, picture, table
-from jaxssl.cli import arguments
+from jaxssl.cli import arguments, view_sizes
 from jaxssl.runs import recipe
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.runs.recipe import D, E, M
@@ -72,13 +72,16 @@ def run(words: Sequence[str]) -> int:
         out = options.out or RunDirectory(options.run).audit
     else:
         default = recipe.load(name)
+        sizes = view_sizes.following(default, overrides)
         options = arguments.parse(
             AuditConfig[type(default.method), type(default.encoder), type(default.data)],
-            overrides,
+            [*overrides, *sizes],
             prog=f"jaxssl audit {name}",
             default=AuditConfig(recipe=default),
         )
         out = options.out
+        if sizes:
+            print(view_sizes.describe(sizes))
         record = audit.audit_recipe(options.recipe, options.options, out)
     table.show(record, Console())
     if out is not None:

@@ -9,7 +9,7 @@ import jax
 import tyro
 from rich.console import Console
 
-from jaxssl.cli import arguments
+from jaxssl.cli import arguments, view_sizes
 from jaxssl.runs import pretrain, recipe
 from jaxssl.runs.recipe import D, E, M
 
@@ -22,16 +22,22 @@ class Pretrain(Generic[M, E, D]):
         out: run directory; gets config.json, metrics.jsonl and checkpoints/.
         recipe: what to run.
         coordinator: host:port of process 0, for a run of several processes.
-        num_processes: processes of the run; with 0, the cluster's own variables decide (Slurm, TPU
-            pod, Kubernetes).
+        num_processes: processes of the run, one if left out; with 0, the cluster's own variables
+            decide (Slurm, TPU pod, Kubernetes).
         process_id: this process, from 0.
     """
 
     out: Path
     recipe: Annotated[recipe.Recipe[M, E, D], tyro.conf.arg(name="")]
     coordinator: str | None = None
-    num_processes: int = 1
+    num_processes: int | None = None
     process_id: int | None = None
+
+    def unused(self) -> dict[str, str]:
+        """What several processes need, where nobody says that there are any, or the cluster does."""
+        if self.num_processes:
+            return {}
+        return dict.fromkeys(("coordinator", "process_id"), "it takes --num-processes too")
 
 
 def run(words: Sequence[str]) -> None:
@@ -45,20 +51,24 @@ def run(words: Sequence[str]) -> None:
         )
     name, *overrides = words
     default = recipe.load(name)
+    sizes = view_sizes.following(default, overrides)
     # Narrowed to the config's own kinds, so that each of their fields is an option.
     options = arguments.parse(
         Pretrain[type(default.method), type(default.encoder), type(default.data)],
-        overrides,
+        [*overrides, *sizes],
         prog=f"jaxssl pretrain {name}",
         default=Pretrain(out=tyro.MISSING, recipe=default),
     )
     _join_processes(options)
-    pretrain.run(options.recipe, options.out, Console(quiet=jax.process_index() > 0))
+    console = Console(quiet=jax.process_index() > 0)
+    if sizes:
+        console.print(view_sizes.describe(sizes), soft_wrap=True, highlight=False)
+    pretrain.run(options.recipe, options.out, console)
 
 
 def _join_processes(options: Pretrain) -> None:
     """Joins the other processes of the run, before anything touches a device."""
-    if options.num_processes == 1:
+    if options.num_processes in (None, 1):
         return
     if options.num_processes == 0:
         jax.distributed.initialize()

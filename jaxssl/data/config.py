@@ -53,6 +53,12 @@ class ImageData:
         checks.at_least(self, 1, "image_size", "num_threads")
         checks.choice(self, (1, 3), "channels", fix="1 is grey, 3 is RGB.")
 
+    def unused(self) -> dict[str, str]:
+        """The directory of TFDS data sets where the path is no name of one."""
+        if self.path.startswith("tfds:"):
+            return {}
+        return {"data_dir": "it takes a data.path tfds:NAME"}
+
     @property
     def unit(self) -> str:
         """What an example is called, in the plural."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax
@@ -59,6 +59,8 @@ class ContextPrediction:
         arXiv:1505.05192, section 3 and figure 3; how patches are made coarse from prep_image of
         train.py in github.com/cdoersch/deepcontext.
     """
+
+    PIXELS: ClassVar[tuple[str, ...]] = ("patch_size", "gap", "jitter", "resample_side")
 
     augment: policies.CropFlip = policies.CropFlip(
         size=400, crop_scale=(0.35, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0

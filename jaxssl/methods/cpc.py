@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax
@@ -58,6 +58,8 @@ class CPC:
         with Contrastive Predictive Coding, 2019, arXiv:1905.09272 (v2). Without v2's patch-wise
         colour dropping and flips.
     """
+
+    PIXELS: ClassVar[tuple[str, ...]] = ("patch_size", "stride", "patch_crop")
 
     augment: policies.CropFlip = policies.CropFlip(
         size=256, crop_scale=((256 / 300) ** 2, (256 / 300) ** 2), crop_ratio=(1.0, 1.0)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax
@@ -48,6 +48,8 @@ class Jigsaw:
         and program, crop and no mirror from train_val_cfn_jps.prototxt and data_transformer.cpp of
         github.com/MehdiNoroozi/JigsawPuzzleSolver, width of the towers as in VISSL.
     """
+
+    PIXELS: ClassVar[tuple[str, ...]] = ("cell_size", "tile_size")
 
     augment: policies.CropFlip = policies.CropFlip.fixed_scale(255, image_size=256, flip_prob=0.0)
     cell_size: int = 85

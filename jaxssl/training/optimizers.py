@@ -66,6 +66,21 @@ class OptimizerConfig:
         checks.in_range(self, 0, 1, "momentum", "beta1", "beta2", open_right=True)
         checks.in_range(self, 0, 1, "final_fraction")
 
+    def unused(self) -> dict[str, str]:
+        """The fields that the optimizer of this name does not read, each with the ones it does."""
+        own = {
+            "adamw": ("beta1", "beta2"),
+            "sgd": ("momentum",),
+            "lars": ("momentum", "trust_coefficient"),
+        }
+        reads = " and ".join(f"optimizer.{field.replace('_', '-')}" for field in own[self.name])
+        return {
+            field: f"optimizer.name {self.name} reads {reads}"
+            for fields in own.values()
+            for field in fields
+            if field not in own[self.name]
+        }
+
 
 def peak_learning_rate(config: OptimizerConfig, batch_size: int) -> float:
     """Learning rate after warm-up: base_learning_rate * batch_size / 256."""
