@@ -31,7 +31,7 @@ def test_a_watcher_an_encoder_a_method_and_a_kind_of_data_are_a_file_each(writte
     assert re.search(r"learning rate \d\.\d\de-0\d at step 4\n", shown)
     assert cli.main([*pretrain, *more]) == 0
     assert "resuming after step 6 of 6" in capsys.readouterr().out
-    for command in ("linear-eval", "report"):
+    for command in ("linear-eval", "knn-eval", "report"):
         assert cli.main([command, str(run)]) == 0, capsys.readouterr().err
     out = capsys.readouterr().out
     assert "linear trained" in out and "views.png" in out

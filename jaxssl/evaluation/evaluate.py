@@ -1,6 +1,7 @@
 """The evaluators: each measures the layers of prepared features and writes one result file."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -56,9 +57,20 @@ def knn_eval(
     options: knn.KnnConfig,
     prepared: preparation.Prepared | None = None,
 ) -> dict:
-    """kNN evaluation of a run; see ``linear_eval``, without "best": nothing is held out."""
+    """kNN evaluation of a run; see ``linear_eval``, without "best": nothing is held out.
+
+    A usual k that the training split has too few examples for is left out, and said on stderr.
+    """
     prepared = prepared or preparation.prepare(run, subject)
     labels = prepared.train.labels, prepared.test.labels
+    asked, options = options.num_neighbors, options.fit_to(len(labels[0]))
+    left_out = [k for k in knn.USUAL_KS if k not in options.num_neighbors]
+    if asked is None and left_out:
+        print(
+            f"jaxssl: k = {', '.join(map(str, left_out))} left out of the nearest neighbours: there "
+            f"are {len(labels[0])} training examples",
+            file=sys.stderr,
+        )
 
     def vote(train: np.ndarray, test: np.ndarray) -> dict:
         voted = knn.evaluate(

@@ -13,6 +13,7 @@ from jaxssl import checks
 from jaxssl.evaluation import accuracy
 from jaxssl.types import Array
 
+USUAL_KS = (20, 200)
 _BLOCK = 512  # test rows at a time: the similarities of one block are [512, N]
 
 
@@ -21,12 +22,25 @@ class KnnConfig:
     """The k-nearest-neighbour protocol.
 
     Attributes:
-        num_neighbors: the ks; each is reported, none is chosen.
+        num_neighbors: the ks; each is reported, none is chosen. None: 20 and 200, as far as there
+            are training examples.
         temperature: of the weighted vote.
     """
 
-    num_neighbors: tuple[int, ...] = (20, 200)
+    num_neighbors: tuple[int, ...] | None = None
     temperature: float = 0.07
+
+    def fit_to(self, num_train: int) -> "KnnConfig":
+        """The same with ks: those that were asked for, or the usual ones that fit.
+
+        Args:
+            num_train: training examples; where they are fewer than the least of the usual ks, k is
+                1.
+        """
+        if self.num_neighbors is not None:
+            return self
+        fitting = tuple(k for k in USUAL_KS if k <= num_train) or (1,)
+        return dataclasses.replace(self, num_neighbors=fitting)
 
 
 class KnnResult(NamedTuple):
@@ -51,7 +65,7 @@ def evaluate(
     test_features: np.ndarray,
     test_labels: np.ndarray,
     *,
-    num_neighbors: Sequence[int] = (20, 200),
+    num_neighbors: Sequence[int] = USUAL_KS,
     temperature: float = 0.07,
 ) -> list[KnnResult]:
     """Weighted vote of the nearest training features by cosine similarity.

@@ -116,3 +116,19 @@ def test_stages_do_not_change_the_stamp(tmp_path, prepared):
         for each in (prepared, dataclasses.replace(prepared, stages=()))
     ]
     assert stamps[0] == stamps[1]
+
+
+def test_a_usual_k_that_does_not_fit_is_left_out_and_one_that_was_asked_for_is_refused(
+    prepared, tmp_path, capsys
+):
+    subject = Subject()
+    record = evaluate.knn_eval(tmp_path, subject, knn.KnnConfig(), prepared)
+    assert {name for name in record["results"] if name.startswith("k=")} == {"k=20"}
+    assert tuple(record["protocol"]["num_neighbors"]) == (20,)
+    assert "k = 200 left out of the nearest neighbours: there are 60 training" in (
+        capsys.readouterr().err
+    )
+    with pytest.raises(ValueError, match=r"num_neighbors must be in \[1, 60\]; got \(200,\)"):
+        evaluate.knn_eval(tmp_path, subject, knn.KnnConfig((200,)), prepared)
+    assert knn.KnnConfig().fit_to(60000).num_neighbors == (20, 200)
+    assert knn.KnnConfig().fit_to(7).num_neighbors == (1,)
