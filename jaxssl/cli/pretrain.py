@@ -34,7 +34,7 @@ class Pretrain(Generic[M, E, D]):
     process_id: int | None = None
 
     def unused(self) -> dict[str, str]:
-        """What several processes need, where nobody says that there are any, or the cluster does."""
+        """What several processes need, where nobody says that there are any."""
         if self.num_processes:
             return {}
         return dict.fromkeys(("coordinator", "process_id"), "it takes --num-processes too")

@@ -67,8 +67,8 @@ def knn_eval(
     left_out = [k for k in knn.USUAL_KS if k not in options.num_neighbors]
     if asked is None and left_out:
         print(
-            f"jaxssl: k = {', '.join(map(str, left_out))} left out of the nearest neighbours: there "
-            f"are {len(labels[0])} training examples",
+            f"jaxssl: k = {', '.join(map(str, left_out))} left out of the nearest neighbours: "
+            f"there are {len(labels[0])} training examples",
             file=sys.stderr,
         )
 
