@@ -1,9 +1,10 @@
 """What to say to somebody who mistyped a name."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-CUTOFF = 0.4  # of difflib's similarity in [0, 1]: two letters of five may differ
+CUTOFF = 0.6  # of difflib's similarity in [0, 1]: two letters of five may differ
+MIN_PART = 3  # letters of a word that is near wherever it is a part
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
@@ -16,6 +17,42 @@ def nearest(word: str, words: Iterable[str]) -> str:
     Returns:
         The sentence with a space before it; nothing where no word is near.
     """
+    found = find_nearest(word, words)
+    return "" if found is None else f' Did you mean "{found}"?'
+
+
+def find_nearest(word: str, words: Iterable[str], *, cutoff: float = CUTOFF) -> str | None:
+    """The nearest of some words; None where none is near.
+
+    Near is what is spelt alike, and what contains the word. Arguments as of ``nearest``.
+
+    Args:
+        word: what was typed.
+        words: what it might have been.
+        cutoff: how much alike the spellings must be.
+    """
     by_lower = {each.lower(): each for each in words}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=CUTOFF)
-    return f' Did you mean "{by_lower[close[0]]}"?' if close else ""
+    word = word.lower()
+    close = difflib.get_close_matches(word, by_lower, n=1, cutoff=cutoff)
+    if not close and len(word) >= MIN_PART:
+        containing = [each for each in by_lower if word in each]
+        close = difflib.get_close_matches(word, containing, n=1, cutoff=0.0)
+    return by_lower[close[0]] if close else None
+
+
+def columns(words: Collection[str], *, width: int = 80) -> str:
+    """Words below each other in as many columns as fit, in the order of reading down.
+
+    Args:
+        words: at least one, in order.
+        width: characters of a line, which no line exceeds unless one word does.
+
+    Returns:
+        Lines that begin with two spaces.
+    """
+    words = list(words)
+    cell = max(map(len, words)) + 2
+    num_columns = max(width // cell, 1)
+    num_rows = -(-len(words) // num_columns)
+    rows = (words[row::num_rows] for row in range(num_rows))
+    return "\n".join("".join(f"  {word:<{cell - 2}}" for word in row).rstrip() for row in rows)

@@ -19,3 +19,25 @@ def test_the_nearest_is_named_whatever_its_case(word, nearest):
 def test_nothing_is_said_where_nothing_is_near():
     assert words.nearest("photographs", ("fit", "all")) == ""
     assert words.nearest("x", ()) == ""
+
+
+def test_what_contains_the_word_is_near():
+    assert words.nearest("mnist", ("fashion-mnist", "digits")) == ' Did you mean "fashion-mnist"?'
+    assert words.nearest("st", ("fashion-mnist", "digits")) == ""
+
+
+@pytest.mark.parametrize(("word", "far"), [("out", "run"), ("encoder.foo", "data.path")])
+def test_what_shares_a_letter_or_two_is_not_near(word, far):
+    assert words.nearest(word, (far,)) == ""
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (80, ["  one    two    three  four"]),
+        (14, ["  one    three", "  two    four"]),
+        (3, ["  one", "  two", "  three", "  four"]),
+    ],
+)
+def test_columns_are_read_downwards(width, lines):
+    assert words.columns(("one", "two", "three", "four"), width=width).splitlines() == lines

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import jaxssl
+from jaxssl import words
 from jaxssl.training import allocator
 
 COMMANDS = (  # in the order of the usage
@@ -84,7 +85,8 @@ def _summary(name: str) -> tuple[str, str]:
 
 def _command(name: str) -> ModuleType:
     if name not in COMMANDS:
-        raise ValueError(f"{name}: no such command; the commands are {', '.join(COMMANDS)}.")
+        near = words.nearest(name, COMMANDS)
+        raise ValueError(f"{name}: no such command; the commands are {', '.join(COMMANDS)}.{near}")
     return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
 
 
@@ -92,4 +94,6 @@ def _failed(error: Exception, status: int) -> int:
     if os.environ.get("JAXSSL_TRACEBACK"):
         raise error
     print(f"jaxssl: {' '.join(str(error).split())}", file=sys.stderr)
+    if listing := getattr(error, "listing", ""):
+        print(listing, file=sys.stderr)
     return status

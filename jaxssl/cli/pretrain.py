@@ -45,9 +45,8 @@ def run(words: Sequence[str]) -> None:
     if words and words[0] in ("-h", "--help"):
         words = ["simclr_fashion_mnist", "--help"]
     if not words or words[0].startswith("-"):
-        raise arguments.UsageError(
-            "pretrain: must be followed by a config; the shipped ones are "
-            f"{', '.join(sorted(p.stem for p in recipe.shipped_directory().glob('[!_]*.py')))}."
+        raise recipe.NoRecipeError(
+            "pretrain: must be followed by a config, a file of your own or one of these:"
         )
     name, *overrides = words
     default = recipe.load(name)

@@ -9,7 +9,7 @@ lengths in pixels names those fields in ``PIXELS``.
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from jaxssl.cli import arguments
+from jaxssl.cli import option_names
 from jaxssl.runs.recipe import Recipe
 
 IMAGE_SIZE = "data.image-size"
@@ -26,7 +26,7 @@ def following(recipe: Recipe, words: Sequence[str]) -> list[str]:
         Further words. None where the images keep their size, or where the size of the large views
         is typed; what is typed always holds.
     """
-    typed = arguments.typed(words)
+    typed = option_names.typed(words)
     before = getattr(recipe.data, "image_size", None)
     after = _number(typed.get(IMAGE_SIZE))
     views = dict(_view_sizes(recipe.method, "method"))

@@ -43,27 +43,34 @@ class Recipe(Generic[M, E, D]):
     run: RunConfig = RunConfig()
 
 
+class NoRecipeError(FileNotFoundError):
+    """No recipe is named, or one that resembles none.
+
+    Attributes:
+        listing: the names of the shipped ones in columns, to be shown below the message.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.listing = words.columns(shipped_names())
+
+
 def load(name: str) -> Recipe:
     """The recipe of a config file.
 
     Args:
-        name: path of a Python file with ``get_config()``, or the name of a shipped one.
+        name: path of a Python file with ``get_config()``, or the name of a shipped one, or how
+            the name of a single one begins.
 
     Returns:
         What its ``get_config()`` returns.
 
     Raises:
-        FileNotFoundError: no such file and no such name (names the nearest).
+        FileNotFoundError: no such file and no such name (names the nearest, or those that begin so;
+            else, as NoRecipeError, all of them).
         ValueError: a file without ``get_config()``, or one that returns something else or raises.
     """
-    # Looked for in any case, so that a file of the user's can import what the shipped ones share.
-    shipped = {path.stem: path for path in shipped_directory().glob("[!_]*.py")}
-    path = shipped.get(name, Path(name))
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"config: must be the path of a config file or one of {', '.join(sorted(shipped))}; "
-            f"got {name!r}.{words.nearest(path.stem, shipped)}"
-        )
+    path = find(name)
     with _blaming(path):
         module = _run(path)
     if not hasattr(module, "get_config"):
@@ -75,6 +82,36 @@ def load(name: str) -> Recipe:
             f"config {path}: get_config() must return a jaxssl.Recipe; got {type(config).__name__}."
         )
     return config
+
+
+def find(name: str) -> Path:
+    """The config file of a name; see ``load``.
+
+    Raises:
+        FileNotFoundError: as ``load``.
+    """
+    # Looked for in any case, so that a file of the user's can import what the shipped ones share.
+    shipped = {each: shipped_directory() / f"{each}.py" for each in shipped_names()}
+    path = shipped.get(name, Path(name))
+    if path.is_file():
+        return path
+    begin_so = [each for each in shipped if name and each.startswith(name)]
+    if len(begin_so) == 1:
+        return shipped[begin_so[0]]
+    must = "config: must be the path of a config file or the name of a shipped one; got"
+    if begin_so:
+        raise FileNotFoundError(
+            f"{must} {name!r}, which several begin with: {', '.join(begin_so)}. Type more of one."
+        )
+    near = words.nearest(path.stem, shipped)
+    if near:
+        raise FileNotFoundError(f"{must} {name!r}.{near}")
+    raise NoRecipeError(f"{must} {name!r}. The shipped ones:")
+
+
+def shipped_names() -> list[str]:
+    """The names of the shipped recipes, in the order of the alphabet."""
+    return sorted(path.stem for path in shipped_directory().glob("[!_]*.py"))
 
 
 def _run(path: Path) -> types.ModuleType:

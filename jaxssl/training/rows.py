@@ -2,6 +2,7 @@
 
 import collections
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping
 
@@ -42,6 +43,8 @@ class Rows:
         self._in_flight: collections.deque[tuple[int, Metrics, Metrics]] = collections.deque()
         self._steps: list[dict[str, float]] = []
         self._losses: list[float] = []
+        self._seconds: list[float] = []  # of each step of the next row
+        self._compiles = True  # the first step, and what is measured for the first row
         self._clock = time.monotonic()
 
     def wait(self) -> None:
@@ -76,6 +79,7 @@ class Rows:
         while self._in_flight:
             self._take()
         self._steps.clear()  # rows after a save start afresh, in a resumed run as in this one
+        self._seconds.clear()
         self._clock = time.monotonic()
         losses, self._losses = self._losses, []
         return sum(losses) / len(losses)
@@ -92,6 +96,9 @@ class Rows:
                     f"only steps before this one. Lower optimizer.base_learning_rate, lengthen the "
                     f"warm-up or set optimizer.clip_norm, and start afresh with another --out."
                 )
+        now = time.monotonic()
+        self._seconds.append(now - self._clock)
+        self._clock = now
         self._steps.append(metrics)
         self._losses.append(metrics["loss"])
         if self.is_due(step):
@@ -99,13 +106,20 @@ class Rows:
 
     def _row(self, step: int, measured: Mapping[str, float]) -> watching.Row:
         steps, self._steps = self._steps, []
-        now = time.monotonic()
-        seconds, self._clock = now - self._clock, now
+        seconds = self._seconds_a_step()
         return {
             "step": step,
             **{name: sum(each[name] for each in steps) / len(steps) for name in steps[0]},
             **measured,
             "learning_rate": float(self._schedule(step - 1)),
-            "images_per_second": len(steps) * self._plan.batch_size / seconds,
-            "seconds_left": (self._plan.total_steps - step) * seconds / len(steps),
+            "images_per_second": self._plan.batch_size / seconds,
+            "seconds_left": (self._plan.total_steps - step) * seconds,
         }
+
+    def _seconds_a_step(self) -> float:
+        """The mean time of the steps of a row; of the first row without what is compiled in it."""
+        seconds, self._seconds = self._seconds, []
+        if self._compiles:
+            self._compiles = False
+            return statistics.median(seconds[1:] or seconds)
+        return statistics.fmean(seconds)

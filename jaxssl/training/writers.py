@@ -2,15 +2,18 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
 from jax.experimental import multihost_utils
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 from jaxssl import files, watching
+
+MIN_BAR, MAX_BAR = 4, 20  # characters of the bar of progress
 
 
 def writers_of(metrics: Path, tensorboard: Path | None, console: Console) -> list[watching.Watcher]:
@@ -137,32 +140,47 @@ class ProgressLine(watching.Watcher):
     def __init__(self, console: Console):
         self._console = console
         self._live = console.is_terminal
-        self._progress = Progress(
-            BarColumn(bar_width=20), TextColumn("{task.description}"), console=console
-        )
+        self._bar = BarColumn(bar_width=MAX_BAR)
+        text = TextColumn("{task.description}", table_column=Column(no_wrap=True))
+        self._progress = Progress(self._bar, text, console=console)
 
     def begin(self, run: watching.WatchedRun) -> None:
         """Shows that the first step is compiled."""
-        self._total = run.plan.total_steps
+        self._first_step, self._total = run.step + 1, run.plan.total_steps
         self._task = self._progress.add_task("compiling", total=self._total, completed=run.step)
         if self._live:
             self._progress.start()
 
     def see(self, row: Mapping[str, float]) -> None:
         """Shows a row of metrics: step, loss, images_per_second, seconds_left."""
-        text = (
-            f"step {row['step']}/{self._total}  loss {row['loss']:.4f}  "
-            f"{row['images_per_second']:,.0f} images/s  {_duration(row['seconds_left'])} left"
-        )
+        parts = [
+            f"step {row['step']}/{self._total}",
+            f"loss {row['loss']:.4f}",
+            f"{row['images_per_second']:,.0f} images/s",
+            f"{_duration(row['seconds_left'])} left",
+        ]
+        if row["step"] == self._first_step:  # the time of compiling says nothing of the others
+            del parts[2:]
         if self._live:
+            text = "  ".join(_fitting(parts, self._console.width - MIN_BAR - 1))
+            self._bar.bar_width = min(max(self._console.width - len(text) - 1, MIN_BAR), MAX_BAR)
             self._progress.update(self._task, completed=row["step"], description=text)
         else:
-            self._console.print(text, soft_wrap=True)
+            self._console.print("  ".join(parts), soft_wrap=True)
 
     def close(self) -> None:
         """Leaves the terminal as it was."""
         if self._live:
             self._progress.stop()
+
+
+def _fitting(parts: Sequence[str], width: int) -> list[str]:
+    """The parts that fit side by side, whole: the first always, the last rather than the middle."""
+    *others, last = parts
+    while len(others) > 1 and len("  ".join([*others, last])) > width:
+        others.pop()
+    kept = [*others, last] if others else [last]
+    return kept if len("  ".join(kept)) <= width else kept[:1]
 
 
 def _duration(seconds: float) -> str:

@@ -99,6 +99,11 @@ def test_help_names_every_field_and_succeeds(argv, options, capsys):
         assert option in captured.out
 
 
+def test_nothing_is_suggested_that_is_far(refused, tmp_path):
+    """Nor what is typed without a name, as the run."""
+    assert refused("report", tmp_path, "--out", "x").endswith("--out: no such option.")
+
+
 def test_unknown_command_lists_the_commands(refused):
     assert_matches("pretrian: no such command; the commands are pretrain, ", refused("pretrian"))
 

@@ -26,14 +26,35 @@ def assert_matches(pattern, line):
 def test_unknown_config_names_the_nearest(refused, tmp_path):
     line = refused("pretrain", "mae_fashion_mnits", "--out", tmp_path / "run")
     assert_matches(
-        "must be the path of a config file or one of .*mae_fashion_mnist.*; got "
+        "must be the path of a config file or the name of a shipped one; got "
         r"'mae_fashion_mnits'\. Did you mean \"mae_fashion_mnist\"\?",
         line,
     )
 
 
-def test_pretrain_without_a_config_lists_them(refused):
-    assert_matches("pretrain: must be followed by a config.*mae_fashion_mnist", refused("pretrain"))
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["pretrain"], "pretrain: must be followed by a config, a file of your own or one of"),
+        (["pretrain", "xyz"], "config: must be the path of .*; got 'xyz'. The shipped ones:"),
+        (["audit", "xyz"], "config: must be the path of .*; got 'xyz'. The shipped ones:"),
+    ],
+)
+def test_without_a_config_all_are_listed_in_columns(capsys, argv, text):
+    assert cli.main(argv) == 2
+    message, *listing = capsys.readouterr().err.splitlines()
+    assert_matches(text, message)
+    assert sorted(" ".join(listing).split()) == tiny_runs.NAMES
+    assert max(map(len, listing)) <= 80
+    assert len(listing) < len(tiny_runs.NAMES)
+
+
+def test_the_beginning_of_several_names_is_none(refused, tmp_path):
+    line = refused("pretrain", "simclr", "--out", tmp_path / "run")
+    assert_matches(
+        "'simclr', which several begin with: simclr_fashion_mnist, simclr_fashion_mnist_long. Type",
+        line,
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,6 +66,13 @@ def test_pretrain_without_a_config_lists_them(refused):
         ),
         (["--method.mask", 0.5], r"--method.mask: .*Did you mean .--method.mask-ratio.\?"),
         (["--encoder.weight", 16], r"--encoder.weight: .*Did you mean .--encoder.width.\?"),
+        (
+            ["--encoder", "resnet50"],
+            r"--encoder: a group of options, such as --encoder\.color-space; ",
+        ),
+        (["--batch-size", 8], r"--batch-size: .*Did you mean .--training.batch-size.\?"),
+        (["--learning-rate", 1], r"Did you mean .--optimizer.base-learning-rate.\?"),
+        (["--encoder.resnet50", 1], r"--encoder.resnet50: no such option\.$"),
         (["--training.batch-size", "many"], "--training.batch-size.*many"),
         (["--method.mask-ratio", 1.5], r"got mask ratio 1\.5"),
         (["--optimizer.name", "adam"], "adam.*adamw.*sgd.*lars"),

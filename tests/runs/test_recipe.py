@@ -138,8 +138,20 @@ def test_a_checkout_that_is_not_installed_finds_them_too(tmp_path):
     assert done.stdout.split() == [str(configs)] * 2, done.stderr
 
 
+def test_the_beginning_of_one_name_is_enough(tmp_path, monkeypatch):
+    assert recipe.load("jigsaw") == recipe.load("jigsaw_fashion_mnist")
+    assert recipe.load("simclr_fashion_mnist_l") == recipe.load("simclr_fashion_mnist_long")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "jigsaw").write_text("from jaxssl.runs import recipe\n\n\ndef get_config():\n"
+                                     "    return recipe.load('mae_fashion_mnist')\n")  # fmt: skip
+    assert recipe.load("jigsaw") == recipe.load("mae_fashion_mnist")
+    for name in ("", "xyz"):
+        with pytest.raises(recipe.NoRecipeError, match=f"got '{name}'. The shipped ones:"):
+            recipe.load(name)
+
+
 def test_what_recipes_share_is_no_recipe():
-    with pytest.raises(FileNotFoundError, match=r"or one of autoencoder.*got '_fashion_mnist'"):
+    with pytest.raises(FileNotFoundError, match=r"shipped one; got '_fashion_mnist'"):
         recipe.load("_fashion_mnist")
     with pytest.raises(ValueError, match=r"_fashion_mnist\.py: must define get_config"):
         recipe.load(str(recipe.shipped_directory() / "_fashion_mnist.py"))

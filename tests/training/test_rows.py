@@ -1,9 +1,12 @@
 """The metrics of steps in flight: averaged, checked, handed on."""
 
+import types
+
 import jax.numpy as jnp
 import pytest
 
 from jaxssl import watching
+from jaxssl.training import rows as rows_of
 from jaxssl.training.rows import DivergedError, Rows
 from jaxssl.types import Plan
 
@@ -46,6 +49,17 @@ def test_rows_average_and_the_last_step_always_has_one(seen):
     assert seen.losses == {2: 1.5, 4: 4, 5: 7}
     assert [row["learning_rate"] for row in seen.rows] == [1, 3, 4]  # of the step that was made
     assert seen.rows[-1]["seconds_left"] == 0 < seen.rows[0]["images_per_second"]
+
+
+def test_the_time_left_is_that_of_steps_that_compile_nothing(seen, monkeypatch):
+    """Here the first step compiles for 100 seconds, and what the first row measures for 50."""
+    clock = iter([0, 100, 102, 104, 154, 156, 158, 164, 166])
+    monkeypatch.setattr(rows_of, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    plan = PLAN._replace(total_steps=16)
+    rows = Rows(plan, lambda step: jnp.float32(step), every=4, watchers=seen)
+    add(rows, *range(9))
+    assert [row["seconds_left"] for row in seen.rows] == [12 * 2, 8 * 3]
+    assert [row["images_per_second"] for row in seen.rows] == [8 / 2, 8 / 3]
 
 
 def test_what_was_measured_is_in_its_row_as_it_is(seen):

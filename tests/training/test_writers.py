@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 
 import pytest
@@ -114,6 +115,37 @@ def test_progress_in_a_terminal_is_live():
     line.close()
     assert "step 4/8" in text.getvalue()
     assert text.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("width", "parts"),
+    [
+        (100, "step 199960/200000  loss 11.2500  1,212,346 images/s  1:02:05 left"),
+        (80, "step 199960/200000  loss 11.2500  1,212,346 images/s  1:02:05 left"),
+        (60, "step 199960/200000  loss 11.2500  1:02:05 left"),
+        (40, "step 199960/200000  1:02:05 left"),
+        (30, "step 199960/200000"),
+    ],
+)
+def test_a_narrow_terminal_shows_whole_numbers(width, parts):
+    text = io.StringIO()
+    line = writers.ProgressLine(Console(file=text, width=width, force_terminal=True))
+    line.begin(watched(None, total_steps=200000))
+    line.see(ROW | {"step": 199960, "loss": 11.25, "images_per_second": 1212345.6})
+    line.close()
+    shown = re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", text.getvalue()).splitlines()[-1]
+    shown = shown.rpartition("\r")[2]
+    assert shown.endswith(f" {parts}")
+    assert len(shown) <= width
+
+
+def test_the_first_step_says_nothing_of_the_time_left():
+    text = io.StringIO()
+    line = writers.ProgressLine(Console(file=text, width=80))
+    line.begin(watched(None, step=3))
+    line.see(ROW)
+    line.close()
+    assert text.getvalue() == "step 4/8  loss 1.2500\n"
 
 
 def test_only_the_first_process_writes(tmp_path, monkeypatch):
