@@ -29,7 +29,7 @@ def open_npz(path: pathlib.Path, split: str) -> arrays.ArraySource:
         keys = archive.files
         split_keys = _split_keys(keys)
         name = str(path)
-        class_names = tuple(map(str, archive["class_names"])) if "class_names" in keys else None
+        class_names = _class_names(archive, path) if "class_names" in keys else None
         if not split_keys:
             images_key, labels_key = SINGLE_SET_KEYS
             if images_key not in keys:
@@ -37,18 +37,19 @@ def open_npz(path: pathlib.Path, split: str) -> arrays.ArraySource:
                     f"open_source: {path} must hold train_images and train_labels, x_train and "
                     f"y_train, or images and labels; got {', '.join(keys) or 'nothing'}."
                 )
-            labels = archive[labels_key] if labels_key in keys else None
-            images = archive[images_key]
+            labels = _read(archive, labels_key, path) if labels_key in keys else None
+            images = _read(archive, images_key, path)
             return arrays.single_set(images, labels, split, name=name, class_names=class_names)
         split = source_lib.chosen_split(name, split, tuple(split_keys))
         labels = {
-            each: archive[labels_key]
+            each: _read(archive, labels_key, path)
             for each, (_, labels_key) in split_keys.items()
             if labels_key in keys
         }
-        if split in labels and class_names is None:
+        are_numbers = all(each.dtype.kind in "iu" for each in labels.values())
+        if split in labels and class_names is None and are_numbers:  # others are refused below
             class_names = arrays.numbered_classes(list(labels.values()))
-        images = archive[split_keys[split][0]]
+        images = _read(archive, split_keys[split][0], path)
         return arrays.from_arrays(images, labels.get(split), class_names=class_names, name=name)
 
 
@@ -66,8 +67,47 @@ def _load(path: pathlib.Path) -> Iterator[np.lib.npyio.NpzFile]:
             f"open_source: {path} must be a NumPy .npz archive; got another kind of file, or part "
             "of one. Write it with np.savez."
         )
-    with np.load(path, allow_pickle=False) as archive:
+    with contextlib.ExitStack() as closing:
+        file = closing.enter_context(path.open("rb"))  # which NumPy would leave open where it fails
+        try:
+            archive = closing.enter_context(np.load(file, allow_pickle=False))
+        except Exception as error:  # the directory of a damaged zip raises nearly anything
+            raise _damaged(path, "its table of contents", error) from error
         yield archive
+
+
+def _read(archive: np.lib.npyio.NpzFile, key: str, path: pathlib.Path) -> np.ndarray:
+    """One array of an archive, or ValueError."""
+    try:
+        found = archive[key]
+    except Exception as error:  # MemoryError too: of a damaged shape
+        if "allow_pickle" in str(error):
+            raise ValueError(
+                f"open_source: {path} must hold arrays of numbers; got pickled Python objects in "
+                f"{key}, which could run any code. Make one array of them, by np.stack of images "
+                "of one size or np.array(names, str), and write it again with np.savez."
+            ) from error
+        raise _damaged(path, key, error) from error
+    if not isinstance(found, np.ndarray):  # bytes of a member that does not begin as arrays do
+        raise _damaged(path, key, "another kind of file")
+    return found
+
+
+def _class_names(archive: np.lib.npyio.NpzFile, path: pathlib.Path) -> tuple[str, ...]:
+    """The names of the classes, or ValueError."""
+    found = _read(archive, "class_names", path)
+    try:
+        return tuple(map(str, found.reshape(-1)))
+    except Exception as error:  # letters that do not exist
+        raise _damaged(path, "class_names", error) from error
+
+
+def _damaged(path: pathlib.Path, key: str, error: Exception | str) -> ValueError:
+    reason = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    return ValueError(
+        f"open_source: {path} must be a whole NumPy .npz archive; got damage in {key} ({reason}). "
+        "Fetch it again, or write it again with np.savez."
+    )
 
 
 def _split_keys(keys: list[str]) -> dict[str, tuple[str, str]]:

@@ -93,7 +93,7 @@ class FolderSource:
             image = transforms.decode(
                 path.read_bytes(), image_size=self.image_size, channels=self.channels
             )
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise ValueError(
                 f"open_source: {path} must be a readable image; got {error}. Remove it, or prepare "
                 "the folder, which leaves such files out."

@@ -5,6 +5,7 @@ a big-endian int32, then the values. Files may be gzipped.
 """
 
 import gzip
+import math
 import pathlib
 import struct
 import zlib
@@ -78,7 +79,12 @@ def read(path: pathlib.Path) -> np.ndarray:
             "It is truncated: fetch it again."
         )
     shape = struct.unpack(f">{content[3]}i", content[4:start])
-    expected = start + int(np.prod(shape))
+    expected = start + math.prod(shape)
+    if not 1 <= len(shape) <= 4 or min(shape) < 0:
+        raise ValueError(
+            f"open_source: {path} must have 1 to 4 dimensions, none below 0; got "
+            f"{list(shape)}. It is damaged: fetch it again."
+        )
     if len(content) != expected:
         raise ValueError(
             f"open_source: {path} must have {expected} bytes for shape {list(shape)}; "

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from jaxssl.data import arrays, folder, opening, tfds_source, transforms
+from jaxssl.data import arrays, folder, imagefiles, opening, tfds_source, transforms
 
 VERSION = "1.0.0"
 KEPT_FORMATS = ("PNG", "JPEG")  # what every TFDS reader decodes; others are stored as PNG
@@ -236,17 +236,15 @@ def _checked_file(path: pathlib.Path, mode: str) -> bytes:
     Raises:
         ValueError: where the file cannot be read whole.
     """
-    from PIL import Image, ImageOps
-
     try:
         content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            if image.format in KEPT_FORMATS and image.mode == mode:
-                return content
-            return _png(np.asarray(transforms.to_mode(ImageOps.exif_transpose(image), mode)))
-    except transforms.unreadable_errors() as error:
-        raise ValueError(transforms.unreadable(error)) from error
+    except OSError as error:
+        raise ValueError(str(error)) from error
+    with imagefiles.opened(content) as image:
+        image.load()
+        if image.format in KEPT_FORMATS and image.mode == mode:
+            return content
+        return _png(np.asarray(transforms.to_mode(imagefiles.upright(image), mode)))
 
 
 def _png(image: np.ndarray) -> bytes:

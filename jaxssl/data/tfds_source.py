@@ -61,9 +61,9 @@ class TfdsSource:
         return len(self.records)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray | int]:
-        record = self.records[index]
         shape = {"image_size": self.image_size, "channels": self.channels}
         try:
+            record = _read(self.records, index)
             if isinstance(record[IMAGE], bytes):
                 image = transforms.decode(record[IMAGE], **shape)
             else:
@@ -73,6 +73,16 @@ class TfdsSource:
                 f"open_source: record {index} of {self.name} must be a readable image; got {error}."
             ) from error
         return {"image": image, "label": int(record[LABEL])} if self.labelled else {"image": image}
+
+
+def _read(records: Sequence, index: int) -> dict:
+    """One record; ValueError where its file is damaged, of which its reader raises anything."""
+    try:
+        return records[index]
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
 def find_directory(path: pathlib.Path) -> pathlib.Path | None:
@@ -89,8 +99,19 @@ def find_directory(path: pathlib.Path) -> pathlib.Path | None:
 
 def split_names(directory: pathlib.Path) -> tuple[str, ...]:
     """The splits of the prepared data set in a directory."""
-    info = json.loads((directory / INFO_FILE).read_text())
-    return tuple(split["name"] for split in info["splits"])
+    try:
+        info = json.loads((directory / INFO_FILE).read_text())
+        return tuple(split["name"] for split in info["splits"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(directory, error) from error
+
+
+def _damaged(directory: pathlib.Path, error: Exception) -> ValueError:
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return ValueError(
+        f"open_source: {directory} must be a prepared TFDS data set; got damage in its "
+        f"{INFO_FILE} or features.json ({reason}). Prepare it again."
+    )
 
 
 def open_named(
@@ -122,7 +143,10 @@ def open_directory(
     """
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(directory)
+    try:
+        builder = tfds.builder_from_directory(directory)
+    except Exception as error:  # protobuf and TFDS have errors of their own for what is damaged
+        raise _damaged(directory, error) from error
     return _open(builder, split, image_size=image_size, channels=channels)
 
 

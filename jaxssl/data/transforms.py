@@ -3,10 +3,11 @@
 Everything here is deterministic; random views are made on the device.
 """
 
-import io
 import typing
 
 import numpy as np
+
+from jaxssl.data import imagefiles
 
 if typing.TYPE_CHECKING:
     from PIL import Image
@@ -79,31 +80,10 @@ def decode(encoded: bytes, *, image_size: int, channels: int) -> np.ndarray:
     Raises:
         ValueError: where the bytes are not an image, or only part of one.
     """
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            # A JPEG far larger than asked is decoded at 1/2, 1/4 or 1/8 of its size.
-            image.draft(None, (2 * image_size, 2 * image_size))
-            return fit(ImageOps.exif_transpose(image), image_size=image_size, channels=channels)
-    except unreadable_errors() as error:
-        raise ValueError(unreadable(error)) from error
-
-
-def unreadable_errors() -> tuple[type[Exception], ...]:
-    """What PIL raises for content that it cannot read; SyntaxError is for broken PNG chunks."""
-    from PIL import Image
-
-    return OSError, SyntaxError, EOFError, Image.DecompressionBombError
-
-
-def unreadable(error: Exception) -> str:
-    """Why PIL could not read an image, in a few words."""
-    from PIL import UnidentifiedImageError
-
-    if isinstance(error, UnidentifiedImageError):  # its text is the address of the buffer
-        return "content of no known image format"
-    return str(error)
+    with imagefiles.opened(encoded) as image:
+        # A JPEG far larger than asked is decoded at 1/2, 1/4 or 1/8 of its size.
+        image.draft(None, (2 * image_size, 2 * image_size))
+        return fit(imagefiles.upright(image), image_size=image_size, channels=channels)
 
 
 def fit_array(images: np.ndarray, *, image_size: int, channels: int) -> np.ndarray:

@@ -23,6 +23,7 @@ if typing.TYPE_CHECKING:
     from jaxssl.data.config import ImageData
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
+MAX_CLIPS = 10_000_000  # of a film; more are eighteen days of six a second, or damage
 TOLERANCE_S = 1e-3  # Matroska rounds the times of frames to milliseconds
 
 
@@ -216,6 +217,12 @@ def _clips(file: VideoFile, first: int, end: int, config: "ImageData") -> np.nda
     offsets = np.arange(config.num_frames) / config.frame_rate
     room = times[-1] - times[0] - offsets[-1] + TOLERANCE_S
     clip_rate = config.clip_rate or config.frame_rate
+    if room * clip_rate > MAX_CLIPS:
+        raise ValueError(
+            f"open_source: {file.path} must hold at most {MAX_CLIPS:,} clips; got {room:g} s of "
+            f"{clip_rate:g} a second. Lower clip_rate, or encode the file again: its times may be "
+            "damaged."
+        )
     starts = np.arange(int(np.floor(room * clip_rate)) + 1 if room >= 0 else 0) / clip_rate
     shown = times[0] + starts[:, None] + offsets[None] + TOLERANCE_S
     return first + np.searchsorted(times, shown, side="right") - 1
@@ -280,17 +287,17 @@ def _opened(path: pathlib.Path) -> Iterator[tuple["InputContainer", "VideoStream
         with av.open(str(path)) as container:
             stream = container.streams.best("video")
             if stream is None:
-                raise ValueError(
-                    f"open_source: {path} must hold a video stream; got "
-                    f"{len(container.streams)} streams of other kinds. Remove the file."
-                )
+                raise ValueError(f"{len(container.streams)} streams, of other kinds than video")
             # The loader's own threads decode; FFmpeg's would be one for each core in each of them.
             stream.codec_context.thread_count = 1
             yield container, stream
-    except av.FFmpegError as error:
+    except Exception as error:  # a damaged file may lack anything that others have
+        if isinstance(error, MemoryError) and not isinstance(error, av.FFmpegError):
+            raise  # it says nothing of the file; FFmpeg's does, of a damaged size
+        reason = getattr(error, "strerror", None) or str(error)
         raise ValueError(
-            f"open_source: {path} must be a readable video; got {error.strerror}. Encode the file "
-            "again or remove it."
+            f"open_source: {path} must be a readable video; got {reason}. Encode the file again or "
+            "remove it."
         ) from error
 
 

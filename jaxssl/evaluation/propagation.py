@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxssl import checkpoints, checks, colorspace, data, inputs, jsonable, losses
-from jaxssl.data import transforms, video
+from jaxssl.data import imagefiles, video
 from jaxssl.evaluation import protocol, random_encoder
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.types import Array
@@ -211,21 +211,17 @@ def read_mask(path: str | os.PathLike, size: int) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with imagefiles.opened(Path(path).read_bytes()) as image:
             if image.mode not in ("1", "L", "P"):
-                raise ValueError(
-                    f"--mask {path}: must be an image of one channel, each value a class; got PIL "
-                    f"mode {image.mode}. Save it as a grey PNG."
-                )
+                raise ValueError(f"PIL mode {image.mode}, where one channel has each value a class")
             image = image if image.mode == "P" else image.convert("L")
             short = min(image.size)
             left, top = ((side - short) / 2 for side in image.size)
             box = (left, top, left + short, top + short)
             labels = np.array(image.resize((size, size), Image.Resampling.NEAREST, box=box))
-    except transforms.unreadable_errors() as error:
+    except (OSError, ValueError) as error:
         raise ValueError(
-            f"--mask {path}: must be a readable image; got {transforms.unreadable(error)}. "
-            "Save it as a grey PNG."
+            f"--mask {path}: must be a readable image; got {error}. Save it as a grey PNG."
         ) from error
     if len(np.unique(labels)) > _MAX_LABELS:
         raise ValueError(

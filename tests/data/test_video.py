@@ -256,7 +256,7 @@ def short(path):
     ("make", "split", "message"),
     [
         (broken, "all", r"film\.mkv must be a readable video; got .+\. Encode the file again"),
-        (sound, "all", r"film\.mkv must hold a video stream; got 1 streams of other kinds"),
+        (sound, "all", r"film\.mkv must be a readable video; got 1 streams, of other kinds"),
         (
             short,
             "all",
