@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
 import jax
+from jax import export
 
 Array = jax.Array
 PyTree = Any
@@ -64,6 +65,10 @@ class Features(NamedTuple):
     stages: tuple[Array, ...]
     maps: tuple[Array, ...] = ()
     class_tokens: tuple[Array, ...] = ()
+
+
+# An exported encoder that returns them can be written to a file, and read where jaxssl is imported.
+export.register_namedtuple_serialization(Features, serialized_name="jaxssl.types.Features")
 
 
 class Clock(NamedTuple):

@@ -160,7 +160,7 @@ class ConvNeXt(nn.Module):
             maps.append(x)
         stages = tuple(each.mean(axis=(1, 2)) for each in maps)
         pooled = layers.layer_norm(stages[-1], dtype="float32", name="norm")
-        tokens = x.reshape(len(x), -1, x.shape[-1])
+        tokens = x.reshape(x.shape[0], -1, x.shape[-1])
         return types.Features(pooled, tokens, stages, tuple(maps))
 
 

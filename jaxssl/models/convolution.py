@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.export import is_symbolic_dim
 
 from jaxssl import collectives
 from jaxssl.models import products
@@ -128,6 +129,8 @@ def _taps(cells, size, stride, padding):
 
 def _num_pieces(shape, kernel_shape, strides):
     """How many pieces of the batch the gradient of the kernel is summed over."""
+    if is_symbolic_dim(shape[0]):
+        return 1  # exported for batches of any size
     if kernel_shape[3] < 32:
         return (
             1  # few columns of a product: the whole sum runs at 46 to 69, pieces of it at 33 to 44

@@ -104,9 +104,9 @@ class MAEDecoder(nn.Module):
                 f"{keep.shape}, visible {visible.shape}."
             )
         num_patches = grid[0] * grid[1]
-        if masked.ndim != 2 or len(masked) != len(keep) or not masked.shape[1]:
+        if masked.ndim != 2 or masked.shape[0] != keep.shape[0] or not masked.shape[1]:
             raise ValueError(
-                f"MAEDecoder: masked must be [B, N - K] with B = {len(keep)} and at least one "
+                f"MAEDecoder: masked must be [B, N - K] with B = {keep.shape[0]} and at least one "
                 f"patch; got shape {masked.shape}."
             )
         if keep.shape[1] + masked.shape[1] != num_patches:

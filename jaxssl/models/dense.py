@@ -51,7 +51,7 @@ class DenseHead(nn.Module):
         """
         num_doublings = self._num_doublings(tokens)
         grid = math.isqrt(tokens.shape[1])
-        x = tokens.reshape(len(tokens), grid, grid, -1)
+        x = tokens.reshape(tokens.shape[0], grid, grid, -1)
         for index in range(num_doublings + 1):
             if index > 0:
                 x = layers.double(x)

@@ -75,5 +75,5 @@ class Discriminator(nn.Module):
                     name=f"norm{layer}",
                 )
             x = nn.leaky_relu(x, 0.2)
-        logits = layers.linear(x.reshape(len(x), -1), 1, dtype=self.dtype, name="logit")
+        logits = layers.linear(x.reshape(x.shape[0], -1), 1, dtype=self.dtype, name="logit")
         return logits[:, 0].astype(jnp.float32)

@@ -25,6 +25,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.export import is_symbolic_dim
 
 from jaxssl import collectives
 from jaxssl.types import Array
@@ -155,7 +156,9 @@ def _transposed_copy(rows: Array) -> Array:
     cannot fold the transpose of tiles and that of their order when a barrier lies between.
     """
     num_rows, num_features = rows.shape
-    high, wide = math.gcd(num_rows, _TILE), math.gcd(num_features, _TILE)
+    # An exported program does not know its batch, nor what divides it.
+    high = 1 if is_symbolic_dim(num_rows) else math.gcd(num_rows, _TILE)
+    wide = math.gcd(num_features, _TILE)
     tiles = rows.reshape(num_rows // high, high, num_features // wide, wide)
     tiles = lax.optimization_barrier(tiles.transpose(2, 0, 3, 1))
     return lax.optimization_barrier(tiles.transpose(0, 2, 1, 3).reshape(num_features, num_rows))

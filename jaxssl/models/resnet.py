@@ -157,7 +157,7 @@ class ResNet(nn.Module):
                 )(x, train)
             maps.append(x.astype(jnp.float32))
         stages = tuple(each.mean(axis=(1, 2)) for each in maps)
-        tokens = maps[-1].reshape(len(x), -1, x.shape[-1])
+        tokens = maps[-1].reshape(x.shape[0], -1, x.shape[-1])
         return types.Features(stages[-1], tokens, stages, tuple(maps))
 
 

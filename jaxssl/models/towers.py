@@ -58,6 +58,6 @@ class Towers(nn.Module):
             name="tower",
         )
         tiles = tower(x.reshape(-1, x.shape[-1]), train=train)
-        together = nn.relu(tiles).reshape(len(x), -1)
+        together = nn.relu(tiles).reshape(x.shape[0], -1)
         logits = heads.MLP((self.num_classes,), dtype=self.dtype, name="classifier")
         return logits(together)

@@ -207,7 +207,7 @@ class ViT(nn.Module):
 
         extra = self._extra_tokens()
         num_extra = extra.shape[1]
-        x = jnp.concatenate([jnp.broadcast_to(extra, (len(x), num_extra, width)), x], axis=1)
+        x = jnp.concatenate([jnp.broadcast_to(extra, (x.shape[0], num_extra, width)), x], axis=1)
 
         def pool(tokens: Array) -> Array:
             return tokens[:, 0] if config.pool == "class" else tokens[:, num_extra:].mean(axis=1)
@@ -268,9 +268,10 @@ def _check_inputs(images: Array, keep: Array | None, patch_size: int) -> tuple[i
         return rows, columns
     if not jnp.issubdtype(keep.dtype, jnp.integer):
         raise TypeError(f"ViT: keep must hold integer patch indices; got {keep.dtype}.")
-    if keep.ndim != 2 or len(keep) != len(images) or not 0 < keep.shape[1] <= rows * columns:
+    num_images = images.shape[0]
+    if keep.ndim != 2 or keep.shape[0] != num_images or not 0 < keep.shape[1] <= rows * columns:
         raise ValueError(
-            f"ViT: keep must be [B, K] with B = {len(images)} images and 0 < K <= "
+            f"ViT: keep must be [B, K] with B = {num_images} images and 0 < K <= "
             f"{rows * columns} patches; got shape {keep.shape}."
         )
     return rows, columns
