@@ -15,6 +15,7 @@ import jaxssl
 from jaxssl import checkpoints, data, draws, files, inputs, named, parallel
 from jaxssl.runs import directory as directories
 from jaxssl.runs import record
+from jaxssl.runs import start as starts
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.runs.recipe import Recipe
 from jaxssl.training import loop, optimizers
@@ -43,11 +44,15 @@ def run(recipe: Recipe, out: Path, console: Console) -> loop.Outcome:
     parallel.check_batch_size(recipe.training.batch_size, jax.device_count())
     with directories.hold(directory):
         directories.check_is_run(directory)
+        if recipe.start is not None:
+            recipe = dataclasses.replace(recipe, start=starts.resolve(recipe.start, directory))
         source = recipe.data.open(recipe.data.train_split)
         with _loader(recipe, source) as loader:
             identity = _identity(recipe, source)
             prepared = prepare_once(recipe, source, directory)
             job = build(prepared, source, loader)
+            if recipe.start is not None and not checkpoints.complete_steps(directory.path):
+                job = starts.begin_from(job, prepared)
             claim(directory, identity)
             outcome = loop.train(job, recipe.run, directory, console)
     console.print(f"{_ending(outcome)} after step {outcome.step} of {outcome.total_steps}: {out}")
@@ -127,13 +132,7 @@ def claim(directory: RunDirectory, identity: Mapping) -> None:
     """
     found = directories.read_identity(directory)
     if found is not None and checkpoints.complete_steps(directory.path):
-        ours = record.through_json(identity)
-        differing = record.differing_fields(
-            record.without_run(ours["config"]) | {"dataset": ours["dataset"]},
-            record.without_run(record.complete(found["config"], ours["config"]))
-            | {"dataset": found["dataset"]},
-        )
-        if differing:
+        if differing := record.differences(identity, found):
             raise ValueError(
                 f"--out {directory.path}: must be new or the directory of this very run; it holds "
                 f"another one, which differs in (now, there): {', '.join(differing[:5])}. Choose "
