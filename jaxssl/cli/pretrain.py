@@ -1,7 +1,7 @@
 """``pretrain CONFIG --out DIR``: train an encoder; the same command again resumes."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Generic
 
@@ -9,7 +9,7 @@ import jax
 import tyro
 from rich.console import Console
 
-from jaxssl.cli import arguments, view_sizes
+from jaxssl.cli import arguments, option_names, view_sizes
 from jaxssl.runs import pretrain, recipe
 from jaxssl.runs.recipe import D, E, M
 
@@ -71,10 +71,22 @@ def run(words: Sequence[str]) -> None:
     if sizes:
         console.print(view_sizes.describe(sizes), soft_wrap=True, highlight=False)
     asked = options.recipe
+    if note := _about_pixels(asked, default, option_names.typed(overrides)):
+        console.print(note, soft_wrap=True, highlight=False)
     if options.init_from is not None:
         start = recipe.Start(str(options.init_from), options.init_from_step)
         asked = dataclasses.replace(asked, start=start)
     pretrain.run(asked, options.out, console)
+
+
+def _about_pixels(asked: recipe.Recipe, default: recipe.Recipe, typed: Collection[str]) -> str:
+    """A line where other data are standardised by the numbers of the recipe's; else nothing."""
+    path, usual = (getattr(each.data, "path", None) for each in (asked, default))
+    numbers = [name for name in ("mean", "std") if hasattr(asked.encoder, name)]
+    kept = [f"--encoder.{name}" for name in numbers if f"encoder.{name}" not in typed]
+    if path == usual or not kept:
+        return ""
+    return f"{' and '.join(kept)} are the recipe's, for {usual}; set them to those of {path}"
 
 
 def _join_processes(options: Pretrain) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from rich.console import Console
@@ -20,7 +21,7 @@ from jaxssl.runs.directory import RunDirectory
 from jaxssl.runs.recipe import Recipe
 from jaxssl.training import loop, optimizers
 from jaxssl.training.job import Job
-from jaxssl.types import Array, Batch, MethodConfig, PyTree
+from jaxssl.types import Array, Batch, Method, MethodConfig, PyTree
 
 NUM_SAMPLED = 5000  # images that the statistics of a data set are taken from
 
@@ -95,7 +96,7 @@ def build(recipe: Recipe, source: data.Source, loader: data.Loader) -> Job:
         seed=recipe.training.seed,
         meta=meta,
         pooled_features=pooled_features,
-        about=_about(recipe, source),
+        about="\n".join([_about(recipe, source), *_about_views(recipe, method, example)]),
     )
 
 
@@ -189,6 +190,32 @@ def _about(recipe: Recipe, source: data.Source) -> str:
         f"{len(source):,} {recipe.data.unit}; {optimizer.name} with learning rate {peak:g} = "
         f"{optimizer.base_learning_rate:g} x {batch_size} / 256"
     )
+
+
+def _about_views(recipe: Recipe, method: Method, example: inputs.Inputs) -> list[str]:
+    """The line about what the network sees, where it sees images: sizes, mean and deviation."""
+    one = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape, dtype in example}
+    made = jax.eval_shape(method.view, jax.eval_shape(lambda: jax.random.key(0)), one)
+    seen = next((one[name].shape for name in ("image", "video") if name in one), ())
+    sizes = {
+        leaf.shape[-3:]
+        for leaf in jax.tree.leaves(made)
+        if leaf.ndim >= 3
+        and leaf.shape[-1:] == seen[-1:]
+        and jnp.issubdtype(leaf.dtype, jnp.floating)
+    }
+    if not sizes:
+        return []
+    views = " and ".join(" x ".join(map(str, size)) for size in sorted(sizes, reverse=True))
+    line = f"views {views}, of {recipe.data.unit} {' x '.join(map(str, seen))}"
+    mean, std = (getattr(recipe.encoder, name, None) for name in ("mean", "std"))
+    if mean is not None and std is not None:
+        line += f"; the encoder's mean {_numbers(mean)} and std {_numbers(std)}"
+    return [line]
+
+
+def _numbers(values: float | tuple[float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in np.ravel(values))
 
 
 def _ending(outcome: loop.Outcome) -> str:

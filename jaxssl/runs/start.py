@@ -63,12 +63,12 @@ def begin_from(job: Job, recipe: Recipe) -> Job:
     groups = _groups(jax.eval_shape(job.initial_state))
     is_same_method = meta["config"]["method"]["name"] == named.to_json(recipe.method)["name"]
     taken = parts.agreeing(start.run, groups, start.step) if is_same_method else {}
-    names = dict.fromkeys(["encoder", *(name.partition("/")[2] for name in taken if groups[name])])
-    anew = {name.partition("/")[2]: None for name in groups.keys() - taken.keys()} | names
-    about = f"starting from {start.run} after step {start.step}: {', '.join(names)}"
-    others = sorted(name for name in anew if name not in names)
-    if others:
-        about += f"; anew: {', '.join(others)}"
+    # A name counts as taken when both its parameters and its state are; the encoder always is.
+    anew = {_name(group) for group in groups.keys() - taken.keys()} - {"encoder"}
+    begun = [name for name in dict.fromkeys(map(_name, groups)) if name not in anew]
+    about = f"starting from {start.run} after step {start.step}: {', '.join(begun)}"
+    if anew:
+        about += f"; anew: {', '.join(sorted(anew))}"
     return dataclasses.replace(
         job,
         about=f"{job.about}\n{about}".strip(),
@@ -113,6 +113,11 @@ def _groups(state: TrainState) -> dict[str, PyTree]:
     """The entries of parameters and of the method's state, by their paths."""
     kinds = (("params", state.params), ("state", state.state))
     return {f"{kind}/{name}": tree for kind, trees in kinds for name, tree in trees.items()}
+
+
+def _name(group: str) -> str:
+    """ "projector" of "params/projector"."""
+    return group.partition("/")[2]
 
 
 def _fed(there: inputs.Inputs, here: inputs.Inputs) -> inputs.Inputs:

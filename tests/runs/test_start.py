@@ -39,6 +39,7 @@ def begun(monkeypatch):
 
     def train(job, *_, **__):
         states.append(job.begin())
+        print(job.about.splitlines()[-1])
         return loop.Outcome(step=0, total_steps=2, stopped=False)
 
     monkeypatch.setattr(loop, "train", train)
@@ -68,6 +69,8 @@ def test_another_head_begins_anew_and_the_target_with_the_encoder(
     words = tiny_runs.words(BYOL, npz, tmp_path / "run", *SHORT, "--init-from", byol)
     assert cli.main([*words, "--method.projector-dim", "12"]) == 0
     (state,) = begun
+    said = f"starting from {byol} after step 2: encoder; anew: predictor, projector, target\n"
+    assert said in capsys.readouterr().out
     before = open_run(byol).state
     assert_equal(state.params["encoder"], before.params["encoder"])
     assert_equal(state.state["encoder"], before.state["encoder"])
