@@ -44,8 +44,9 @@ MAY_IMPORT = {
     "runs.recipe": GROUND | {"training"},
     "runs.record": GROUND | {"data", "training", "runs.recipe"},
     "runs.opened": GROUND | {"checkpoints", "training", "runs.recipe", "runs.record"},
+    "runs.start": GROUND | {"checkpoints", "training", "runs.recipe"},
     "runs.pretrain": GROUND | {"data", "checkpoints", "training", "runs.recipe", "runs.record"}
-    | {"__init__"},
+    | {"runs.start", "__init__"},
     "report": GROUND | {"data", "checkpoints", "collapse", "training", "evaluation", "runs.opened"},
     "audit": GROUND | {"data", "checkpoints", "evaluation", "report", "__init__"}
     | {"runs.recipe", "runs.record", "runs.opened", "runs.pretrain"},

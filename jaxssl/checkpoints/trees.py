@@ -24,20 +24,24 @@ def restore(path: Path, item: str, like: PyTree) -> PyTree:
 
 def compare(found: PyTree, expected: PyTree, step_directory: Path) -> None:
     """Raises CheckpointError naming up to five leaves that differ in path, shape or dtype."""
-    found, expected = _leaves(found), _leaves(expected)
+    if differing := differences(found, expected):
+        raise CheckpointError(
+            f"checkpoint {step_directory}: its leaves must be those of the model that is being "
+            f"restored; differing: {differing}."
+        )
+
+
+def differences(found: PyTree, expected: PyTree) -> str:
+    """Up to five leaves that differ in path, shape or dtype, and how many more; else nothing."""
+    found, expected = _forms(found), _forms(expected)
     differing = [
         f"{path}: checkpoint has {found.get(path, 'nothing')}, expected "
         f"{expected.get(path, 'nothing')}"
         for path in sorted(found.keys() | expected.keys())
         if found.get(path) != expected.get(path)
     ]
-    if differing:
-        more = f" and {len(differing) - _MAX_NAMED_LEAVES} more"
-        raise CheckpointError(
-            f"checkpoint {step_directory}: its leaves must be those of the model that is being "
-            f"restored; differing: {'; '.join(differing[:_MAX_NAMED_LEAVES])}"
-            f"{more if len(differing) > _MAX_NAMED_LEAVES else ''}."
-        )
+    more = len(differing) - _MAX_NAMED_LEAVES
+    return "; ".join(differing[:_MAX_NAMED_LEAVES]) + (f" and {more} more" if more > 0 else "")
 
 
 def place(like: PyTree, sharding: jax.sharding.Sharding) -> PyTree:
@@ -53,14 +57,21 @@ def read_form(item_directory: Path) -> PyTree:
         return checkpointer.metadata(item_directory).item_metadata.tree
 
 
-def _leaves(tree: PyTree) -> dict[str, str]:
-    """Path to "dtype[shape]" for every leaf, the same for dicts, dataclasses and Orbax metadata."""
-    leaves = {}
+def leaves(tree: PyTree) -> dict[str, object]:
+    """Path to leaf, the path being the same for dicts, dataclasses and Orbax metadata."""
+    found = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         names = (getattr(k, "key", getattr(k, "name", getattr(k, "idx", k))) for k in path)
-        shape = ",".join(map(str, leaf.shape))
-        leaves["/".join(map(str, names))] = f"{leaf.dtype}[{shape}]"
-    return leaves
+        found["/".join(map(str, names))] = leaf
+    return found
+
+
+def _forms(tree: PyTree) -> dict[str, str]:
+    """Path to "dtype[shape]" for every leaf."""
+    return {
+        path: f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
+        for path, leaf in leaves(tree).items()
+    }
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """``pretrain CONFIG --out DIR``: train an encoder; the same command again resumes."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Generic
 
@@ -9,7 +9,7 @@ import jax
 import tyro
 from rich.console import Console
 
-from jaxssl.cli import arguments, view_sizes
+from jaxssl.cli import arguments, option_names, view_sizes
 from jaxssl.runs import pretrain, recipe
 from jaxssl.runs.recipe import D, E, M
 
@@ -21,6 +21,8 @@ class Pretrain(Generic[M, E, D]):
     Attributes:
         out: run directory; gets config.json, metrics.jsonl and checkpoints/.
         recipe: what to run.
+        init_from: run directory; this run begins with its encoder, and with all else that agrees.
+        init_from_step: which of its checkpoints; the newest if left out.
         coordinator: host:port of process 0, for a run of several processes.
         num_processes: processes of the run, one if left out; with 0, the cluster's own variables
             decide (Slurm, TPU pod, Kubernetes).
@@ -29,15 +31,21 @@ class Pretrain(Generic[M, E, D]):
 
     out: Path
     recipe: Annotated[recipe.Recipe[M, E, D], tyro.conf.arg(name="")]
+    init_from: Path | None = None
+    init_from_step: int | None = None
     coordinator: str | None = None
     num_processes: int | None = None
     process_id: int | None = None
 
     def unused(self) -> dict[str, str]:
-        """What several processes need, where nobody says that there are any."""
-        if self.num_processes:
-            return {}
-        return dict.fromkeys(("coordinator", "process_id"), "it takes --num-processes too")
+        """What asks for another option to be there."""
+        needs = {"coordinator": "num_processes", "process_id": "num_processes"}
+        needs["init_from_step"] = "init_from"
+        return {
+            name: f"it takes --{other.replace('_', '-')} too"
+            for name, other in needs.items()
+            if not getattr(self, other)
+        }
 
 
 def run(words: Sequence[str]) -> None:
@@ -62,7 +70,23 @@ def run(words: Sequence[str]) -> None:
     console = Console(quiet=jax.process_index() > 0)
     if sizes:
         console.print(view_sizes.describe(sizes), soft_wrap=True, highlight=False)
-    pretrain.run(options.recipe, options.out, console)
+    asked = options.recipe
+    if note := _about_pixels(asked, default, option_names.typed(overrides)):
+        console.print(note, soft_wrap=True, highlight=False)
+    if options.init_from is not None:
+        start = recipe.Start(str(options.init_from), options.init_from_step)
+        asked = dataclasses.replace(asked, start=start)
+    pretrain.run(asked, options.out, console)
+
+
+def _about_pixels(asked: recipe.Recipe, default: recipe.Recipe, typed: Collection[str]) -> str:
+    """A line where other data are standardised by the numbers of the recipe's; else nothing."""
+    path, usual = (getattr(each.data, "path", None) for each in (asked, default))
+    numbers = [name for name in ("mean", "std") if hasattr(asked.encoder, name)]
+    kept = [f"--encoder.{name}" for name in numbers if f"encoder.{name}" not in typed]
+    if path == usual or not kept:
+        return ""
+    return f"{' and '.join(kept)} are the recipe's, for {usual}; set them to those of {path}"
 
 
 def _join_processes(options: Pretrain) -> None:

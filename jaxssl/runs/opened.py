@@ -59,7 +59,7 @@ class OpenedRun:
         )
 
     def beginning(self) -> TrainState:
-        """The state that the run began with."""
+        """The state that the run began with, or would have if it had begun anew."""
         return jax.jit(_initial(self.recipe, self.method, self.meta))()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from rich.console import Console
@@ -15,11 +16,12 @@ import jaxssl
 from jaxssl import checkpoints, data, draws, files, inputs, named, parallel
 from jaxssl.runs import directory as directories
 from jaxssl.runs import record
+from jaxssl.runs import start as starts
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.runs.recipe import Recipe
 from jaxssl.training import loop, optimizers
 from jaxssl.training.job import Job
-from jaxssl.types import Array, Batch, MethodConfig, PyTree
+from jaxssl.types import Array, Batch, Method, MethodConfig, PyTree
 
 NUM_SAMPLED = 5000  # images that the statistics of a data set are taken from
 
@@ -43,11 +45,15 @@ def run(recipe: Recipe, out: Path, console: Console) -> loop.Outcome:
     parallel.check_batch_size(recipe.training.batch_size, jax.device_count())
     with directories.hold(directory):
         directories.check_is_run(directory)
+        if recipe.start is not None:
+            recipe = dataclasses.replace(recipe, start=starts.resolve(recipe.start, directory))
         source = recipe.data.open(recipe.data.train_split)
         with _loader(recipe, source) as loader:
             identity = _identity(recipe, source)
             prepared = prepare_once(recipe, source, directory)
             job = build(prepared, source, loader)
+            if recipe.start is not None and not checkpoints.complete_steps(directory.path):
+                job = starts.begin_from(job, prepared)
             claim(directory, identity)
             outcome = loop.train(job, recipe.run, directory, console)
     console.print(f"{_ending(outcome)} after step {outcome.step} of {outcome.total_steps}: {out}")
@@ -90,7 +96,7 @@ def build(recipe: Recipe, source: data.Source, loader: data.Loader) -> Job:
         seed=recipe.training.seed,
         meta=meta,
         pooled_features=pooled_features,
-        about=_about(recipe, source),
+        about="\n".join([_about(recipe, source), *_about_views(recipe, method, example)]),
     )
 
 
@@ -127,13 +133,7 @@ def claim(directory: RunDirectory, identity: Mapping) -> None:
     """
     found = directories.read_identity(directory)
     if found is not None and checkpoints.complete_steps(directory.path):
-        ours = record.through_json(identity)
-        differing = record.differing_fields(
-            record.without_run(ours["config"]) | {"dataset": ours["dataset"]},
-            record.without_run(record.complete(found["config"], ours["config"]))
-            | {"dataset": found["dataset"]},
-        )
-        if differing:
+        if differing := record.differences(identity, found):
             raise ValueError(
                 f"--out {directory.path}: must be new or the directory of this very run; it holds "
                 f"another one, which differs in (now, there): {', '.join(differing[:5])}. Choose "
@@ -190,6 +190,32 @@ def _about(recipe: Recipe, source: data.Source) -> str:
         f"{len(source):,} {recipe.data.unit}; {optimizer.name} with learning rate {peak:g} = "
         f"{optimizer.base_learning_rate:g} x {batch_size} / 256"
     )
+
+
+def _about_views(recipe: Recipe, method: Method, example: inputs.Inputs) -> list[str]:
+    """The line about what the network sees, where it sees images: sizes, mean and deviation."""
+    one = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape, dtype in example}
+    made = jax.eval_shape(method.view, jax.eval_shape(lambda: jax.random.key(0)), one)
+    seen = next((one[name].shape for name in ("image", "video") if name in one), ())
+    sizes = {
+        leaf.shape[-3:]
+        for leaf in jax.tree.leaves(made)
+        if leaf.ndim >= 3
+        and leaf.shape[-1:] == seen[-1:]
+        and jnp.issubdtype(leaf.dtype, jnp.floating)
+    }
+    if not sizes:
+        return []
+    views = " and ".join(" x ".join(map(str, size)) for size in sorted(sizes, reverse=True))
+    line = f"views {views}, of {recipe.data.unit} {' x '.join(map(str, seen))}"
+    mean, std = (getattr(recipe.encoder, name, None) for name in ("mean", "std"))
+    if mean is not None and std is not None:
+        line += f"; the encoder's mean {_numbers(mean)} and std {_numbers(std)}"
+    return [line]
+
+
+def _numbers(values: float | tuple[float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in np.ravel(values))
 
 
 def _ending(outcome: loop.Outcome) -> str:

@@ -23,6 +23,21 @@ D = TypeVar("D", bound=DataConfig)
 
 
 @dataclasses.dataclass(frozen=True)
+class Start:
+    """What another run has saved, and a new one begins with.
+
+    Attributes:
+        run: its directory.
+        step: which checkpoint; the newest if left out when the run begins.
+        sha256: of its content, found when the run begins; what makes two starts the same.
+    """
+
+    run: str
+    step: int | None = None
+    sha256: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Recipe(Generic[M, E, D]):
     """What to pretrain, on what, and how.
 
@@ -33,6 +48,7 @@ class Recipe(Generic[M, E, D]):
         optimizer: optimizer and learning-rate schedule.
         training: batch size, epochs and seed.
         run: backend, logging and checkpoints; changes no number of the run.
+        start: the run whose encoder this one begins with; None begins anew.
     """
 
     method: M
@@ -41,6 +57,7 @@ class Recipe(Generic[M, E, D]):
     optimizer: OptimizerConfig
     training: TrainingConfig
     run: RunConfig = RunConfig()
+    start: Start | None = None
 
 
 class NoRecipeError(FileNotFoundError):

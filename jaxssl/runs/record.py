@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from jaxssl import data, jsonable, named
-from jaxssl.runs.recipe import Recipe
+from jaxssl.runs.recipe import Recipe, Start
 from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 from jaxssl.types import MethodConfig
@@ -18,6 +18,7 @@ def to_json(recipe: Recipe) -> dict:
     """
     unwatched = dataclasses.replace(recipe.run, watchers=())
     run = {name: value for name, value in jsonable.to_json(unwatched).items() if name != "watchers"}
+    start = {} if recipe.start is None else {"start": jsonable.to_json(recipe.start)}
     return {
         "method": named.to_json(recipe.method),
         "encoder": named.to_json(recipe.encoder),
@@ -25,6 +26,7 @@ def to_json(recipe: Recipe) -> dict:
         "optimizer": jsonable.to_json(recipe.optimizer),
         "training": jsonable.to_json(recipe.training),
         "run": run,
+        **start,
     }
 
 
@@ -44,6 +46,7 @@ def from_json(config: Mapping) -> Recipe:
         optimizer=jsonable.from_json(OptimizerConfig, config["optimizer"]),
         training=jsonable.from_json(TrainingConfig, config["training"]),
         run=jsonable.from_json(RunConfig, config["run"]),
+        start=jsonable.from_json(Start, config["start"]) if "start" in config else None,
     )
 
 
@@ -90,10 +93,42 @@ def differing_fields(ours: Mapping, theirs: Mapping, prefix: str = "") -> list[s
     return names
 
 
+def differences(ours: Mapping, theirs: Mapping) -> list[str]:
+    """What makes two runs different ones: their recipes and their data; see ``differing_fields``.
+
+    Where the content of the data is the same, it may lie and be read anywhere.
+
+    Args:
+        ours: "config" and "dataset" as a run directory records them.
+        theirs: the same of the run that is found there, maybe of an earlier version.
+    """
+    ours, theirs = through_json(ours), dict(theirs)
+    theirs["config"] = complete(theirs["config"], ours["config"])
+    same_content = ours["dataset"]["fingerprint"] == theirs["dataset"].get("fingerprint")
+    mine, other = (
+        _without_place(each) if same_content else each
+        for each in (
+            without_run(run["config"]) | {"dataset": run["dataset"]} for run in (ours, theirs)
+        )
+    )
+    return differing_fields(mine, other)
+
+
 def without_run(config: Mapping) -> dict:
     """The part of a recipe's JSON that defines the numbers of a run."""
-    fields = {
-        name: value for name, value in config["data"]["fields"].items() if name != "num_threads"
-    }
     kept = {name: value for name, value in config.items() if name != "run"}
-    return kept | {"data": {**config["data"], "fields": fields}}
+    if "start" in kept:
+        kept["start"] = {name: kept["start"][name] for name in ("step", "sha256")}
+    return kept | {"data": _without_fields(config["data"], ("num_threads",))}
+
+
+def _without_place(run: Mapping) -> dict:
+    """The same without where its data lie, and how they are brought into memory."""
+    dataset = {name: value for name, value in run["dataset"].items() if name != "name"}
+    data_config = _without_fields(run["data"], ("path", "data_dir", "in_memory"))
+    return {**run, "dataset": dataset, "data": data_config}
+
+
+def _without_fields(entry: Mapping, names: Collection[str]) -> dict:
+    fields = {name: value for name, value in entry["fields"].items() if name not in names}
+    return {**entry, "fields": fields}

@@ -36,7 +36,8 @@ class Job:
         seed: the one number all randomness follows from.
         meta: JSON-able, saved with every checkpoint.
         pooled_features: see ``watching.WatchedRun``.
-        about: a line for the user about method, data and learning rate.
+        about: lines for the user about method, data and learning rate.
+        started: makes the state that the run begins with, if it does not begin anew.
     """
 
     method: Method
@@ -48,6 +49,7 @@ class Job:
     meta: Mapping
     pooled_features: Callable[[PyTree, Batch], Array] | None = None
     about: str = ""
+    started: Callable[[], TrainState] | None = None
 
     @functools.cached_property
     def step(self) -> parallel.Step:
@@ -66,8 +68,12 @@ class Job:
         """The first row of the first batch, which fixes the shapes."""
         return jax.tree.map(lambda rows: rows[:1], self.loader.batch(0))
 
+    def begin(self) -> TrainState:
+        """The state before the first step."""
+        return jax.jit(self.initial_state)() if self.started is None else self.started()
+
     def initial_state(self) -> TrainState:
-        """The state before the first step; traceable."""
+        """The state before the first step of a run that begins anew; traceable."""
         return training_step.init_state(self.method, self.optimizer, self.example, seed=self.seed)
 
     def describe(self, like: TrainState) -> str:

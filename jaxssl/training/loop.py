@@ -115,7 +115,7 @@ def _begun(job: Job, saved: checkpoints.Checkpoints, console: Console) -> tuple[
     if job.about:
         console.print(job.about, soft_wrap=True, highlight=False)
     if resume_step is None:
-        return parallel.replicate(jax.jit(job.initial_state)()), 0
+        return parallel.replicate(job.begin()), 0
     state = saved.restore_state(resume_step, like, parallel.replicated())
     console.print(f"resuming after step {resume_step} of {job.plan.total_steps}")
     return state, resume_step

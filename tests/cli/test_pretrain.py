@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 
+import numpy as np
 import pytest
 import tiny_runs
 
@@ -201,10 +202,21 @@ def test_a_run_from_before_a_field_existed_is_resumed(npz, finished, tmp_path):
 
 
 def test_another_data_set_is_another_run(refused, finished, tmp_path):
+    images = dict(np.load(tiny_runs.write_data(tmp_path / "tiny.npz")))
+    np.savez(tmp_path / "tiny.npz", **images | {"train_images": 255 - images["train_images"]})
     argv = tiny_runs.words(MAE, tmp_path / "tiny.npz", finished, "--training.epochs", 0.5,
                            "--optimizer.warmup-epochs", 0)  # fmt: skip
-    shutil.copy(tiny_runs.write_data(tmp_path / "tiny.npz"), tmp_path / "copy.npz")
-    assert_matches(r"differs in .*data\.fields\.path", refused(*argv))
+    assert_matches(r"differs in .*data\.fields\.path.*dataset.fingerprint", refused(*argv))
+
+
+def test_the_same_images_elsewhere_are_the_same_run(npz, finished, tmp_path, monkeypatch):
+    """Moved, or the same path in other words."""
+    shutil.copy(npz, tmp_path / "moved.npz")
+    monkeypatch.chdir(tmp_path)
+    for path in ("moved.npz", "./moved.npz", tmp_path / "moved.npz"):
+        argv = tiny_runs.words(MAE, path, finished, "--training.epochs", 0.5,
+                               "--optimizer.warmup-epochs", 0, "--data.in-memory")  # fmt: skip
+        assert cli.main(argv) == 0
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "config.json"])

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,10 @@ def test_every_shipped_recipe_traces_a_step_at_its_own_size(name):
     )
     with data.Loader(source, batch_size=batch_size, seed=0) as loader:
         job = pretrain.build(config, source, loader)
+        shape = f"{side} x {side} x {channels}"
+        assert re.search(
+            rf"\nviews {shape}.*, of \w+ [\dx ]*{shape}; the encoder's mean", job.about
+        )
         state = jax.eval_shape(job.initial_state)
         step = parallel.map_shards(job.step)
         after, metrics = jax.eval_shape(step, state, loader.batch(0))
