@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs jaxssl and runs its tests; arguments go to pytest.
 #
-#   bash launch/test.sh                        under 18 minutes on 2 CPU cores after the install
+#   bash launch/test.sh                        under 12 minutes on 2 CPU cores after the install
 #   bash launch/test.sh -m slow                the slow ones, as long again: kill and resume, all devices
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
