@@ -30,7 +30,7 @@ def test_a_film_is_pretrained_on(tmp_path, capsys):
     assert all(0 <= row["accuracy"] <= 1 for row in rows)
     centres = checkpoints.read_meta(out)["config"]["method"]["fields"]["centres"]
     assert np.shape(centres) == (16, 2)
-    # The same command finds nothing left to do; another clip length is another run.
+    # The same command finds nothing left to do; another clip rate is another run.
     assert cli.main([*words, "--data.num-frames", "4", "--data.clip-rate", "25"]) == 0
-    assert cli.main([*words, "--data.num-frames", "3", "--data.clip-rate", "25"]) == 2
-    assert "num_frames (3, 4)" in capsys.readouterr().err
+    assert cli.main([*words, "--data.num-frames", "4", "--data.clip-rate", "12.5"]) == 2
+    assert "clip_rate (12.5, 25.0)" in capsys.readouterr().err
