@@ -4,8 +4,8 @@ Command: jaxssl pretrain barlow_twins_fashion_mnist --out runs/barlow_twins
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
 Source: Zbontar et al. 2021 (arXiv 2103.03230). Changed for clothes that are centred, and for
-minutes of CPU: the views, encoder and optimizer of simclr_fashion_mnist, so that methods compare
-at equal steps; a narrower projector.
+minutes of CPU: the encoder and optimizer of simclr_fashion_mnist at equal steps, so that methods
+compare, though its crops are smaller; a narrower projector.
 """
 
 from jaxssl.methods.barlow_twins import BarlowTwins

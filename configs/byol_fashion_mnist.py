@@ -3,9 +3,9 @@
 Command: jaxssl pretrain byol_fashion_mnist --out runs/byol
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
-Source: Grill et al. 2020 (arXiv 2006.07733). Changed for clothes that are centred, and for
-minutes of CPU: the views, encoder and optimizer of simclr_fashion_mnist, so that methods compare
-at equal steps; a target that follows faster, since it has 468 steps to do so.
+Source: Grill et al. 2020 (arXiv 2006.07733). Changed for clothes that are centred, and for minutes
+of CPU: the encoder and optimizer of simclr_fashion_mnist at equal steps, so that methods compare,
+though its crops are smaller; a target that follows faster, since it has 468 steps to do so.
 """
 
 from jaxssl.methods.byol import BYOL

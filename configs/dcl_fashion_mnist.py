@@ -3,9 +3,9 @@
 Command: jaxssl pretrain dcl_fashion_mnist --out runs/dcl
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
-Source: Yeh et al. 2021 (arXiv 2110.06848). Changed for clothes that are centred, and for minutes
-of CPU: the views, encoder and optimizer of simclr_fashion_mnist, so that methods compare at equal
-steps.
+Source: Yeh et al. 2021 (arXiv 2110.06848). Changed for clothes that are centred, and for minutes of
+CPU: the encoder and optimizer of simclr_fashion_mnist at equal steps, so that methods compare,
+though its crops are smaller.
 """
 
 from jaxssl.methods.dcl import DCL

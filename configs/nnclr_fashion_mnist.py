@@ -4,8 +4,8 @@ Command: jaxssl pretrain nnclr_fashion_mnist --out runs/nnclr
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
 Source: Dwibedi et al. 2021 (arXiv 2104.14548). Changed for clothes that are centred, and for
-minutes of CPU: the views, encoder and optimizer of simclr_fashion_mnist, so that methods compare
-at equal steps; a queue of 16 batches.
+minutes of CPU: the encoder and optimizer of simclr_fashion_mnist at equal steps, so that methods
+compare, though its crops are smaller; a queue of 16 batches.
 """
 
 from jaxssl.methods.nnclr import NNCLR

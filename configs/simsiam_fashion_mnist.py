@@ -5,8 +5,8 @@ On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
 Source: Chen, He 2020 (arXiv 2011.10566); the predictor keeps its learning rate after warm-up, as in
 the authors' command (--fix-pred-lr). Changed for clothes that are centred, and for minutes of CPU:
-the views, encoder and optimizer of simclr_fashion_mnist, so that methods compare at equal steps; a
-narrower projector, with the paper's ratio of predictor to projector.
+the encoder and optimizer of simclr_fashion_mnist at equal steps, so that methods compare, though
+its crops are smaller; a narrower projector, with the paper's ratio of predictor to projector.
 """
 
 import dataclasses

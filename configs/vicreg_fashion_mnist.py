@@ -3,9 +3,9 @@
 Command: jaxssl pretrain vicreg_fashion_mnist --out runs/vicreg
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Result: see the table in docs/results.md.
-Source: Bardes et al. 2021 (arXiv 2105.04906). Changed for clothes that are centred, and for
-minutes of CPU: the views, encoder and optimizer of simclr_fashion_mnist, so that methods compare
-at equal steps; a narrower expander.
+Source: Bardes et al. 2021 (arXiv 2105.04906). Changed for clothes that are centred, and for minutes
+of CPU: the encoder and optimizer of simclr_fashion_mnist at equal steps, so that methods compare,
+though its crops are smaller; a narrower expander.
 """
 
 from jaxssl.methods.vicreg import VICReg
