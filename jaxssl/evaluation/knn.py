@@ -14,7 +14,9 @@ from jaxssl.evaluation import accuracy
 from jaxssl.types import Array
 
 USUAL_KS = (20, 200)
-_BLOCK = 512  # test rows at a time: the similarities of one block are [512, N]
+_BLOCK = 512  # test rows at a time, fewer where so many similarities would not fit
+_SIMILARITIES = 2**27  # of a block at most, float32
+_BALLOTS = 2**22  # of a block of the vote at most, float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +52,7 @@ class KnnResult(NamedTuple):
         num_neighbors: k.
         accuracy: fraction of the test split, in [0, 1].
         half_width: half the 95 % interval that the size of the test split leaves.
-        predictions: int32 [N], the class of every test example.
+        predictions: int64 [N], the class of every test example.
     """
 
     num_neighbors: int
@@ -98,20 +100,19 @@ def evaluate(
         "knn.evaluate", 1, len(train_features), num_neighbors=tuple(num_neighbors), fix=fix
     )
     checks.above("knn.evaluate", 0, temperature=temperature)
-    num_classes = int(max(train_labels.max(), test_labels.max())) + 1
-    similarities, classes = nearest(
-        train_features, train_labels, test_features, count=max(num_neighbors)
+    classes, targets = np.unique(train_labels, return_inverse=True)
+    similarities, neighbours = nearest(
+        train_features, targets.astype(np.int32), test_features, count=max(num_neighbors)
     )
     results = []
     for count in num_neighbors:
-        predictions = np.asarray(
-            _vote(
-                similarities[:, :count],
-                classes[:, :count],
-                num_classes=num_classes,
-                temperature=temperature,
-            )
+        voted = _vote(
+            similarities[:, :count],
+            neighbours[:, :count],
+            num_classes=len(classes),
+            temperature=temperature,
         )
+        predictions = classes[np.asarray(voted)]
         right = float(np.mean(predictions == test_labels))
         width = accuracy.half_width(right, len(test_labels))
         results.append(KnnResult(count, right, width, predictions))
@@ -136,9 +137,10 @@ def nearest(
     # Unlike jnp.asarray, device_put copies once; the normalised bank then takes that memory over.
     bank = _normalise_bank(jax.device_put(np.asarray(train_features)))
     similarities, rows = [], []
-    for first in range(0, len(test_features), _BLOCK):
-        block = test_features[first : first + _BLOCK]
-        padded = np.pad(block, [(0, _BLOCK - len(block)), (0, 0)])
+    size = max(1, min(_BLOCK, _SIMILARITIES // len(train_features)))
+    for first in range(0, len(test_features), size):
+        block = test_features[first : first + size]
+        padded = np.pad(block, [(0, size - len(block)), (0, 0)])
         top, index = _top(bank, jnp.asarray(padded), count=count)
         similarities.append(np.asarray(top)[: len(block)])
         rows.append(np.asarray(index)[: len(block)])
@@ -159,11 +161,24 @@ def _top(bank: Array, block: Array, *, count: int) -> tuple[Array, Array]:
 
 @functools.partial(jax.jit, static_argnames=("num_classes", "temperature"))
 def _vote(similarities: Array, classes: Array, *, num_classes: int, temperature: float) -> Array:
-    # Relative to the nearest neighbour, so that a low temperature cannot overflow the exponential.
-    weights = jnp.exp((similarities - similarities[:, :1]) / temperature)
-    one_hot = jax.nn.one_hot(classes, num_classes, dtype=jnp.float32)
-    votes = jnp.einsum("nk,nkc->nc", weights, one_hot)
-    return jnp.argmax(votes, axis=-1).astype(jnp.int32)
+    """The classes int32 [N_test] that win, the lowest of equals; classes are int32 [N_test, k].
+
+    A row has k neighbours and so no more than k classes to count the votes of.
+    """
+    count = similarities.shape[1]
+    num_candidates = min(count, num_classes)
+
+    def winner(row: tuple[Array, Array]) -> Array:
+        similarities, classes = row
+        # Relative to the nearest neighbour: a low temperature cannot overflow the exponential.
+        weights = jnp.exp((similarities - similarities[:1]) / temperature)
+        candidates = jnp.arange(num_classes) if num_classes <= count else classes
+        ballots = (classes[:, None] == candidates[None]).astype(jnp.float32)
+        votes = jnp.einsum("k,kc->c", weights, ballots)
+        return jnp.min(jnp.where(votes == votes.max(), candidates, num_classes))
+
+    rows = max(1, _BALLOTS // (count * num_candidates))
+    return jax.lax.map(winner, (similarities, classes), batch_size=rows).astype(jnp.int32)
 
 
 def _normalised(rows: Array) -> Array:

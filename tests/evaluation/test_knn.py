@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -50,6 +51,47 @@ def test_accuracy_is_that_of_scikit_learn_over_several_blocks():
     assert result.accuracy == pytest.approx(peer.score(rows[900:], labels[900:]), abs=2e-3)
     assert result.accuracy > 0.9
     assert 0 < result.half_width < 0.03
+
+
+@pytest.mark.parametrize("num_classes", [3, 8, 1000])
+def test_a_vote_in_blocks_is_that_of_all_tests_and_classes_at_once(num_classes, monkeypatch):
+    generator = np.random.default_rng(0)
+    similarities = -np.sort(-generator.integers(0, 9, (50, 8)) / 10, axis=1).astype(np.float32)
+    classes = generator.integers(0, num_classes, (50, 8)).astype(np.int32)
+    weights = np.exp((similarities - similarities[:, :1]) / np.float32(0.07))
+    votes = jnp.einsum("nk,nkc->nc", weights, jax.nn.one_hot(classes, num_classes))
+    monkeypatch.setattr(knn, "_BALLOTS", 7 * 8 * min(8, num_classes))  # 7 rows: one is left over
+    knn._vote.clear_cache()
+    found = knn._vote(similarities, classes, num_classes=num_classes, temperature=0.07)
+    np.testing.assert_array_equal(found, np.argmax(votes, axis=1))
+    knn._vote.clear_cache()
+
+
+def test_a_vote_over_imagenet_takes_the_memory_of_a_block():
+    similarities = jax.ShapeDtypeStruct((50_000, 200), np.float32)
+    classes = jax.ShapeDtypeStruct((50_000, 200), np.int32)
+    lowered = knn._vote.lower(similarities, classes, num_classes=1000, temperature=0.07)
+    assert lowered.compile().memory_analysis().temp_size_in_bytes < 200 * 2**20
+
+
+def test_a_large_bank_is_compared_with_few_rows_at_a_time(monkeypatch):
+    generator = np.random.default_rng(0)
+    train, test = (generator.normal(size=(n, 4)).astype(np.float32) for n in (40, 11))
+    whole = knn.nearest(train, np.arange(40), test, count=5)
+    seen, top = [], knn._top
+    monkeypatch.setattr(
+        knn, "_top", lambda bank, block, count: seen.append(len(block)) or top(bank, block, count=5)
+    )
+    monkeypatch.setattr(knn, "_SIMILARITIES", 3 * 40)
+    for whole_values, values in zip(whole, knn.nearest(train, np.arange(40), test, count=5)):
+        np.testing.assert_allclose(values, whole_values, rtol=1e-6)
+    assert seen == [3, 3, 3, 3]
+
+
+def test_classes_are_those_of_training_however_far_apart():
+    train, labels = np.eye(3), [7, 4_000_000_000, 2**40]
+    (result,) = knn.evaluate(train, labels, train[::-1], labels[::-1], num_neighbors=(1,))
+    assert result.predictions.tolist() == labels[::-1] and result.accuracy == 1.0
 
 
 def test_scale_of_a_row_does_not_matter():
