@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from jaxssl import inputs, named
-from jaxssl.checkpoints import manifest, trees
+from jaxssl.checkpoints import feeding, manifest, trees
 from jaxssl.types import Array, Features, PyTree, TrainState
 
 
@@ -31,8 +31,14 @@ class RestoredEncoder:
 
         Args:
             *arrays: what ``inputs`` says, each with a leading B axis; for nearly all encoders
-                images [B, H, W, C], uint8 or float32 in [0, 1].
+                images [B, H, W, C], uint8 or float32 in [0, 1]. Floating ones outside of that are
+                refused where their values can be seen, which is not so inside of ``jax.jit``.
+
+        Raises:
+            ValueError: images of other channels than the run's, or of another range; see
+                ``feeding.check``.
         """
+        feeding.check(self.inputs, arrays)
         return self.module.apply(self.variables, *arrays, train=False)
 
     @property
