@@ -242,7 +242,8 @@ def _checked_file(path: pathlib.Path, mode: str) -> bytes:
         raise ValueError(str(error)) from error
     with imagefiles.opened(content) as image:
         image.load()
-        if image.format in KEPT_FORMATS and image.mode == mode:
+        is_plain = image.mode == mode and not image.has_transparency_data
+        if is_plain and image.format in KEPT_FORMATS:
             return content
         return _png(np.asarray(transforms.to_mode(imagefiles.upright(image), mode)))
 

@@ -12,12 +12,14 @@ from jaxssl.data import imagefiles
 if typing.TYPE_CHECKING:
     from PIL import Image
 
+BACKGROUND = "white"  # what shows through where an image is transparent
+
 
 def fit(image: "Image.Image", *, image_size: int, channels: int) -> np.ndarray:
     """Converts, resizes by the short side (bicubic, antialiased) and crops the centre.
 
-    Grey of RGB is PIL's ITU-R 601-2 luma; RGB of grey repeats it. Transparency is dropped, 16-bit
-    grey keeps its upper byte.
+    Grey of RGB is PIL's ITU-R 601-2 luma; RGB of grey repeats it. What is transparent shows
+    ``BACKGROUND``. 16-bit grey keeps its upper byte.
 
     Args:
         image: any PIL image but those of floats or 32-bit integers.
@@ -47,7 +49,7 @@ def fit(image: "Image.Image", *, image_size: int, channels: int) -> np.ndarray:
 
 
 def to_mode(image: "Image.Image", mode: str) -> "Image.Image":
-    """A PIL image in mode "L" or "RGB".
+    """A PIL image in mode "L" or "RGB", on ``BACKGROUND`` where it is transparent.
 
     Raises:
         ValueError: for a mode whose value range is unknown.
@@ -61,6 +63,10 @@ def to_mode(image: "Image.Image", mode: str) -> "Image.Image":
             f"an image must have 8 or 16 bits per channel; got PIL mode {image.mode}. "
             "Save it as an 8-bit PNG."
         )
+    if image.has_transparency_data:
+        # Colours below alpha 0 are whatever the program that wrote the file left there.
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image)
     if image.mode == mode:
         return image
     return image.convert(mode)
