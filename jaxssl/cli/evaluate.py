@@ -66,8 +66,11 @@ def run(words: Sequence[str]) -> None:
         "knn": (evaluate.knn_eval, options.vote, printing.print_knn),
         "few-label": (evaluate.few_label_eval, options.few, printing.print_few_label),
     }
+    records = []
     for subject in options.subjects():
         prepared = preparation.prepare(options.run, subject)
         for name in options.evaluators:
             measure, protocol, show = evaluators[name]
-            show(measure(options.run, subject, protocol, prepared))
+            records.append(measure(options.run, subject, protocol, prepared))
+            show(records[-1])
+    printing.print_classes(records)

@@ -53,5 +53,8 @@ class FewLabel:
 def run(words: Sequence[str]) -> None:
     """``jaxssl few-label RUN``."""
     options = arguments.parse(FewLabel, words, prog="jaxssl few-label")
+    records = []
     for subject in options.subjects():
-        printing.print_few_label(evaluate.few_label_eval(options.run, subject, options.options))
+        records.append(evaluate.few_label_eval(options.run, subject, options.options))
+        printing.print_few_label(records[-1])
+    printing.print_classes(records)

@@ -29,4 +29,6 @@ class KnnEval:
 def run(words: Sequence[str]) -> None:
     """``jaxssl knn-eval RUN``."""
     options = arguments.parse(KnnEval, words, prog="jaxssl knn-eval")
-    printing.print_knn(evaluate.knn_eval(options.run, options.subject, options.options))
+    record = evaluate.knn_eval(options.run, options.subject, options.options)
+    printing.print_knn(record)
+    printing.print_classes([record])

@@ -29,4 +29,6 @@ class LinearEval:
 def run(words: Sequence[str]) -> None:
     """``jaxssl linear-eval RUN``."""
     options = arguments.parse(LinearEval, words, prog="jaxssl linear-eval")
-    printing.print_linear(evaluate.linear_eval(options.run, options.subject, options.options))
+    record = evaluate.linear_eval(options.run, options.subject, options.options)
+    printing.print_linear(record)
+    printing.print_classes([record])

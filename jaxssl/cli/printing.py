@@ -1,6 +1,9 @@
 """What the evaluating commands print: a line for each accuracy, warnings on stderr."""
 
 import sys
+from collections.abc import Iterable
+
+from jaxssl.evaluation import classes
 
 
 def print_linear(record: dict) -> None:
@@ -37,8 +40,8 @@ def print_few_label(record: dict) -> None:
     for name, best in record["results"]["best"].items():
         spread = "" if best["half_width"] is None else f" ± {100 * best['half_width']:.2f}"
         print(
-            f"few labels {_encoder(record)}, {name}: {100 * best['test_accuracy']:.2f} %{spread} "
-            f"({draws} draws; {best['layer']}, {best['num_features']:,} features)"
+            f"few labels {_encoder(record)}, {name}: {100 * best['test_accuracy']:.2f} %{spread}"
+            f"{_known(best)} ({draws} draws; {best['layer']}, {best['num_features']:,} features)"
         )
     for layer, budgets in record["results"]["layers"].items():
         for name, budget in budgets.items():
@@ -47,6 +50,13 @@ def print_few_label(record: dict) -> None:
                     f"jaxssl: a fit of {layer} to {name} did not converge; raise max-iterations",
                     file=sys.stderr,
                 )
+
+
+def print_classes(records: Iterable[dict]) -> None:
+    """Which classes only one of the splits has; what several records say is said once."""
+    said = [sentence for record in records for sentence in classes.sentences(record)]
+    for sentence in dict.fromkeys(said):
+        print(f"jaxssl: {sentence}", file=sys.stderr)
 
 
 def _by_layer(record: dict) -> list[tuple[str, dict]]:
@@ -64,4 +74,11 @@ def _encoder(record: dict) -> str:
 
 
 def _percent(results: dict, name: str) -> str:
-    return f"{100 * results[name]:.2f} % ± {100 * results['half_width']:.2f}"
+    return f"{100 * results[name]:.2f} % ± {100 * results['half_width']:.2f}{_known(results)}"
+
+
+def _known(results: dict) -> str:
+    """The accuracy over known classes, where there are others."""
+    if "known" not in results:
+        return ""
+    return f", {100 * results['known']['accuracy']:.2f} % over known classes"

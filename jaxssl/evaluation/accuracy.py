@@ -1,10 +1,41 @@
 """Accuracy, its uncertainty and its breakdown by class, shared by every evaluator."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 _Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+
+
+class Known(NamedTuple):
+    """Accuracy over the test examples whose class the training split has.
+
+    Attributes:
+        accuracy: fraction of them, in [0, 1].
+        half_width: of its 95 % interval; None of a single draw of few labels.
+        num_test: how many they are.
+    """
+
+    accuracy: float
+    half_width: float | None
+    num_test: int
+
+
+def over_known(predictions: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> Known | None:
+    """The accuracy over known classes; None where every class of the test split is known.
+
+    Args:
+        predictions: [N] integer labels.
+        labels: [N] integer labels, of which some are in ``classes``.
+        classes: [K] labels of the training split.
+    """
+    is_known = np.isin(labels, classes)
+    if is_known.all():
+        return None
+    num_test = int(is_known.sum())
+    right = float(np.mean(predictions[is_known] == labels[is_known]))
+    return Known(right, half_width(right, num_test), num_test)
 
 
 def half_width(accuracy: float, num_examples: int) -> float:

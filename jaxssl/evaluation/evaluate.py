@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from jaxssl import jsonable
-from jaxssl.evaluation import few_label, knn, linear, preparation, protocol
+from jaxssl.evaluation import classes, few_label, knn, linear, preparation, protocol
 from jaxssl.evaluation.subject import Subject
 
 
@@ -86,6 +86,7 @@ def knn_eval(
                 "accuracy": result.accuracy,
                 "half_width": result.half_width,
             }
+            | ({} if result.known is None else {"known": result.known._asdict()})
             for result in voted
         }
 
@@ -103,7 +104,8 @@ def few_label_eval(
     ``"layers"`` holds the budgets of every layer that was measured, by name. ``"best"`` names for
     each budget the layer with the lowest cross-validated loss, in which no label but the draws' had
     a say, the first of equals; where nothing was left out, the main layer. ``"rows"`` holds the
-    rows of every draw, None where they are many.
+    rows of every draw, None where they are many. A usual budget that the training split is too
+    small for is left out, and said on stderr.
 
     Args:
         run: run directory.
@@ -117,16 +119,23 @@ def few_label_eval(
 
     Raises:
         ValueError: splits that no accuracy may be measured on, a layer that is not there, or a
-            class with fewer images than a budget.
+            budget that was asked for and that a class has too few images for.
     """
     prepared = prepared or preparation.prepare(run, subject)
     train, test = prepared.train, prepared.test
+    usual, options = options.budgets, options.fit_to(train.labels)
     measured = {
         layer: few_label.evaluate(
             train.layers[layer], train.labels, test.layers[layer], test.labels, config=options
         )
         for layer in dict.fromkeys((prepared.main, *prepared.stages))
     }
+    if left_out := [name for name in usual if name not in options.budgets]:
+        print(
+            f"jaxssl: {', '.join(left_out)} left out of the few labels: classes have "
+            f"{_counts(train.labels)} training images",
+            file=sys.stderr,
+        )
     best = {}
     for name in options.budgets:
         losses = {layer: measured[layer][name].cv_loss for layer in measured}
@@ -140,6 +149,8 @@ def few_label_eval(
             "half_width": budget.half_width,
             "chosen_from": len(measured),
         }
+        if budget.known is not None:
+            best[name]["known"] = budget.known._asdict()
     layers = {
         layer: {name: budget.to_json() for name, budget in budgets.items()}
         for layer, budgets in measured.items()
@@ -165,8 +176,8 @@ def best_held_out(results: Mapping) -> dict:
     """
     measured = [results, *results["stages"]]
     best = max(measured, key=held_out)
-    names = ("layer", "num_features", "test_accuracy", "half_width")
-    return {name: best[name] for name in names} | {
+    names = ("layer", "num_features", "test_accuracy", "half_width", "known")
+    return {name: best[name] for name in names if name in best} | {
         "holdout_accuracy": held_out(best),
         "chosen_from": len({each["layer"] for each in measured}),
     }
@@ -202,10 +213,17 @@ def _write(
     options: linear.LinearConfig | knn.KnnConfig | few_label.FewLabelConfig,
     results: dict,
 ) -> dict:
+    one_sided = classes.compare(prepared.train.labels, prepared.test.labels, prepared.class_names)
     described = prepared.protocol | {"evaluator": evaluator} | jsonable.to_json(options)
     return protocol.write(
         protocol.path(run, described, prepared.subject),
         protocol=described,
         subject=prepared.subject,
-        results=results,
+        results=results | one_sided.to_json(prepared.class_names),
     )
+
+
+def _counts(labels: np.ndarray) -> str:
+    """How many examples classes have: "12", or "3 to 12"."""
+    _, counts = np.unique(labels, return_counts=True)
+    return f"{counts.min()}" + (f" to {counts.max()}" if counts.min() < counts.max() else "")

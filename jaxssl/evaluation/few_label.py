@@ -18,6 +18,8 @@ from scipy import special
 from jaxssl import checks
 from jaxssl.evaluation import accuracy, small_probe, threads
 
+USUAL_PER_CLASS = (1, 5, 10, 100)
+USUAL_FRACTIONS = (0.01, 0.1)
 _MAX_LISTED = 1000  # rows of a draw that a result file lists; of more, their sha256
 
 
@@ -26,8 +28,10 @@ class FewLabelConfig:
     """The protocol of few labels.
 
     Attributes:
-        per_class: budgets in labels a class.
-        fractions: budgets as parts of every class of the training split, in (0, 1).
+        per_class: budgets in labels a class. None: 1, 5, 10 and 100, as far as every class has
+            them.
+        fractions: budgets as parts of every class of the training split, in (0, 1). None: 0.01 and
+            0.1, as far as they are an image of any class.
         draws: draws of every budget, with seeds 0, 1, ….
         strengths: penalties tried, > 0, in nats per squared weight of rows of mean squared norm 1,
             beside the sum of their cross-entropies (the l2 of their mean, times the labels).
@@ -37,8 +41,8 @@ class FewLabelConfig:
         max_iterations: of one fit at most.
     """
 
-    per_class: tuple[int, ...] = (1, 5, 10, 100)
-    fractions: tuple[float, ...] = (0.01, 0.1)
+    per_class: tuple[int, ...] | None = None
+    fractions: tuple[float, ...] | None = None
     draws: int = 5
     strengths: tuple[float, ...] = (10.0, 1.0, 0.1, 0.01, 0.001)
     single_strength: float = 1.0
@@ -47,7 +51,7 @@ class FewLabelConfig:
     max_iterations: int = 1000
 
     def __post_init__(self):
-        if not self.per_class and not self.fractions:
+        if self.per_class == () == self.fractions:
             raise ValueError(
                 "FewLabelConfig: per_class or fractions must name a budget; got none. 10 labels a "
                 "class is the usual one."
@@ -63,11 +67,30 @@ class FewLabelConfig:
         checks.above(self, 0, "strengths", "single_strength", fix="0.001 is almost none.")
         checks.above(self, 0, "tolerance", fix="float32 reaches 1e-5.")
 
+    def fit_to(self, labels: np.ndarray) -> "FewLabelConfig":
+        """The same with budgets: those that were asked for, or the usual ones that fit.
+
+        Args:
+            labels: integers [N], of the training split.
+
+        Raises:
+            ValueError: no usual fraction fits, and no number of labels a class is asked for.
+        """
+        _, counts = np.unique(labels, return_counts=True)
+        per_class, fractions = self.per_class, self.fractions
+        if per_class is None:
+            per_class = tuple(each for each in USUAL_PER_CLASS if each <= counts.min())
+        if fractions is None:
+            fractions = tuple(each for each in USUAL_FRACTIONS if round(each * counts.max()) >= 1)
+        return dataclasses.replace(self, per_class=per_class, fractions=fractions)
+
     @property
     def budgets(self) -> dict[str, int | float]:
         """Names of the budgets and what they are: labels a class (int) or a fraction (float)."""
-        return {f"{count} per class": count for count in self.per_class} | {
-            f"{100 * fraction:g} %": fraction for fraction in self.fractions
+        per_class = USUAL_PER_CLASS if self.per_class is None else self.per_class
+        fractions = USUAL_FRACTIONS if self.fractions is None else self.fractions
+        return {f"{count} per class": count for count in per_class} | {
+            f"{100 * fraction:g} %": fraction for fraction in fractions
         }
 
 
@@ -103,6 +126,7 @@ class Budget(NamedTuple):
         labels_per_class: mean over classes.
         test_accuracy: mean over draws.
         half_width: half of its 95 % interval over draws, by Student's t; None of one draw.
+        known: the same over the classes that training has; None where those are all.
         cv_loss: nats per row that was not fitted, mean over draws, by which layers are
             compared (see ``evaluate``); None where every label was fitted.
         draws: each draw.
@@ -111,6 +135,7 @@ class Budget(NamedTuple):
     labels_per_class: float
     test_accuracy: float
     half_width: float | None
+    known: accuracy.Known | None
     cv_loss: float | None
     draws: tuple[Draw, ...]
 
@@ -119,7 +144,10 @@ class Budget(NamedTuple):
         draws = [draw._asdict() for draw in self.draws]
         for draw in draws:
             del draw["rows"]
-        return self._asdict() | {"draws": draws}
+        fields = self._asdict()
+        known = fields.pop("known")
+        fields |= {} if known is None else {"known": known._asdict()}
+        return fields | {"draws": draws}
 
 
 def evaluate(
@@ -142,19 +170,20 @@ def evaluate(
         train_labels: [N] integers ≥ 0, at least two classes; only drawn rows' are looked at.
         test_features: [N', D] real and finite.
         test_labels: [N'] integers ≥ 0; a class that training lacks counts as wrong.
-        config: the protocol.
+        config: the protocol; ``fit_to`` leaves out usual budgets that are too large.
 
     Returns:
         Budgets by name, "10 per class" or "1 %".
 
     Raises:
-        ValueError: features not finite, shapes that differ, fewer than two classes, or a class with
-            fewer images than a budget asks for.
+        ValueError: features not finite, shapes that differ, fewer than two classes, a class with
+            fewer images than a budget asks for, or a fraction that is no image of any class.
     """
     train_features, train_labels, test_features, test_labels = accuracy.check_splits(
         "few_label.evaluate", train_features, train_labels, test_features, test_labels
     )
     classes, targets = np.unique(train_labels, return_inverse=True)
+    is_known = np.isin(test_labels, classes)
     measured = {}
     for name, budget in config.budgets.items():
         drawn = [draw_rows(train_labels, budget, seed) for seed in range(config.draws)]
@@ -173,6 +202,7 @@ def evaluate(
                 for rows in drawn
             ]
         cv_loss = _cv_loss(fitted, drawn, train_features, targets)
+        right = _right(fitted, classes, test_features, test_labels)
         draws = [
             Draw(
                 seed=seed,
@@ -182,17 +212,16 @@ def evaluate(
                 strength=each.strength,
                 cv_losses=each.cv_losses,
                 converged=each.gradient_norm <= config.tolerance,
-                test_accuracy=float(right),
+                test_accuracy=float(np.mean(hits)),
             )
-            for seed, (rows, each, right) in enumerate(
-                zip(drawn, fitted, _right(fitted, classes, test_features, test_labels))
-            )
+            for seed, (rows, each, hits) in enumerate(zip(drawn, fitted, right))
         ]
         accuracies = [draw.test_accuracy for draw in draws]
         measured[name] = Budget(
             labels_per_class=len(drawn[0]) / len(classes),
             test_accuracy=float(np.mean(accuracies)),
             half_width=half_width(accuracies),
+            known=None if is_known.all() else _over_known(right[:, is_known]),
             cv_loss=cv_loss,
             draws=tuple(draws),
         )
@@ -215,7 +244,8 @@ def draw_rows(labels: np.ndarray, budget: int | float, seed: int) -> np.ndarray:
         Row numbers, ascending.
 
     Raises:
-        ValueError: fewer than two classes, or a class with fewer rows than asked for.
+        ValueError: fewer than two classes, a class with fewer rows than asked for, or a fraction
+            that is less than half a row of the largest class.
     """
     order = np.argsort(np.random.PCG64(seed).random_raw(len(labels)), kind="stable")
     classes, counts = np.unique(labels, return_counts=True)
@@ -228,6 +258,11 @@ def draw_rows(labels: np.ndarray, budget: int | float, seed: int) -> np.ndarray:
         raise ValueError(
             f"few_label.draw_rows: every class must have {budget} images; class {short} has "
             f"{counts.min()}. Ask for fewer labels a class."
+        )
+    if isinstance(budget, float) and round(budget * counts.max()) < 1:
+        raise ValueError(
+            f"few_label.draw_rows: a fraction must be an image of the largest class at least; got "
+            f"{budget:g} of {counts.max()}. Ask for a larger fraction, or for labels a class."
         )
     chosen = []
     for label, count in zip(classes, counts):
@@ -277,8 +312,14 @@ def _right(
     features: np.ndarray,
     labels: np.ndarray,
 ) -> np.ndarray:
-    """Fraction of right predictions of each classifier, from one product with the features."""
+    """Whether each classifier is right on each row, from one product with the features: [F, N]."""
     weights = np.hstack([each.weights for each in fitted]).astype(np.float32)
     logits = (features @ weights).reshape(len(features), len(fitted), -1)
     predictions = classes[np.argmax(logits + [each.bias for each in fitted], axis=2)]
-    return np.mean(predictions == labels[:, None], axis=0)
+    return (predictions == labels[:, None]).T
+
+
+def _over_known(right: np.ndarray) -> accuracy.Known:
+    """The mean over draws, from whether each is right on each row of a known class."""
+    accuracies = right.mean(axis=1).tolist()
+    return accuracy.Known(float(np.mean(accuracies)), half_width(accuracies), right.shape[1])

@@ -53,12 +53,14 @@ class KnnResult(NamedTuple):
         accuracy: fraction of the test split, in [0, 1].
         half_width: half the 95 % interval that the size of the test split leaves.
         predictions: int64 [N], the class of every test example.
+        known: over the classes that training has; None where those are all.
     """
 
     num_neighbors: int
     accuracy: float
     half_width: float
     predictions: np.ndarray
+    known: accuracy.Known | None
 
 
 def evaluate(
@@ -79,7 +81,8 @@ def evaluate(
         train_features: real [N, D], any scale; rows are L2-normalised, zero rows stay zero.
         train_labels: integers [N].
         test_features: real [N_test, D].
-        test_labels: integers [N_test]; read only to score the predictions.
+        test_labels: integers [N_test]; read only to score the predictions. A class that training
+            lacks counts as wrong.
         num_neighbors: the ks, each from 1 to N.
         temperature: of the vote, > 0.
 
@@ -115,7 +118,8 @@ def evaluate(
         predictions = classes[np.asarray(voted)]
         right = float(np.mean(predictions == test_labels))
         width = accuracy.half_width(right, len(test_labels))
-        results.append(KnnResult(count, right, width, predictions))
+        known = accuracy.over_known(predictions, test_labels, classes)
+        results.append(KnnResult(count, right, width, predictions, known))
     return results
 
 

@@ -65,6 +65,7 @@ class LinearResult(NamedTuple):
     Attributes:
         test_accuracy: fraction of the test split predicted right.
         half_width: of the 95 % interval of that accuracy.
+        known: the same over the classes that training has; None where those are all.
         per_class: [K] recall of each class on the test split; NaN for a class it lacks.
         train_accuracy: the same classifier on the training split it was fitted to.
         l2: the strength chosen.
@@ -89,6 +90,7 @@ class LinearResult(NamedTuple):
 
     test_accuracy: float
     half_width: float
+    known: accuracy.Known | None
     per_class: np.ndarray
     train_accuracy: float
     l2: float
@@ -113,6 +115,8 @@ class LinearResult(NamedTuple):
         fields = self._asdict()
         for name in ("mean", "scale", "weights", "bias", "predictions", "peak_bytes"):
             del fields[name]
+        known = fields.pop("known")
+        fields |= {} if known is None else {"known": known._asdict()}
         return fields | {
             "classes": self.classes.tolist(),
             "per_class": [None if np.isnan(recall) else float(recall) for recall in self.per_class],
@@ -199,6 +203,7 @@ def fit(
     return LinearResult(
         test_accuracy=test_accuracy,
         half_width=accuracy.half_width(test_accuracy, len(test_labels)),
+        known=accuracy.over_known(predictions, test_labels, classes),
         per_class=accuracy.per_class(predictions, test_labels, classes=classes),
         train_accuracy=float(np.mean(trained == targets)),
         l2=candidates[best].l2,

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxssl import checkpoints, data, inputs
-from jaxssl.evaluation import features, layers, pixels, random_encoder, splits
+from jaxssl.evaluation import classes, features, layers, pixels, random_encoder, splits
 from jaxssl.evaluation.subject import Subject
 from jaxssl.types import Array, Features, PyTree
 
@@ -25,6 +25,7 @@ class Prepared:
         stages: names of the layers that stand beside it, in order; may hold ``main``.
         protocol: what must agree for two results to be comparable.
         subject: what was measured.
+        class_names: of all classes; None where labels are numbers alone.
     """
 
     train: features.FeatureSet
@@ -33,6 +34,7 @@ class Prepared:
     stages: tuple[str, ...]
     protocol: dict
     subject: dict
+    class_names: tuple[str, ...] | None = None
 
     def described(self, layer: str) -> str:
         """A layer by name and size, such as "stage 2 as a 4 x 4 grid, 512 features"."""
@@ -51,8 +53,9 @@ def prepare(
             networks only.
 
     Raises:
-        ValueError: splits without labels or with images in common (``splits.check``), a layer that
-            the encoder does not have, or no complete checkpoint (CheckpointError).
+        ValueError: splits without labels or with images in common (``splits.check``), or without a
+            class in common; a layer that the encoder does not have, or no complete checkpoint
+            (CheckpointError).
     """
     encoder = checkpoints.restore_encoder(run, subject.step)
     shapes = output_shapes(encoder)
@@ -86,6 +89,7 @@ def prepare(
         )
         if subject.encoder == "pca":
             train, test = pixels.pca(train, test, shapes.pooled.shape[1])
+    classes.compare(train.labels, test.labels, opened.train.class_names)
     meta = encoder.meta
     return Prepared(
         train=train,
@@ -105,6 +109,7 @@ def prepare(
             | {"jaxssl": meta["versions"]["jaxssl"]},
         }
         | made,
+        class_names=opened.train.class_names,
     )
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxssl.evaluation import evaluate
+from jaxssl.evaluation import classes, evaluate
 
 ENCODERS = ("trained", "random", "pixels")
 FEW = "10 per class"  # the budget of labels that the table shows
@@ -13,10 +13,11 @@ _ROWS = {"all_labels": "all labels", "10_per_class": "10 labels a class"}
 
 
 class _Measured(NamedTuple):
-    """A test accuracy in [0, 1] and what was probed."""
+    """A test accuracy in [0, 1], what was probed, and the accuracy over known classes."""
 
     accuracy: float
     probed: str
+    known: float | None
 
 
 def summarise(records: Sequence[Mapping]) -> dict | None:
@@ -31,14 +32,19 @@ def summarise(records: Sequence[Mapping]) -> dict | None:
 
     Returns:
         ``{"all_labels": {"trained": percent, "random": …, "pixels": …, "probed": {encoder: what}},
-        "10_per_class": …}``, without what was not measured; None where all labels were not.
+        "10_per_class": …}``, without what was not measured; None where all labels were not. Where
+        the test split has classes that training lacks, a row holds ``"known": {encoder: percent}``
+        too, over the others, and "classes" says in sentences which they are.
     """
     rows = {
         "all_labels": _row(records, "linear", _of_all_labels),
         "10_per_class": _row(records, "few-label", _of_few_labels),
     }
     rows = {name: row for name, row in rows.items() if row}
-    return rows if "all_labels" in rows else None
+    if "all_labels" not in rows:
+        return None
+    said = [sentence for record in records for sentence in classes.sentences(record)]
+    return rows | ({"classes": list(dict.fromkeys(said))} if said else {})
 
 
 def sentence(summary: Mapping) -> str:
@@ -66,15 +72,20 @@ def table(summary: Mapping) -> list[str]:
         row = summary.get(name)
         if row is None:
             continue
-        cells = (f"{row[each]:10.2f}" if each in row else f"{'-':>10}" for each in ENCODERS)
-        lines.append(f"{words:{width}}" + "".join(cells))
+        lines.append(f"{words:{width}}" + _cells(row))
+        if "known" in row:
+            lines.append(f"{'  known classes':{width}}" + _cells(row["known"]))
     for name, words in _ROWS.items():
         for encoder, probed in summary.get(name, {}).get("probed", {}).items():
             lines.append(f"  {words}, {encoder}: {probed}")
-    return lines
+    return lines + [f"  {sentence}" for sentence in summary.get("classes", ())]
 
 
 _NAMES = {"random": "the same network with random weights", "pixels": "raw pixels"}
+
+
+def _cells(row: Mapping[str, float]) -> str:
+    return "".join(f"{row[each]:10.2f}" if each in row else f"{'-':>10}" for each in ENCODERS)
 
 
 def _difference(points: float) -> str:
@@ -83,7 +94,7 @@ def _difference(points: float) -> str:
 
 def _row(records: Sequence[Mapping], evaluator: str, read) -> dict:
     """Percent by encoder, and under "probed" what of each; empty without any."""
-    row, probed = {}, {}
+    row, probed, known = {}, {}, {}
     for encoder in ENCODERS:
         found = [
             record
@@ -96,6 +107,9 @@ def _row(records: Sequence[Mapping], evaluator: str, read) -> dict:
         if measured:
             row[encoder] = round(100 * float(np.mean([each.accuracy for each in measured])), 2)
             probed[encoder] = ", or ".join(dict.fromkeys(each.probed for each in measured))
+            if measured[0].known is not None:
+                known[encoder] = round(100 * float(np.mean([each.known for each in measured])), 2)
+    row |= {"known": known} if known else {}
     return row | {"probed": probed} if row else {}
 
 
@@ -115,7 +129,8 @@ def _of_all_labels(records: Sequence[Mapping]) -> _Measured | None:
         for results in (record["results"], *record["results"].get("stages", ()))
     ]
     best = max(measured, key=evaluate.held_out)
-    return _Measured(best["test_accuracy"], f"{best['layer']}, {best['num_features']:,} features")
+    probed = f"{best['layer']}, {best['num_features']:,} features"
+    return _Measured(best["test_accuracy"], probed, _known(best))
 
 
 def _of_few_labels(records: Sequence[Mapping]) -> _Measured | None:
@@ -129,4 +144,9 @@ def _of_few_labels(records: Sequence[Mapping]) -> _Measured | None:
     if not budgets:
         return None
     layer, best = min(budgets, key=lambda each: each[1]["cv_loss"])
-    return _Measured(best["test_accuracy"], f"{layer}, mean of {len(best['draws'])} draws")
+    probed = f"{layer}, mean of {len(best['draws'])} draws"
+    return _Measured(best["test_accuracy"], probed, _known(best))
+
+
+def _known(results: Mapping) -> float | None:
+    return results["known"]["accuracy"] if "known" in results else None

@@ -3,7 +3,9 @@
 import json
 import re
 
+import numpy as np
 import pytest
+import tiny
 
 from jaxssl import cli
 from jaxssl.evaluation import preparation
@@ -79,6 +81,28 @@ def test_few_labels(finished, capsys):
     assert results["best"]["2 per class"]["chosen_from"] == len(losses)
     assert cli.main([*words[:4], "--per-class", "2", "--max-iterations", "1"]) == 0
     assert "did not converge; raise max-iterations" in capsys.readouterr().err
+
+
+def test_a_class_that_training_lacks_is_named_once(finished, tmp_path, capsys, refused):
+    images, labels = tiny.images(40), np.arange(40) % 4
+    path = tmp_path / "shifted.npz"
+    arrays = {"train_images": images[:32], "test_images": images[32:]}
+    names = np.array(["bag", "boot", "coat", "dress", "shirt", "shoe"])
+    np.savez(
+        path, train_labels=labels[:32], test_labels=labels[32:] + 1, class_names=names, **arrays
+    )
+    words = ["evaluate", finished, "--encoders", "trained", "pixels", "--evaluators", "linear"]
+    words += ["knn", "few-label", "--data-path", path, "--probe.l2-grid", "0.1", "--no-stages"]
+    assert cli.main([str(word) for word in words]) == 0
+    out, err = capsys.readouterr()
+    for start in ("linear trained: ", "kNN pixels: k=20 ", "few labels trained, 5 per class: "):
+        line = next(line for line in out.splitlines() if line.startswith(start))
+        assert_matches(r" % ± [\d.]+, [\d.]+ % over known classes", line)
+    assert err.count("training lacks a class of the test split, shirt: 2 of 8 test images") == 1
+    assert err.count("the test split lacks a class of training, bag: ") == 1
+    np.savez(path, train_labels=labels[:32] // 2, test_labels=labels[32:] // 2 + 2, **arrays)
+    message = refused("knn-eval", finished, "--data-path", path)
+    assert "must share a class; got 0, 1 in training and 2, 3 in the test split. " in message
 
 
 def test_evaluators_are_chosen_and_their_results_summed_up(finished, capsys):
