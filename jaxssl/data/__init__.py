@@ -14,15 +14,17 @@ from jaxssl.data.config import ClipData, ImageData, elsewhere, from_json, from_o
 from jaxssl.data.loader import Loader, batches
 from jaxssl.data.memory import sample
 from jaxssl.data.preparation import Prepared, prepare
-from jaxssl.data.source import Source
+from jaxssl.data.source import Account, Source, account_of
 
 __all__ = [
+    "Account",
     "ArraySource",
     "ClipData",
     "ImageData",
     "Loader",
     "Prepared",
     "Source",
+    "account_of",
     "batches",
     "elsewhere",
     "from_arrays",

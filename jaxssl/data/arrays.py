@@ -24,12 +24,14 @@ class ArraySource:
             "label", where there is one, int32 [N] in [0, K).
         class_names: K names, or None without labels.
         fingerprint: sha256 of the columns as they were before any resizing.
+        account: what is to be said of how they were read.
     """
 
     name: str
     columns: Mapping[str, np.ndarray] = dataclasses.field(repr=False)
     class_names: tuple[str, ...] | None
     fingerprint: str
+    account: source_lib.Account = dataclasses.field(default=source_lib.Account(), kw_only=True)
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -64,6 +66,7 @@ class ArraySource:
             {name: column[rows] for name, column in self.columns.items()},
             self.class_names,
             source_lib.subset_fingerprint(self.fingerprint, rows),
+            account=self.account._replace(divided=""),
         )
 
     def __len__(self) -> int:
@@ -156,12 +159,14 @@ def single_set(
     """One split of a set that brings no splits; see ``source.single_set_rows``."""
     whole = from_arrays(images, labels, class_names=class_names, name=name)
     rows = source_lib.single_set_rows(len(whole), split, name=name)
-    return from_arrays(
+    part = from_arrays(
         whole.columns[IMAGE][rows],
         None if whole.labels is None else whole.labels[rows],
         class_names=whole.class_names,
         name=name,
     )
+    account = source_lib.Account(divided=source_lib.divided(len(whole), split))
+    return dataclasses.replace(part, account=account)
 
 
 def numbered_classes(labels: list[np.ndarray]) -> tuple[str, ...]:

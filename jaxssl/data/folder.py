@@ -1,18 +1,17 @@
 """Folders of image files, with or without class subfolders, decoded on demand."""
 
+import collections
 import dataclasses
 import functools
 import hashlib
 import os
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 
+from jaxssl.data import layout, transforms, tree
 from jaxssl.data import source as source_lib
-from jaxssl.data import transforms
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-SPLITS = ("train", "val", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,6 +24,7 @@ class ImageFiles:
         files: paths, sorted.
         labels: int32 [N], or None without class subfolders.
         class_names: the class subfolders, sorted; None without.
+        account: what is to be said of how they were found.
     """
 
     name: str
@@ -32,6 +32,7 @@ class ImageFiles:
     files: tuple[str, ...] = dataclasses.field(repr=False)
     labels: np.ndarray | None = dataclasses.field(repr=False)
     class_names: tuple[str, ...] | None
+    account: source_lib.Account = source_lib.Account()
 
     def fit_images(self, *, image_size: int, channels: int) -> "FolderSource":
         """The source that decodes these files to uint8 [S, S, C]."""
@@ -72,17 +73,29 @@ class FolderSource:
         """Their number; None without."""
         return None if self.class_names is None else len(self.class_names)
 
+    @property
+    def account(self) -> source_lib.Account:
+        """What is to be said of how the files were found."""
+        return self.listing.account
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """sha256 of the names and sizes in bytes of all files; asks the disk once per file."""
         digest = hashlib.sha256()
         for file in self.listing.files:
-            digest.update(f"{file}\0{(self.listing.root / file).stat().st_size}\n".encode())
+            digest.update(os.fsencode(file))
+            digest.update(f"\0{(self.listing.root / file).stat().st_size}\n".encode())
         return digest.hexdigest()
 
-    def identities(self) -> list[pathlib.Path]:
-        """The files."""
-        return [self.listing.root / file for file in self.listing.files]
+    def identities(self) -> list[str]:
+        """The files, by the one path that leads to each without a link."""
+        real_directory = functools.cache(os.path.realpath)
+        found = []
+        for file in self.listing.files:
+            directory, name = os.path.split(self.listing.root / file)
+            path = os.path.join(real_directory(directory), name)
+            found.append(os.path.realpath(path) if os.path.islink(path) else path)
+        return found
 
     def __len__(self) -> int:
         return len(self.listing.files)
@@ -104,82 +117,107 @@ class FolderSource:
 
 def splits(folder: pathlib.Path) -> tuple[str, ...]:
     """Splits of a folder: its own, or train and test of a single set."""
-    return tuple(_split_folders(folder)) or source_lib.SINGLE_SET_SPLITS[:2]
+    return tuple(layout.find_splits(folder).folders) or source_lib.SINGLE_SET_SPLITS[:2]
 
 
 def list_images(folder: pathlib.Path, split: str) -> ImageFiles:
     """Lists the images of one split, sorted, without opening any.
 
-    Where there is a subfolder train, it and its siblings val, validation and test are splits; else
-    the folder is a single set. Inside a split, subfolders are classes (searched at any depth), or
-    the images lie in it directly and have no labels.
+    The folder has splits (``layout.find_splits``) or is a single set. Inside a split, subfolders
+    with images are classes, and images that lie in it directly have no class: where there are any,
+    the split has no labels, since they are for evaluation, but all its images.
 
     Raises:
-        ValueError: for an unknown split, no image at all, or images beside class subfolders.
+        ValueError: for an unknown split, folders that may be splits or classes, or no image at all.
     """
-    folders = _split_folders(folder)
-    if folders:
-        root = folders[source_lib.chosen_split(str(folder), split, tuple(folders))]
+    found = layout.find_splits(folder)
+    if found.folders:
+        chosen = source_lib.chosen_split(str(folder), found.meant(split), tuple(found.folders))
+        root = found.folders[chosen]
         # Every split numbers the classes of all splits alike.
-        names = {each for other in folders.values() for each in _subfolders(other)}
+        names = {name for each in found.folders.values() for name in layout.class_folders(each)}
     else:
-        root, names = folder, set(_subfolders(folder))
-    class_names = tuple(sorted(names)) or None
-    files, labels = _walk(root, class_names or ())
-    if not folders:
-        rows = source_lib.single_set_rows(len(files), split, name=str(folder))
-        files, labels = [files[row] for row in rows], labels[rows]
-    labels = None if class_names is None else labels
-    return ImageFiles(str(folder), root, tuple(files), labels, class_names)
-
-
-def _walk(root: pathlib.Path, class_names: tuple[str, ...]) -> tuple[list[str], np.ndarray]:
-    """Image files below ``root``, relative to it and sorted, with their class numbers."""
-    loose = sorted(entry.name for entry in os.scandir(root) if _is_image(entry.name))
-    if not class_names:
-        if not loose:
-            raise ValueError(
-                f"open_source: {root} must hold images ({' '.join(SUFFIXES)}), IDX files or a "
-                "prepared TFDS data set; got none of them."
-            )
-        return loose, np.zeros(len(loose), np.int32)
-    if loose:
-        raise ValueError(
-            f"open_source: {root} must hold either images or class subfolders; got both, "
-            f"{len(loose)} images such as {loose[0]} beside {class_names[0]}/. Move them."
-        )
-    files, labels = [], []
-    for label, class_name in enumerate(class_names):
-        found = []
-        for directory, _, names in os.walk(root / class_name, followlinks=True):
-            inside = os.path.relpath(directory, root)
-            found += [os.path.join(inside, name) for name in names if _is_image(name)]
-        files += sorted(found)
-        labels += [label] * len(found)
+        root, names = folder, set(layout.class_folders(folder))
+    class_names = tuple(sorted(names))
+    contents = _read(root)
+    by_class, loose = contents.by_class, contents.loose
+    files = [*loose, *(file for name in by_class for file in by_class[name])]
     if not files:
         raise ValueError(
-            f"open_source: the subfolders of {root} must hold images ({' '.join(SUFFIXES)}); "
-            f"got none in {', '.join(class_names[:5])}."
+            f"open_source: {root} must hold images ({' '.join(layout.SUFFIXES)}), IDX files or a "
+            f"prepared TFDS data set; got {'; '.join(contents.left_out) or 'nothing'}."
         )
-    return files, np.array(labels, np.int32)
+    labels, unlabelled = None, ""
+    if loose:
+        stray = tree.counted(loose, "image", "images")
+        unlabelled = f"no class folder holds {stray}" if names else "it has no class folders"
+    else:
+        numbers = [class_names.index(name) for name in by_class]
+        labels = np.repeat(np.array(numbers, np.int32), list(map(len, by_class.values())))
+    divided = ""
+    if not found.folders:
+        rows = source_lib.single_set_rows(len(files), split, name=str(folder))
+        divided = source_lib.divided(len(files), split)
+        files = [files[row] for row in rows]
+        labels = None if labels is None else labels[rows]
+    return ImageFiles(
+        name=str(folder),
+        root=root,
+        files=tuple(files),
+        labels=labels,
+        class_names=None if labels is None else class_names,
+        account=source_lib.Account(
+            divided, unlabelled, (*found.notes, *_notes(root, contents, class_names))
+        ),
+    )
 
 
-def _split_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Subfolders that are splits; empty where there is no train."""
-    if not (folder / "train").is_dir():
-        return {}
-    return {split: folder / split for split in SPLITS if (folder / split).is_dir()}
+class _Contents(NamedTuple):
+    """What lies below the folder of a split.
+
+    Attributes:
+        by_class: by the name of a subfolder, the images at any depth in it; all sorted.
+        loose: images directly in the folder, sorted.
+        left_out: all else, in words.
+    """
+
+    by_class: dict[str, list[str]]
+    loose: list[str]
+    left_out: list[str]
 
 
-def _subfolders(folder: pathlib.Path) -> list[str]:
-    """Names of the visible directories in a folder."""
-    return [
-        entry.name
-        for entry in os.scandir(folder)
-        if not entry.name.startswith(".") and entry.is_dir()
-    ]
+def _read(root: pathlib.Path) -> _Contents:
+    """Walks through a folder; paths are relative to it."""
+    walk = tree.Walk(root)
+    images: dict[str, list[str]] = collections.defaultdict(list)  # "" holds the loose ones
+    others: collections.Counter[str] = collections.Counter()
+    for inside, names in walk:
+        first = inside.split(os.sep)[0]
+        for name in names:
+            if layout.is_image(name):
+                images[first].append(os.path.join(inside, name))
+            else:
+                others[os.path.splitext(name)[1].lower() or "without a suffix"] += 1
+    left_out = walk.notes()
+    empty = [name for name in tree.read_directory(root).folders if name not in images]
+    if empty:
+        left_out.append(tree.counted(empty, "folder without images", "folders without images"))
+    if others:
+        kinds = [f"{count:,} {kind}" for kind, count in others.most_common(4)]
+        kinds[3:] = ["…"] * (len(others) > 3)
+        left_out.append(f"{others.total():,} other files ({', '.join(kinds)})")
+    loose = sorted(images.pop("", []))
+    return _Contents({name: sorted(images[name]) for name in sorted(images)}, loose, left_out)
 
 
-def _is_image(name: str) -> bool:
-    """Whether a file name looks like an image's; hidden files do not."""
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+def _notes(root: pathlib.Path, contents: _Contents, class_names: tuple[str, ...]) -> list[str]:
+    """What a user must know of how a split was read."""
+    notes = []
+    if contents.left_out:
+        notes.append(f"left out of {root}: {'; '.join(contents.left_out)}")
+    if len(class_names) == 1 and not contents.loose:
+        notes.append(
+            f"all images of {root} are of one class, {class_names[0]}; if that folder is the data "
+            f"set, give {root / class_names[0]}"
+        )
+    return notes

@@ -17,6 +17,7 @@ def hold_in_memory(source: source_lib.Source, *, num_threads: int = 8) -> arrays
         columns={name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
         class_names=source.class_names,
         fingerprint=source.fingerprint,
+        account=source_lib.account_of(source),
     )
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,6 +14,20 @@ SINGLE_SET_SPLITS = ("train", "test", "all")
 TEST_SHARE = 5  # one image in five is held out where a data set brings no split of its own
 VALIDATION_SHARE = 10  # one image in ten of "train" is "validation" where no other one is
 PARTS_OF_TRAIN = ("fit", "validation")
+
+
+class Account(NamedTuple):
+    """What is to be said of how a split was read.
+
+    Attributes:
+        divided: where "train" is part of a single set: how much of it, and what is kept back.
+        unlabelled: why records carry no label.
+        notes: lines of their own: what was left out, and what may be meant otherwise.
+    """
+
+    divided: str = ""
+    unlabelled: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Source(Protocol):
@@ -29,6 +43,8 @@ class Source(Protocol):
         class_names: one name per class; None without labels.
         fingerprint: hexadecimal sha256 that changes with the content, whatever the image size
             asked for.
+
+    A source may have an ``account`` too (``account_of``).
     """
 
     name: str
@@ -94,6 +110,11 @@ class Subset:
         """sha256 of the whole's and of the rows."""
         return subset_fingerprint(self.source.fingerprint, self.rows)
 
+    @property
+    def account(self) -> Account:
+        """What is to be said of how the whole was read."""
+        return account_of(self.source)._replace(divided="")
+
     def identities(self) -> Sequence[Hashable]:
         """Those of the rows."""
         whole = self.source.identities()
@@ -104,6 +125,11 @@ class Subset:
 
     def __getitem__(self, index: int) -> Mapping[str, np.ndarray | int]:
         return self.source[int(self.rows[index])]
+
+
+def account_of(source: Source) -> Account:
+    """What is to be said of how a source was read; nothing of a source that says nothing."""
+    return getattr(source, "account", Account())
 
 
 def subset_fingerprint(fingerprint: str, rows: np.ndarray) -> str:
@@ -172,11 +198,19 @@ def single_set_rows(num_rows: int, split: str, *, name: str) -> np.ndarray:
     return np.sort(shuffled[:num_test] if split == "test" else shuffled[num_test:])
 
 
+def divided(num_rows: int, split: str, *, unit: str = "images") -> str:
+    """How much of a single set "train" is, for the user; nothing of other splits."""
+    if split != "train":
+        return ""
+    num_test = max(1, num_rows // TEST_SHARE)
+    return f"{num_rows - num_test:,} of {num_rows:,} {unit}; {num_test:,} kept for evaluation"
+
+
 def chosen_split(name: str, split: str, splits: Sequence[str], *, has_parts: bool = True) -> str:
     """The one of ``splits`` that ``split`` means: "test" is the validation set where none other is.
 
-    "validation" is "val" where that is its name. Where "train" ``has_parts``, the message names
-    them among the splits, since a caller divides it before it asks here.
+    "validation" and "val" mean each other. Where "train" ``has_parts``, the message names them
+    among the splits, since a caller divides it before it asks here.
 
     Raises:
         ValueError: where it is none of them, with the list and the nearest.
@@ -184,7 +218,7 @@ def chosen_split(name: str, split: str, splits: Sequence[str], *, has_parts: boo
     if split in splits:
         return split
     stand_ins = [each for each in ("validation", "val") if each in splits]
-    if split in ("test", "validation") and stand_ins:
+    if split in ("test", "validation", "val") and stand_ins:
         return stand_ins[0]
     known = [*splits, *(PARTS_OF_TRAIN if has_parts and "train" in splits else ())]
     raise ValueError(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from jaxssl.data import folder, transforms
+from jaxssl.data import layout, transforms
 from jaxssl.data import source as source_lib
 
 if typing.TYPE_CHECKING:
@@ -127,7 +127,7 @@ def holds_videos(place: pathlib.Path, *, wanted: bool) -> bool:
         for name in names:
             if name.lower().endswith(SUFFIXES):
                 return True
-            if name.lower().endswith(folder.SUFFIXES) and not wanted:
+            if name.lower().endswith(layout.SUFFIXES) and not wanted:
                 return False
     return False
 

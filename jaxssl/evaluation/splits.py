@@ -89,10 +89,12 @@ def check(splits: Splits) -> None:
         (splits.test, splits.test_name, "--test-split"),
     ):
         if not source.labelled:
+            reason = data.account_of(source).unlabelled
+            why = f", since {reason}" if reason else ""
             raise ValueError(
                 f'evaluation: the data set must be labelled; got the split "{name}" of '
-                f"{source.name} without labels. Name a labelled split with {option}, or a "
-                "labelled data set with --data-path."
+                f"{source.name} without labels{why}. Name a labelled split with {option}, or "
+                "a labelled data set with --data-path."
             )
         lowest = _lowest_label(source)
         if lowest < 0:

@@ -96,7 +96,13 @@ def build(recipe: Recipe, source: data.Source, loader: data.Loader) -> Job:
         seed=recipe.training.seed,
         meta=meta,
         pooled_features=pooled_features,
-        about="\n".join([_about(recipe, source), *_about_views(recipe, method, example)]),
+        about="\n".join(
+            [
+                _about(recipe, source),
+                *data.account_of(source).notes,
+                *_about_views(recipe, method, example),
+            ]
+        ),
     )
 
 
@@ -185,9 +191,12 @@ def _about(recipe: Recipe, source: data.Source) -> str:
     """The line about method, data and learning rate."""
     optimizer, batch_size = recipe.optimizer, recipe.training.batch_size
     peak = optimizers.peak_learning_rate(optimizer, batch_size)
+    how_many = f"{len(source):,} {recipe.data.unit}"
+    if divided := data.account_of(source).divided:
+        how_many = f"{divided} (--data.train-split all takes them too)"
     return (
         f"{named.short(recipe.method)} of a {named.short(recipe.encoder)} on {source.name}: "
-        f"{len(source):,} {recipe.data.unit}; {optimizer.name} with learning rate {peak:g} = "
+        f"{how_many}; {optimizer.name} with learning rate {peak:g} = "
         f"{optimizer.base_learning_rate:g} x {batch_size} / 256"
     )
 

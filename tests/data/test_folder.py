@@ -1,15 +1,16 @@
 import os
+import shutil
 
 import numpy as np
 import pytest
 from pictures import write_pictures
 
 from jaxssl import data
-from jaxssl.data import transforms
+from jaxssl.data import folder, transforms
 
 
-def open_folder(folder, split="all"):
-    return data.ImageData(str(folder), 8, 3).open(split)
+def open_folder(path, split="all"):
+    return data.ImageData(str(path), 8, 3).open(split)
 
 
 def test_classes_are_subfolders_in_alphabetical_order(class_folder):
@@ -94,19 +95,15 @@ def test_unreadable_image_is_named(class_folder):
         source[5]
 
 
-def test_empty_folder_says_what_it_may_hold(tmp_path):
-    with pytest.raises(ValueError, match=r"must hold images \(\.png .*IDX files or a prepared"):
+def test_a_folder_without_images_says_what_it_holds(tmp_path):
+    with pytest.raises(ValueError, match=r"must hold images \(\.png .* TFDS data set; got nothing"):
         open_folder(tmp_path)
     (tmp_path / "cat").mkdir()
-    with pytest.raises(ValueError, match=r"subfolders of .* must hold images .* got none in cat"):
+    (tmp_path / "dog").mkdir()
+    (tmp_path / "dog" / "notes.TXT").touch()
+    message = r"got 2 folders without images such as cat; 1 other files \(1 \.txt\)\."
+    with pytest.raises(ValueError, match=message):
         open_folder(tmp_path)
-
-
-def test_images_beside_classes_are_refused(class_folder):
-    write_pictures(class_folder.parent / "more", 1)
-    (class_folder.parent / "more" / "00.png").rename(class_folder / "stray.png")
-    with pytest.raises(ValueError, match=r"got both, 1 images such as stray\.png beside cat/"):
-        open_folder(class_folder)
 
 
 def test_unknown_split_lists_the_splits(split_folder):
@@ -114,3 +111,110 @@ def test_unknown_split_lists_the_splits(split_folder):
         ValueError, match=r'one of train, val, fit, validation; got "trian". Did you mean "train"'
     ):
         open_folder(split_folder, "trian")
+
+
+def test_a_class_called_train_is_a_class(class_folder):
+    write_pictures(class_folder / "train", 3)
+    source = open_folder(class_folder)
+    assert len(source) == 15 and source.class_names == ("cat", "dog", "train")
+    assert source.account.notes == ("train is read as a class like cat/, dog/, not as a split",)
+    assert folder.splits(class_folder) == ("train", "test")
+
+
+def test_what_may_be_splits_or_classes_is_refused(split_folder):
+    write_pictures(split_folder / "unlabeled", 2)
+    message = (
+        r"must all be splits or all be classes; got train/, val/ beside unlabeled/\. If the first "
+        "are the splits, move the others out; if all are classes, rename the first"
+    )
+    with pytest.raises(ValueError, match=message):
+        open_folder(split_folder, "train")
+    shutil.rmtree(split_folder / "val")
+    with pytest.raises(ValueError, match=r"got train/ beside unlabeled/"):
+        open_folder(split_folder, "train")
+
+
+def test_folders_without_images_are_no_classes(split_folder):
+    (split_folder / "annotations").mkdir()
+    (split_folder / "annotations" / "0.xml").touch()
+    assert open_folder(split_folder, "train").class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("Train", "Valid", "Test"),
+        ("TRAIN", "VAL", "TEST"),
+        ("training", "validation", "testing"),
+        ("Training", "dev", "Testing"),
+    ],
+)
+def test_splits_go_by_any_of_their_names(tmp_path, train, val, test):
+    for count, name in ((4, train), (3, val), (2, test)):
+        write_pictures(tmp_path / "set" / name / "cat", count)
+        write_pictures(tmp_path / "set" / name / "dog", count, seed=3)
+    for split, count in (("train", 8), ("val", 6), ("validation", 6), ("test", 4)):
+        source = open_folder(tmp_path / "set", split)
+        assert (len(source), source.class_names) == (count, ("cat", "dog"))
+    for own, count in ((train, 8), (val, 6), (test, 4)):
+        assert len(open_folder(tmp_path / "set", own)) == count
+    with pytest.raises(ValueError, match=r'must be one of train, val(idation)?, test.*; got "all"'):
+        open_folder(tmp_path / "set", "all")
+
+
+def test_splits_without_train_are_no_classes(split_folder):
+    shutil.rmtree(split_folder / "train")
+    write_pictures(split_folder / "test" / "cat", 1)
+    assert len(open_folder(split_folder, "test")) == 1
+    with pytest.raises(ValueError, match=r'must be one of val, test; got "train"'):
+        open_folder(split_folder, "train")
+
+
+def test_two_folders_of_one_split_are_refused(split_folder):
+    write_pictures(split_folder / "Valid", 1)
+    with pytest.raises(ValueError, match=r"got Valid/, val/, which both mean val\. Move one"):
+        open_folder(split_folder, "train")
+
+
+def test_a_split_behind_a_broken_link_is_named(split_folder):
+    (split_folder / "test").symlink_to(split_folder / "gone")
+    with pytest.raises(ValueError, match=r"divided/test must lead to .* got a broken link"):
+        open_folder(split_folder, "train")
+
+
+def test_an_unlabelled_train_beside_a_labelled_val(split_folder):
+    shutil.rmtree(split_folder / "train")
+    write_pictures(split_folder / "train", 5)
+    train, val = (open_folder(split_folder, split) for split in ("train", "val"))
+    assert len(train) == 5 and not train.labelled and train.class_names is None
+    assert train.account.unlabelled == "no class folder holds 5 images such as 00.png"
+    assert val.labelled and val.class_names == ("cat", "dog")
+
+
+def test_splits_may_be_flat(tmp_path):
+    for split, count in (("train", 4), ("val", 2)):
+        write_pictures(tmp_path / split, count)
+    (tmp_path / "cover.png").touch()
+    train, val = (open_folder(tmp_path, split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (4, 2) and not train.labelled and not val.labelled
+    assert val.account.unlabelled == "it has no class folders"
+    note = f"left out beside the splits of {tmp_path}: 1 image, cover.png"
+    assert train.account.notes == (note,)
+
+
+def test_images_beside_classes_are_read_without_labels(class_folder):
+    write_pictures(class_folder / "deep" / "er", 1)
+    (class_folder / "deep" / "er" / "00.png").rename(class_folder / "stray.png")
+    source = open_folder(class_folder)
+    assert len(source) == 13 and source.listing.files[0] == "stray.png"
+    assert not source.labelled and source.class_names is None and set(source[0]) == {"image"}
+    assert source.account.unlabelled == "no class folder holds 1 image, stray.png"
+    held = data.ImageData(str(class_folder), 8, 3, in_memory=True).open("fit")
+    assert data.account_of(held).unlabelled == source.account.unlabelled
+
+
+def test_a_single_class_may_be_a_folder_too_high(class_folder):
+    (note,) = open_folder(class_folder.parent).account.notes
+    assert note.endswith(
+        f"of one class, pictures; if that folder is the data set, give {class_folder}"
+    )

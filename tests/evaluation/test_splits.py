@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import numpy as np
+import pictures
 import pytest
 
 from jaxssl import data, named
@@ -59,6 +60,25 @@ def test_what_splits_share(config, train, test, share):
     if share:
         with pytest.raises(ValueError, match=rf'got {100 * share:.0f} % of "{test}"'):
             splits.check_disjoint(opened)
+
+
+def test_images_without_a_class_are_named(tmp_path):
+    pictures.write_pictures(tmp_path / "cat", 6)
+    pictures.write_pictures(tmp_path / "dog", 6)
+    (tmp_path / "cat" / "00.png").rename(tmp_path / "stray.png")
+    opened = splits.choose(data.ImageData(str(tmp_path), 8, 3))
+    message = r"without labels, since no class folder holds 1 image, stray\.png\. Name a labelled"
+    with pytest.raises(ValueError, match=message):
+        splits.check(opened)
+
+
+def test_a_link_to_the_training_images_is_no_test_split(tmp_path):
+    pictures.write_pictures(tmp_path / "elsewhere" / "cat", 3)
+    pictures.write_pictures(tmp_path / "set" / "train" / "dog", 3)
+    (tmp_path / "set" / "train" / "cat").symlink_to(tmp_path / "elsewhere" / "cat")
+    (tmp_path / "set" / "val").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r'share no image; got 100 % of "test"'):
+        splits.check(splits.choose(data.ImageData(str(tmp_path / "set"), 8, 3)))
 
 
 def test_a_split_without_labels_is_named():

@@ -1,0 +1,127 @@
+"""What the subfolders of a folder of images are: splits, or classes."""
+
+import os
+import pathlib
+from typing import NamedTuple
+
+from jaxssl.data import tree
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+SPLIT_NAMES = {  # what folders of a split are called, in small letters
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+
+
+class Splits(NamedTuple):
+    """The split folders of a folder.
+
+    Attributes:
+        folders: by the split's name, "val" being "validation" where its folder is called that;
+            empty where the folder is a single set.
+        notes: what a user must know of how it was read.
+    """
+
+    folders: dict[str, pathlib.Path]
+    notes: tuple[str, ...] = ()
+
+    def meant(self, split: str) -> str:
+        """The split that a folder's own name means; any other name as it is."""
+        return next((each for each, path in self.folders.items() if path.name == split), split)
+
+
+def find_splits(folder: pathlib.Path) -> Splits:
+    """The splits of a folder, where all its subfolders with images have names of splits.
+
+    Names count in any case. One such name among others, of a folder with images and no folders
+    inside, is a class like the others.
+
+    Raises:
+        ValueError: two folders of one split; a folder that is a split by its name beside one that
+            is none; a broken link of a split's name.
+    """
+    for reason, name in tree.read_directory(folder).left_out:
+        if reason == tree.BROKEN and _split_of(name):
+            raise ValueError(
+                f"open_source: {folder / name} must lead to the images of a split; got a broken "
+                "link. Mount what it points to, or remove it."
+            )
+    meant = {name: _split_of(name) for name in class_folders(folder)}
+    splits = [name for name in meant if meant[name]]
+    others = [name for name in meant if not meant[name]]
+    if not splits:
+        return Splits({})
+    if others:
+        if len(splits) > 1 or class_folders(folder / splits[0]):
+            raise ValueError(
+                f"open_source: the subfolders of {folder} must all be splits or all be classes; "
+                f"got {_some(splits)} beside {_some(others)}. If the first are the splits, move "
+                "the others out; if all are classes, rename the first."
+            )
+        return Splits({}, (f"{splits[0]} is read as a class like {_some(others)}, not as a split",))
+    folders: dict[str, pathlib.Path] = {}
+    for name in sorted(splits, key=lambda each: tuple(SPLIT_NAMES).index(meant[each])):
+        split = "validation" if name.lower() == "validation" else meant[name]
+        if meant[name] in {_split_of(each.name) for each in folders.values()}:
+            both = [each for each in splits if meant[each] == meant[name]]
+            raise ValueError(
+                f"open_source: {folder} must hold one folder of each split; got {_some(both)}, "
+                f"which both mean {split}. Move one of them out."
+            )
+        folders[split] = folder / name
+    loose = [name for name in tree.read_directory(folder).files if is_image(name)]
+    if not loose:
+        return Splits(folders)
+    stray = tree.counted(loose, "image", "images")
+    return Splits(folders, (f"left out beside the splits of {folder}: {stray}",))
+
+
+def class_folders(root: pathlib.Path) -> list[str]:
+    """Names of the subfolders that hold an image at any depth, sorted.
+
+    A link to one of them, to ``root`` or to a folder that holds it is none.
+    """
+    entries = tree.read_directory(root)
+    found = [name for name in entries.folders if _holds_image(root / name)]
+    seen = tree.ancestors(root) | {tree.identify(root / name) for name in entries.folders}
+    for name in entries.links:
+        identity = tree.identify(root / name)
+        if identity not in seen and _holds_image(root / name):
+            found.append(name)
+        seen.add(identity)
+    return sorted(found)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file name looks like an image's; hidden files do not."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def _holds_image(directory: pathlib.Path) -> bool:
+    """Whether there is an image at any depth."""
+    try:
+        with os.scandir(directory) as entries:  # of most folders the first file says it
+            if any(is_image(entry.name) and _is_file(entry) for entry in entries):
+                return True
+        return any(is_image(name) for _, names in tree.Walk(directory) for name in names)
+    except OSError:  # it cannot be opened, which the walk of the whole will say
+        return False
+
+
+def _is_file(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def _split_of(name: str) -> str | None:
+    """The split that a folder's name stands for."""
+    return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
+
+
+def _some(names: list[str]) -> str:
+    """The first few of some folders."""
+    shown = ", ".join(f"{name}/" for name in names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3:,} more"
