@@ -7,6 +7,7 @@ shortcuts     what must not give the answers away
 corruption    the image before noise was put on it
 holes         what stood in a hole
 masking       which patches are hidden
+block_masking which blocks of patches are hidden, kept or asked for
 color         which bin or cluster of colours a pixel belongs to
 gamut         which bins of colour there are
 temporal      the colours of a frame, from the frames before it
@@ -14,6 +15,7 @@ cpc           the overlapping patches of which some are predicted from others
 """
 
 from jaxssl.pretext import (
+    block_masking,
     color,
     corruption,
     cpc,
@@ -28,6 +30,7 @@ from jaxssl.pretext import (
 )
 
 __all__ = [
+    "block_masking",
     "color",
     "corruption",
     "cpc",

@@ -1,8 +1,11 @@
 """Which patches of an image are hidden from the encoder: the label is the image itself."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
+from jaxssl import checks
 from jaxssl.types import Array
 
 
@@ -55,6 +58,42 @@ def random_masking(key: Array, num_patches: int, mask_ratio: float) -> tuple[Arr
     kept = num_kept(num_patches, mask_ratio)
     order = jax.random.permutation(key, num_patches).astype(jnp.int32)
     return jnp.sort(order[:kept]), jnp.sort(order[kept:])
+
+
+def random_squares(key: Array, grid: tuple[int, int], mask_ratio: float, *, side: int) -> Array:
+    """Hides squares of a coarser grid: every subset of ceil(cells · mask_ratio) is equally likely.
+
+    Args:
+        key: PRNG key.
+        grid: (rows, columns) of patches; N = rows · columns.
+        mask_ratio: static fraction of squares to hide.
+        side: of a square, patches; 1 hides single ones.
+
+    Returns:
+        bool [N], raster order, True where hidden.
+
+    Raises:
+        ValueError: no square or every square would be hidden, or squares do not divide the grid.
+
+    Source: Xie et al., SimMIM: A Simple Framework for Masked Image Modeling, 2021,
+    arXiv:2111.09886, section 3.2; MaskGenerator of microsoft/SimMIM.
+    """
+    checks.at_least("random_squares", 1, side=side)
+    if grid[0] % side or grid[1] % side:
+        raise ValueError(
+            f"random_squares: the grid of patches must be a multiple of the squares; got "
+            f"{grid[0]}x{grid[1]} patches and squares of {side}x{side}."
+        )
+    rows, columns = grid[0] // side, grid[1] // side
+    num_hidden = math.ceil(rows * columns * mask_ratio)
+    if not 0 < num_hidden < rows * columns:
+        raise ValueError(
+            f"random_squares: masking must keep at least 1 and hide at least 1 of "
+            f"{rows * columns} squares; got mask ratio {mask_ratio}, which hides {num_hidden}. "
+            "Use another ratio, or smaller squares."
+        )
+    order = jax.random.permutation(key, rows * columns).reshape(rows, columns)
+    return (order < num_hidden).repeat(side, axis=0).repeat(side, axis=1).ravel()
 
 
 def _likely_fix(num_patches: int, kept: int) -> str:

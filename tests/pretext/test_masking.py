@@ -73,3 +73,34 @@ def test_the_suggested_ratio_keeps_one(num_patches):
         masking.num_kept(num_patches, 1.0)
     suggested = float(str(error.value).split("Use at most ")[1].split(",")[0])
     assert masking.num_kept(num_patches, suggested) == 1
+
+
+def test_squares_are_hidden_whole_and_in_the_official_number(key):
+    """Published numbers: 6 x 6 squares of 2 x 2 patches, ceil(0.6 · 36) = 22 hidden."""
+    draw = jax.jit(jax.vmap(lambda k: masking.random_squares(k, (12, 12), 0.6, side=2)))
+    masks = np.asarray(draw(jax.random.split(key, 50))).reshape(50, 6, 2, 6, 2)
+    assert masks.dtype == bool
+    cells = masks[:, :, 0, :, 0]
+    np.testing.assert_array_equal(masks, cells[:, :, None, :, None] * np.ones((2, 1, 2), bool))
+    np.testing.assert_array_equal(cells.sum(axis=(1, 2)), 22)
+
+
+def test_every_set_of_squares_is_equally_likely(key):
+    draw = jax.jit(jax.vmap(lambda k: masking.random_squares(k, (2, 3), 0.5, side=1)))
+    subsets, counts = np.unique(draw(jax.random.split(key, 4000)), axis=0, return_counts=True)
+    assert len(subsets) == 20
+    assert stats.chisquare(counts).pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    ("grid", "mask_ratio", "side", "text"),
+    [
+        ((7, 7), 0.6, 2, "a multiple of the squares; got 7x7 patches and squares of 2x2"),
+        ((4, 4), 0.9, 2, "hide at least 1 of 4 squares; got mask ratio 0.9, which hides 4"),
+        ((4, 4), 0.0, 2, "hide at least 1 of 4 squares; got mask ratio 0.0, which hides 0"),
+        ((4, 4), 0.5, 0, "random_squares: side must be at least 1; got 0"),
+    ],
+)
+def test_squares_that_cannot_be_are_refused(grid, mask_ratio, side, text, key):
+    with pytest.raises(ValueError, match=text):
+        masking.random_squares(key, grid, mask_ratio, side=side)
