@@ -60,13 +60,16 @@ class Block(nn.Module):
         num_heads: heads; must divide the width.
         dtype: compute dtype of the matrix products.
         kernels: how the kernels begin.
+        layer_scale: what the learned factors of each branch's features begin with; None: none.
 
-    Source: Dosovitskiy et al., An Image Is Worth 16x16 Words, 2020, arXiv:2010.11929, eq. 2 and 3.
+    Source: Dosovitskiy et al., An Image Is Worth 16x16 Words, 2020, arXiv:2010.11929, eq. 2 and 3;
+        factors: Touvron et al., Going Deeper with Image Transformers, 2021, arXiv:2103.17239.
     """
 
     num_heads: int
     dtype: str = "float32"
     kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
+    layer_scale: float | None = None
 
     @nn.compact
     def __call__(self, x: Array, scale: Array | None = None) -> Array:
@@ -74,6 +77,10 @@ class Block(nn.Module):
 
         def scaled(branch: Array, index: int) -> Array:
             branch = branch.astype(jnp.float32)
+            if self.layer_scale is not None:
+                begin = nn.initializers.constant(self.layer_scale)
+                factors = self.param(f"layer_scale{index + 1}", begin, x.shape[-1:])
+                branch = branch * factors[None, None]
             return branch if scale is None else branch * scale[index][:, None, None]
 
         def mlp_linear(y: Array, features: int, name: str) -> Array:
@@ -101,6 +108,7 @@ class Stack(NamedTuple):
             instead of "block_0", "block_1" …
         remat: recompute each block's activations in the backward pass.
         kernels: how the kernels of each block begin.
+        layer_scale: what the factors of each block's branches begin with; None: none.
     """
 
     depth: int
@@ -109,6 +117,7 @@ class Stack(NamedTuple):
     scan_layers: bool
     remat: bool
     kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
+    layer_scale: float | None = None
 
 
 def apply_blocks(
@@ -130,13 +139,13 @@ def apply_blocks(
     Returns:
         float32 [B, N, D] after the last block, and the summary after each block.
     """
-    depth, num_heads, dtype, scan_layers, remat, kernels = stack
+    depth, num_heads, dtype, scan_layers, remat, kernels, layer_scale = stack
     # Inside a scan nothing can be merged across iterations, so the barrier would only cost.
     block_class = nn.remat(Block, prevent_cse=not scan_layers) if remat else Block
     if not scan_layers:
         stages = []
         for index in range(depth):
-            block = block_class(num_heads, dtype, kernels, name=f"block_{index}")
+            block = block_class(num_heads, dtype, kernels, layer_scale, name=f"block_{index}")
             x = block(x, None if branch_scale is None else branch_scale[index])
             if summary is not None:
                 stages.append(summary(x))
@@ -147,7 +156,8 @@ def apply_blocks(
         return x, None if summary is None else summary(x)
 
     scan = nn.scan(body, variable_axes={"params": 0}, split_rngs={"params": True}, length=depth)
-    x, stages = scan(block_class(num_heads, dtype, kernels, name="blocks"), x, branch_scale)
+    block = block_class(num_heads, dtype, kernels, layer_scale, name="blocks")
+    x, stages = scan(block, x, branch_scale)
     if summary is None:
         return x, ()
     return x, tuple(jax.tree.map(lambda leaf, i=index: leaf[i], stages) for index in range(depth))

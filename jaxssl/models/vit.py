@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import checks, types
-from jaxssl.models import initialization, layers, patches, transformer
+from jaxssl.models import initialization, layers, patches, transformer, vit_inputs
 from jaxssl.types import Array
 
 
@@ -57,6 +57,9 @@ class ViTConfig:
             "dino", normal kernels with standard deviation 0.02, and a patch embedding as PyTorch's
             convolutions begin. MoCo v3's ViT-S has ``num_heads=12``.
         num_registers: learned tokens without position that go along and are dropped at the end.
+        layer_scale: what the learned factors begin with that multiply every feature of every
+            residual branch (CaiT); the published ones: 0.1 of BEiT-B, 1e-4 of data2vec's ViT-B,
+            1e-5 of DINOv2. None: there are none.
         scan_layers: run the blocks as one scan, parameters with a leading layer axis: shorter
             tracing and few leaves; ``stack_layers`` and ``unstack_layers`` convert.
         remat: recompute each block in the backward pass: less memory, about a third more work.
@@ -79,6 +82,7 @@ class ViTConfig:
     position_grid: int | None = None
     initialization: Literal["mae", "moco_v3", "dino"] = "mae"
     num_registers: int = 0
+    layer_scale: float | None = None
     scan_layers: bool = False
     remat: bool = False
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -97,6 +101,7 @@ class ViTConfig:
         checks.at_least(self, 1, width=width, depth=depth, num_heads=num_heads)
         checks.at_least(self, 1, "patch_size", "position_grid")
         checks.at_least(self, 0, "num_registers")
+        checks.above(self, 0, "layer_scale", fix="Leave it out for branches without factors.")
         if self.position_grid is not None and self.position != "sincos":
             raise ValueError(
                 "ViTConfig: position_grid must be None with position 'learned', whose table is "
@@ -159,14 +164,20 @@ class ViT(nn.Module):
         train: bool = False,
         keep: Array | None = None,
         branch_scale: Array | None = None,
+        hide: Array | None = None,
+        mask_token: Array | None = None,
     ) -> types.Features:
-        """Encodes images, or only some of their patches.
+        """Encodes images, or only some of their patches, or with some of them hidden.
 
         Args:
             images: [B, H, W, C], uint8 or floating in [0, 1], any number of channels.
             train: no effect; every module takes it.
             keep: int32 [B, K], raster indices in [0, N) of the patches to encode, or None for all.
             branch_scale: float32 [depth, 2, B], what ``drop_path.branch_scale`` makes, or None.
+            hide: bool [B, N], the patches whose embedding is replaced by ``mask_token`` before it
+                gets its position, or None; not together with ``keep``.
+            mask_token: float32 [D], with ``hide`` and only with it. It is a parameter of who hides,
+                not of the encoder, whose tree stays the same.
 
         Returns:
             Features in float32: pooled [B, D]; tokens [B, N, D], or [B, K, D] in the order of
@@ -182,7 +193,8 @@ class ViT(nn.Module):
         del train
         config = self.config
         width, depth, num_heads = config.dimensions
-        grid = _check_inputs(images, keep, config.patch_size)
+        grid = vit_inputs.check(images, keep, config.patch_size)
+        vit_inputs.check_hidden(hide, mask_token, keep, (images.shape[0], grid[0] * grid[1]), width)
         begin = initialization.INITIALIZATIONS[config.initialization]
 
         rows = patches.patchify(images, config.patch_size)  # [B, N, P], raw
@@ -203,7 +215,10 @@ class ViT(nn.Module):
             kernel_init=begin.patch_kernel,
             bias_init=begin.patch_bias(rows.shape[-1]),
         )
-        x = x.astype(jnp.float32) + positions
+        x = x.astype(jnp.float32)
+        if hide is not None:
+            x = jnp.where(hide[:, :, None], mask_token[None, None], x)
+        x = x + positions
 
         extra = self._extra_tokens()
         num_extra = extra.shape[1]
@@ -217,8 +232,9 @@ class ViT(nn.Module):
             return pool(tokens), map_ if keep is not None else map_.reshape(-1, *grid, width)
 
         stack = transformer.Stack(
-            depth, num_heads, config.dtype, config.scan_layers, config.remat, begin.blocks
-        )
+            depth, num_heads, config.dtype, config.scan_layers, config.remat, begin.blocks,
+            layer_scale=config.layer_scale,
+        )  # fmt: skip
         x, kept = transformer.apply_blocks(x, stack, summary=summary, branch_scale=branch_scale)
         norm = nn.LayerNorm(epsilon=layers.LAYER_NORM_EPSILON, name="norm")
         x = norm(x)
@@ -255,23 +271,3 @@ class ViT(nn.Module):
         if self.config.num_registers:
             tokens.append(self.param("registers", init, (1, self.config.num_registers, width)))
         return jnp.concatenate(tokens, axis=1)
-
-
-def _check_inputs(images: Array, keep: Array | None, patch_size: int) -> tuple[int, int]:
-    """Checks shapes and integer type; returns (rows, columns) of patches."""
-    if images.ndim != 4:
-        raise ValueError(
-            f"ViT: images must be [B, H, W, C]; got shape {images.shape}. Add a batch axis?"
-        )
-    rows, columns = patches.patch_grid(*images.shape[1:3], patch_size, caller="ViT")
-    if keep is None:
-        return rows, columns
-    if not jnp.issubdtype(keep.dtype, jnp.integer):
-        raise TypeError(f"ViT: keep must hold integer patch indices; got {keep.dtype}.")
-    num_images = images.shape[0]
-    if keep.ndim != 2 or keep.shape[0] != num_images or not 0 < keep.shape[1] <= rows * columns:
-        raise ValueError(
-            f"ViT: keep must be [B, K] with B = {num_images} images and 0 < K <= "
-            f"{rows * columns} patches; got shape {keep.shape}."
-        )
-    return rows, columns

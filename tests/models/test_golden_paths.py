@@ -26,6 +26,7 @@ CASES = {
         models.ViTConfig("Ti", depth=2, pool="mean", scan_layers=True).build(),
         (IMAGES,),
     ),
+    "vit_layer_scale": (models.ViTConfig("Ti", depth=2, layer_scale=0.1).build(), (IMAGES,)),
     "resnet18_small": (models.ResNetConfig(18, stem="small").build(), (IMAGES,)),
     "resnet50_imagenet": (models.ResNetConfig(50).build(), (IMAGES,)),
     "convnext_atto": (models.ConvNeXtConfig("Atto").build(), (IMAGES,)),

@@ -31,7 +31,7 @@ def _random_variables(config, images):
     )
 
 
-def _oracle(params, images, config):
+def _oracle(params, images, config, hide=None, mask_token=None):
     """The forward pass in float64, one image and one head at a time."""
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
     width, depth, num_heads = config.dimensions
@@ -51,7 +51,7 @@ def _oracle(params, images, config):
 
     pooled, tokens, stages = [], [], [[] for _ in range(depth)]
     maps, class_tokens = ([[] for _ in range(depth)] for _ in range(2))
-    for image in np.asarray(images, np.float64):
+    for number, image in enumerate(np.asarray(images, np.float64)):
         image = (image - np.array(config.mean)) / np.array(config.std)
         rows = [
             image[y : y + size, x : x + size].ravel()
@@ -63,7 +63,11 @@ def _oracle(params, images, config):
             position = patches.sincos_positions(*grid, width).astype(np.float64)
         else:
             position = params["position"].reshape(-1, width)
-        x = dense(np.stack(rows), params["patch_embedding"]) + position
+        x = dense(np.stack(rows), params["patch_embedding"])
+        if hide is not None:
+            for patch in np.flatnonzero(hide[number]):
+                x[patch] = mask_token
+        x = x + position
         extra = []
         if config.pool == "class":
             extra = [params["class_token"][0, 0]]
@@ -84,10 +88,11 @@ def _oracle(params, images, config):
                 scores = query[:, part] @ key_[:, part].T / math.sqrt(width // num_heads)
                 weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
                 heads.append(weights @ value[:, part])
-            x = x + dense(np.concatenate(heads, -1), block["attention"]["proj"])
+            branch = dense(np.concatenate(heads, -1), block["attention"]["proj"])
+            x = x + branch * block.get("layer_scale1", 1)
             hidden = dense(norm(x, block["norm2"]), block["mlp_in"])
             hidden = hidden * 0.5 * (1 + np.vectorize(math.erf)(hidden / math.sqrt(2)))
-            x = x + dense(hidden, block["mlp_out"])
+            x = x + dense(hidden, block["mlp_out"]) * block.get("layer_scale2", 1)
             stages[index].append(pool(x, num_extra))
             maps[index].append(x[num_extra:].reshape(height // size, breadth // size, width))
             class_tokens[index].append(norm(x[0], params["norm"]))
@@ -106,6 +111,7 @@ OPTIONS = {
     "class": TINY,
     "mean": dataclasses.replace(TINY, pool="mean", mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4)),
     "learned": dataclasses.replace(TINY, position="learned", num_registers=2),
+    "layer_scale": dataclasses.replace(TINY, layer_scale=1e-4),
     "mean_registers": dataclasses.replace(TINY, pool="mean", position="learned", num_registers=1),
 }
 
@@ -178,9 +184,49 @@ def test_keep_embeds_only_the_kept_patches():
     assert "f32[2,6,16] = dot_general" not in lowered
 
 
+HIDE = np.array([[True, False, False, True, True, False], [False] * 6])
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_hidden_patches_against_float64_loop(name):
+    config, images = OPTIONS[name], _images()
+    variables = _random_variables(config, images)
+    token = np.random.default_rng(1).normal(size=16).astype(np.float32)
+    got = jax.jit(config.build().apply)(variables, images, hide=HIDE, mask_token=token)
+    want = _oracle(variables["params"], images, config, HIDE, token)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), got, want)
+
+
+def test_what_a_hidden_patch_showed_does_not_matter():
+    images, token = _images(), jnp.ones(16)
+    variables = _random_variables(TINY, images)
+    apply = jax.jit(
+        lambda images: TINY.build().apply(variables, images, False, None, None, HIDE, token)
+    )
+    got = apply(images.at[0, :4, :4].set(0.3)).tokens
+    np.testing.assert_array_equal(got, apply(images).tokens)
+
+
+def test_hiding_makes_no_parameter():
+    images, token = _images(), jnp.ones(16)
+    module, key = TINY.build(), jax.random.key(0)
+    init = lambda **hidden: jax.eval_shape(lambda: module.init(key, images, **hidden))  # noqa: E731
+    assert init(hide=HIDE, mask_token=token) == init()
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_layer_scale_begins_with_its_value_in_every_block(scan_layers):
+    config = dataclasses.replace(TINY, layer_scale=0.1, scan_layers=scan_layers)
+    params = jax.device_get(_init(config, _images())["params"])
+    blocks = transformer.unstack_layers(params) if scan_layers else params
+    for index in range(2):
+        for name in ("layer_scale1", "layer_scale2"):
+            np.testing.assert_array_equal(blocks[f"block_{index}"][name], np.full(16, 0.1, "f4"))
+
+
 def test_scanned_layers_equal_the_loop_in_value_and_gradient():
     images = _images()
-    config = dataclasses.replace(TINY, num_registers=1)
+    config = dataclasses.replace(TINY, num_registers=1, layer_scale=0.1)
     params = _random_variables(config, images)["params"]
 
     def run(config, params):
@@ -354,6 +400,7 @@ def test_nano_is_width_128_depth_4_heads_4():
         ({"depth": 0}, "ViTConfig: depth must be at least 1; got 0"),
         ({"patch_size": 0}, "ViTConfig: patch_size must be at least 1; got 0"),
         ({"num_registers": -1}, "ViTConfig: num_registers must be at least 0; got -1"),
+        ({"layer_scale": 0.0}, "ViTConfig: layer_scale must be finite and above 0; got 0.0"),
         (
             {"width": 100, "num_heads": 3},
             "ViTConfig: width must be a multiple of num_heads; got width 100, num_heads 3",
@@ -389,6 +436,31 @@ def test_config_errors(fields, text):
 def test_input_errors(shape, keep, error, text):
     with pytest.raises(error, match=re.escape(text)):
         jax.eval_shape(TINY.build().init, jax.random.key(0), jnp.zeros(shape), keep=keep)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"hide": HIDE}, "hide and mask_token must come together, and without keep; got hide."),
+        ({"mask_token": jnp.ones(16)}, "and without keep; got mask_token."),
+        (
+            {"hide": HIDE, "mask_token": jnp.ones(16), "keep": jnp.zeros((2, 1), jnp.int32)},
+            "and without keep; got hide, mask_token, keep.",
+        ),
+        (
+            {"hide": HIDE[:1], "mask_token": jnp.ones(16)},
+            "hide must be bool [B, N], here [2, 6]; got bool [1, 6].",
+        ),
+        (
+            {"hide": jnp.ones((2, 6)), "mask_token": jnp.ones(16)},
+            "hide must be bool [B, N], here [2, 6]; got float32 [2, 6].",
+        ),
+        ({"hide": HIDE, "mask_token": jnp.ones(8)}, "mask_token must be [D], here [16]; got [8]."),
+    ],
+)
+def test_errors_of_what_is_hidden(given, text):
+    with pytest.raises(ValueError, match=re.escape(f"ViT: {text}" if "must" in text else text)):
+        jax.eval_shape(lambda: TINY.build().init(jax.random.key(0), _images(), **given))
 
 
 def test_docstring_example():

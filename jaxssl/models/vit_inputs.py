@@ -1,0 +1,77 @@
+"""What a ViT can be given: images, patches to keep or patches to hide; else one clear error."""
+
+import jax.numpy as jnp
+
+from jaxssl.models import patches
+from jaxssl.types import Array
+
+
+def check(images: Array, keep: Array | None, patch_size: int) -> tuple[int, int]:
+    """Checks images and the patches to keep of them.
+
+    Args:
+        images: see ``ViT``, as for the next.
+        keep: None for all.
+        patch_size: side of a patch, pixels.
+
+    Returns:
+        (rows, columns) of patches.
+
+    Raises:
+        ValueError: shapes that do not fit the patch size or each other.
+        TypeError: ``keep`` not of integers.
+    """
+    if images.ndim != 4:
+        raise ValueError(
+            f"ViT: images must be [B, H, W, C]; got shape {images.shape}. Add a batch axis?"
+        )
+    rows, columns = patches.patch_grid(*images.shape[1:3], patch_size, caller="ViT")
+    if keep is None:
+        return rows, columns
+    if not jnp.issubdtype(keep.dtype, jnp.integer):
+        raise TypeError(f"ViT: keep must hold integer patch indices; got {keep.dtype}.")
+    num_images = images.shape[0]
+    if keep.ndim != 2 or keep.shape[0] != num_images or not 0 < keep.shape[1] <= rows * columns:
+        raise ValueError(
+            f"ViT: keep must be [B, K] with B = {num_images} images and 0 < K <= "
+            f"{rows * columns} patches; got shape {keep.shape}."
+        )
+    return rows, columns
+
+
+def check_hidden(
+    hide: Array | None,
+    mask_token: Array | None,
+    keep: Array | None,
+    shape: tuple[int, int],
+    width: int,
+) -> None:
+    """Checks that hidden patches are given whole.
+
+    Args:
+        hide: see ``ViT``, as for the next two.
+        mask_token: what hidden patches become.
+        keep: which must not be given beside them.
+        shape: (B, N), images and patches of each.
+        width: D.
+
+    Raises:
+        ValueError: one without the other, ``keep`` beside them, or a shape or dtype that is wrong.
+    """
+    if (hide is None) != (mask_token is None) or not (hide is None or keep is None):
+        given = {"hide": hide, "mask_token": mask_token, "keep": keep}
+        named = ", ".join(name for name, value in given.items() if value is not None)
+        raise ValueError(
+            f"ViT: hide and mask_token must come together, and without keep; got {named}."
+        )
+    if hide is None:
+        return
+    if hide.shape != shape or hide.dtype != jnp.bool_:
+        raise ValueError(
+            f"ViT: hide must be bool [B, N], here {list(shape)}; got {hide.dtype} "
+            f"{list(hide.shape)}."
+        )
+    if mask_token.shape != (width,):
+        raise ValueError(
+            f"ViT: mask_token must be [D], here [{width}]; got {list(mask_token.shape)}."
+        )
