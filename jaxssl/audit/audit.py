@@ -246,8 +246,8 @@ def _useful_rows(
     options: Options,
 ) -> tuple[list[Row], str]:
     opened = splits.open_splits(encoder.meta, data_path)
-    if not (opened.train.labelled and opened.test.labelled):
-        return [], "Usefulness was not measured: the data set has no labels."
+    if not (splits.knows_classes(opened.train) and splits.knows_classes(opened.test)):
+        return [], "Usefulness was not measured: not every image of the data set has a label."
     splits.check(opened)
     found = usefulness.read(run, encoder.meta["step"], opened)
     if found is None:

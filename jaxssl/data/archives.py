@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from jaxssl.data import arrays
+from jaxssl.data import labels as label_lib
 from jaxssl.data import source as source_lib
 
 SPLITS = ("train", "test", "val")
@@ -46,11 +47,12 @@ def open_npz(path: pathlib.Path, split: str) -> arrays.ArraySource:
             for each, (_, labels_key) in split_keys.items()
             if labels_key in keys
         }
-        are_numbers = all(each.dtype.kind in "iu" for each in labels.values())
-        if split in labels and class_names is None and are_numbers:  # others are refused below
-            class_names = arrays.numbered_classes(list(labels.values()))
+        # Every split counts the classes of all splits.
+        values = label_lib.find_values(labels.values())
         images = _read(archive, split_keys[split][0], path)
-        return arrays.from_arrays(images, labels.get(split), class_names=class_names, name=name)
+        return arrays.from_arrays(
+            images, labels.get(split), class_names=class_names, class_values=values, name=name
+        )
 
 
 def npz_splits(path: pathlib.Path) -> tuple[str, ...]:

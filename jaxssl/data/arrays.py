@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from jaxssl.data import labels as label_lib
 from jaxssl.data import source as source_lib
 from jaxssl.data import transforms
 
@@ -21,7 +22,7 @@ class ArraySource:
     Attributes:
         name: where the examples come from.
         columns: what an example has, by name, each [N, ...]: "image" is uint8 [N, H, W, C], and
-            "label", where there is one, int32 [N] in [0, K).
+            "label", where there is one, int32 [N] in [0, K), or -1 where the class is unknown.
         class_names: K names, or None without labels.
         fingerprint: sha256 of the columns as they were before any resizing.
         account: what is to be said of how they were read.
@@ -92,24 +93,28 @@ def from_arrays(
     labels: np.ndarray | None = None,
     *,
     class_names: tuple[str, ...] | None = None,
+    class_values: np.ndarray | None = None,
     name: str = "arrays",
 ) -> ArraySource:
     """A source of your own images.
 
     Args:
         images: uint8 [N, H, W, C] with C 1 or 3, or [N, H, W] for grey; N at least 1.
-        labels: integers [N] or [N, 1], at least 0; or None.
+        labels: integers [N] or [N, 1], at least 0, or -1 where the class is unknown; or None.
         class_names: one name per class; None makes "0", "1", … up to the largest label.
+        class_values: the labels of all splits, ascending, each once, where they do not number the
+            classes themselves: the class is the place among them, and its name the label.
         name: for messages and reports.
 
     Returns:
         The source, its images as given.
 
     Raises:
-        ValueError: for other shapes, dtypes or lengths, with the conversion that is missing.
+        ValueError: for other shapes, dtypes or lengths, with the conversion that is missing; for
+            labels that have no name or no value.
     """
     columns = {IMAGE: images} if labels is None else {IMAGE: images, LABEL: labels}
-    return _checked(columns, class_names, name, caller="from_arrays")
+    return _checked(columns, class_names, class_values, name, caller="from_arrays")
 
 
 def from_columns(
@@ -140,7 +145,7 @@ def from_columns(
         >>> data.Loader(source, batch_size=4, seed=0).batch(0)["tokens"].shape
         (4, 128)
     """
-    return _checked(columns, class_names, name, caller="from_columns")
+    return _checked(columns, class_names, None, name, caller="from_columns")
 
 
 def rename(source: ArraySource, name: str) -> ArraySource:
@@ -157,27 +162,20 @@ def single_set(
     class_names: tuple[str, ...] | None = None,
 ) -> ArraySource:
     """One split of a set that brings no splits; see ``source.single_set_rows``."""
-    whole = from_arrays(images, labels, class_names=class_names, name=name)
+    values = None if labels is None else label_lib.find_values([labels])
+    options = {"class_names": class_names, "class_values": values, "name": name}
+    whole = from_arrays(images, labels, **options)
     rows = source_lib.single_set_rows(len(whole), split, name=name)
-    part = from_arrays(
-        whole.columns[IMAGE][rows],
-        None if whole.labels is None else whole.labels[rows],
-        class_names=whole.class_names,
-        name=name,
-    )
+    labels = None if labels is None else np.asarray(labels)[rows]
+    part = from_arrays(whole.columns[IMAGE][rows], labels, **options)
     account = source_lib.Account(divided=source_lib.divided(len(whole), split))
     return dataclasses.replace(part, account=account)
-
-
-def numbered_classes(labels: list[np.ndarray]) -> tuple[str, ...]:
-    """Names "0", "1", … up to the largest label of any split, so that all splits agree."""
-    largest = max(int(each.max()) for each in labels if each.size)
-    return tuple(str(label) for label in range(largest + 1))
 
 
 def _checked(
     columns: Mapping[str, np.ndarray],
     class_names: tuple[str, ...] | None,
+    class_values: np.ndarray | None,
     name: str,
     *,
     caller: str,
@@ -211,15 +209,14 @@ def _checked(
         digest.update(np.ascontiguousarray(values))
     if LABEL not in columns:
         return ArraySource(name, found, None, digest.hexdigest())
-    labels = _checked_labels(np.asarray(columns[LABEL]), f"{caller}: labels of {name}", len(values))
-    digest.update(labels)
-    num_classes = int(labels.max()) + 1
-    class_names = class_names or tuple(str(label) for label in range(num_classes))
-    if num_classes > len(class_names):
-        raise ValueError(
-            f"{caller}: labels of {name} must be below the number of class names, "
-            f"{len(class_names)}; got {num_classes - 1}."
-        )
+    what = f"{caller}: labels of {name}"
+    labels = label_lib.check(np.asarray(columns[LABEL]), what, len(values))
+    digest.update(label_lib.content(labels))
+    labels, class_names = label_lib.number(
+        labels, what, class_names=class_names, class_values=class_values
+    )
+    if not class_names:  # not one class is known
+        return ArraySource(name, found, None, digest.hexdigest())
     return ArraySource(name, found | {LABEL: labels}, class_names, digest.hexdigest())
 
 
@@ -266,24 +263,3 @@ def _checked_images(images: np.ndarray, what: str) -> np.ndarray:
             f"{list(images.shape)}.{fix}"
         )
     return images
-
-
-def _checked_labels(labels: np.ndarray, what: str, num_examples: int) -> np.ndarray:
-    """Labels as int32 [N], or ValueError."""
-    if labels.ndim == 2 and labels.shape[1] == 1:  # as CIFAR and MedMNIST archives have them
-        labels = labels[:, 0]
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        fix = " Take labels.argmax(-1) of one-hot labels." if labels.ndim == 2 else ""
-        raise ValueError(
-            f"{what} must be integers [N]; got {labels.dtype.name} {list(labels.shape)}.{fix}"
-        )
-    if len(labels) != num_examples:
-        raise ValueError(
-            f"{what} must be one per example; got {num_examples} examples and {len(labels)} labels."
-        )
-    if labels.min() < 0:
-        raise ValueError(
-            f"{what} must be at least 0; got {labels.min()}. Leave the labels out where there are "
-            "none."
-        )
-    return np.ascontiguousarray(labels, np.int32)

@@ -13,6 +13,7 @@ import zlib
 import numpy as np
 
 from jaxssl.data import arrays
+from jaxssl.data import labels as label_lib
 from jaxssl.data import source as source_lib
 
 SPLITS = ("train", "test")
@@ -37,12 +38,15 @@ def open_idx(
     split = source_lib.chosen_split(str(directory), split, splits(directory))
     images = read(_file(directory, split, "images"))
     labels = read(_file(directory, split, "labels"))
+    values = None
     if class_names is None:
         # Every split counts the classes of all splits.
-        class_names = arrays.numbered_classes(
-            [read(_file(directory, each, "labels")) for each in splits(directory)]
+        values = label_lib.find_values(
+            read(_file(directory, each, "labels")) for each in splits(directory)
         )
-    return arrays.from_arrays(images, labels, class_names=class_names, name=str(directory))
+    return arrays.from_arrays(
+        images, labels, class_names=class_names, class_values=values, name=str(directory)
+    )
 
 
 def is_idx(directory: pathlib.Path) -> bool:

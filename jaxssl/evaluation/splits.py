@@ -100,8 +100,8 @@ def check(splits: Splits) -> None:
         if lowest < 0:
             raise ValueError(
                 f'evaluation: labels must be at least 0; got {lowest} in the split "{name}" of '
-                f"{source.name}. Its labels are not public: name another with {option}, such as "
-                "validation."
+                f"{source.name}, which marks unknown classes: they may not be public. Name "
+                f"another with {option}, such as validation, or leave those examples out."
             )
     check_disjoint(splits)
 
@@ -130,6 +130,11 @@ def shared_part(train: data.Source, test: data.Source) -> float:
     known = set(train.identities())
     found = test.identities()
     return sum(each in known for each in found) / len(found)
+
+
+def knows_classes(source: data.Source) -> bool:
+    """Whether every example has a class, as far as labels are read before all are encoded."""
+    return source.labelled and _lowest_label(source) >= 0
 
 
 def _lowest_label(source: data.Source) -> int:

@@ -61,17 +61,19 @@ def draw_features(
         preparation.encode(encoder, part, (layers.POOLED,), _BATCH).layers[layers.POOLED.name]
         for part in (train, test)
     )
+    is_known = splits.knows_classes(test) and splits.knows_classes(train)
     chosen = _first_of_each_class(test)[:NUM_QUERIES]
     count = min(NUM_NEIGHBOURS, len(train))
     _, rows = knn.nearest(bank, np.arange(len(train)), queries[chosen], count=count)
     plots.draw_neighbours(
         test.columns["image"][chosen],
         train.columns["image"][rows],
-        (test.labels[chosen], train.labels[rows]) if test.labelled and train.labelled else None,
+        (test.labels[chosen], train.labels[rows]) if is_known else None,
         out / "neighbours.png",
         class_names=test.class_names,
     )
-    plots.draw_embedding(queries, test.labels, test.class_names, out / "embedding.png")
+    labels = test.labels if splits.knows_classes(test) else None
+    plots.draw_embedding(queries, labels, test.class_names, out / "embedding.png")
     return [
         Picture(
             "Nearest neighbours",

@@ -18,6 +18,17 @@ def test_unlabelled_images_have_neighbours_too(run, tmp_path, names):
     assert names([picture.path for picture in pictures]) == {"neighbours.png", "embedding.png"}
 
 
+def test_an_unknown_class_gives_no_colour_and_no_frame(run, tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(
+        examples.plots, "draw_neighbours", lambda *a, **_: seen.update(neighbours=a[2])
+    )
+    monkeypatch.setattr(examples.plots, "draw_embedding", lambda *a: seen.update(embedding=a[1]))
+    part = from_arrays(tiny.images(3), np.array([0, 1, -1]))
+    examples.draw_features(checkpoints.restore_encoder(run), part, part, tmp_path)
+    assert seen == {"neighbours": None, "embedding": None}
+
+
 def test_find_images_finds_images_wherever_they_are():
     images = np.zeros((2, 8, 8, 3), np.float32)
     views = {"global": images[:, None].repeat(2, axis=1), "b": {"image": images[..., :1]}}
