@@ -63,6 +63,18 @@ def all_gather_equal(tree: PyTree, axis_name: str | None) -> PyTree:
     )
 
 
+def from_previous(tree: PyTree, axis_name: str | None) -> PyTree:
+    """What the device before this one holds, devices standing in a ring.
+
+    Called as often as there are devices it brings every leaf past all of them, and home.
+    """
+    if axis_name is None:
+        return tree
+    size = lax.axis_size(axis_name)
+    ring = [(device, (device + 1) % size) for device in range(size)]
+    return lax.ppermute(tree, axis_name, ring)
+
+
 def varying(tree: PyTree, axis_name: str | None) -> PyTree:
     """The same values, typed as differing between devices.
 

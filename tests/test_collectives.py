@@ -68,6 +68,17 @@ def test_gradients_of_gathered_rows_flow_back_to_their_device():
     np.testing.assert_allclose(mapped(gradient)(ROWS), weights, rtol=1e-6)
 
 
+@pytest.mark.parametrize("times", (1, 3, DEVICES))
+def test_leaves_go_round_the_ring_and_come_home(times):
+    def passed(tree):
+        for _ in range(times):
+            tree = collectives.from_previous(tree, "data")
+        return tree
+
+    for name, leaf in mapped(passed)(TREE).items():
+        np.testing.assert_array_equal(leaf, np.roll(TREE[name], 2 * times, axis=0))
+
+
 def test_what_is_typed_as_differing_keeps_its_values_and_its_gradient_sums():
     def gradient(rows):
         def price(factor):
@@ -97,7 +108,7 @@ def test_a_gradient_is_summed_where_its_operand_is_equal_and_only_there():
 def test_without_an_axis_each_is_the_identity():
     assert collectives.axis_size(None) == 1
     assert collectives.axis_index(None) == 0
-    for name in ("pmean", "psum", "all_gather", "all_gather_equal", "varying"):
+    for name in ("pmean", "psum", "all_gather", "all_gather_equal", "from_previous", "varying"):
         assert getattr(collectives, name)(TREE, None) is TREE
     rows = jnp.asarray(ROWS)
     assert collectives.psum_as(rows, rows) is rows

@@ -17,6 +17,7 @@ from jaxssl.losses.distribution import sigreg, view_invariance
 from jaxssl.losses.neighbours import koleo, nearest_neighbours
 from jaxssl.losses.reconstruction import masked_mse, normalize_patches, weighted_mse
 from jaxssl.losses.redundancy import VICRegTerms, barlow_twins, standardise, vicreg, vicreg_terms
+from jaxssl.losses.sigmoid import siglip
 from jaxssl.losses.similarity import cosine_regression
 from jaxssl.losses.whitening import whiten, whitening_mse
 
@@ -41,6 +42,7 @@ __all__ = [
     "normalize_patches",
     "nt_xent",
     "prototype_cross_entropy",
+    "siglip",
     "sigreg",
     "sinkhorn",
     "soft_cross_entropy",

@@ -59,12 +59,20 @@ def temperature(function: str, value: float | Array, *, name: str = "temperature
 
     A traced temperature (a learned one) is checked for its shape only.
     """
-    if jnp.shape(value) != ():
-        raise ValueError(
-            f"{function}: {name} must be one number; got shape {jnp.shape(value)}. "
-            "Index or average it first."
-        )
+    _one_number(function, name, value)
     checks.above(function, 0, fix="Usual values are 0.05 to 0.5.", **_known({name: value}))
+
+
+def bias(function: str, value: float | Array) -> None:
+    """Raises ValueError unless the bias is one finite number.
+
+    A traced bias (a learned one) is checked for its shape only.
+    """
+    _one_number(function, "bias", value)
+    if not all(map(math.isfinite, _known({"bias": value}).values())):
+        raise ValueError(
+            f"{function}: bias must be finite; got {value}. It is published as -10 at first."
+        )
 
 
 def above_zero(function: str, **values: float) -> None:
@@ -116,6 +124,14 @@ def label_smoothing(function: str, value: float) -> None:
     """Raises ValueError unless the label smoothing is in [0, 1)."""
     fix = "0 turns it off, 0.1 is usual."
     checks.in_range(function, 0, 1, label_smoothing=value, open_right=True, fix=fix)
+
+
+def _one_number(function: str, name: str, value: float | Array) -> None:
+    if jnp.shape(value) != ():
+        raise ValueError(
+            f"{function}: {name} must be one number; got shape {jnp.shape(value)}. "
+            "Index or average it first."
+        )
 
 
 def _known(values: dict[str, float | Array]) -> dict[str, float | Array]:

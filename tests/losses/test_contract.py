@@ -47,6 +47,8 @@ class Loss(NamedTuple):
 
 QUERIES = {"query": "B D", "positive": "B D"}
 QUEUE = QUERIES | {"negatives": "M D"}
+CAPTIONED = {"image": "B D", "text": "B D"}
+SCALARS = {"temperature": 0.2, "bias": -1.0}
 PAIR = {"view_a": "B D", "view_b": "B D"}
 TILED = {"block_size": 3}  # divides neither the rows of a device nor those of all
 
@@ -92,6 +94,8 @@ LOSSES = {
         losses.prototype_cross_entropy,
         {"features": "B D", "prototypes": "M D", "assignments": "B <M"},
     ),
+    "siglip": Loss(losses.siglip, CAPTIONED, across=True, options=SCALARS),
+    "siglip, tiled": Loss(losses.siglip, CAPTIONED, across=True, options=SCALARS | TILED),
     "sigreg": Loss(
         losses.sigreg, {"embeddings": "B V D"}, "", across=True,
         options={"key": jax.random.key(0), "num_slices": 8},

@@ -51,6 +51,13 @@ def _one_direction(query, positive):
     return F.cross_entropy(logits, torch.arange(len(query)))
 
 
+def _siglip(image, text):
+    """As open_clip's SigLipLoss on one device."""
+    logits = _unit(image) @ _unit(text).T * 10 - 10
+    labels = 2 * torch.eye(len(image)) - 1
+    return -F.logsigmoid(labels * logits).sum() / len(image)
+
+
 def _whitened_product(a, b):
     return (lightly_losses.Whitening2d(WIDTH, eps=1e-3)(a) * b).mean()
 
@@ -138,6 +145,10 @@ CASES = {
     "info_nce": (losses.info_nce, _one_direction, ROWS),
     "info_nce with a queue": (
         lambda a, b: losses.info_nce(a, b, negatives=BANK, temperature=0.2), _queue_contrast, ROWS,
+    ),
+    "siglip": (lambda a, b: losses.siglip(a, b, temperature=0.1, bias=-10.0), _siglip, ROWS),
+    "siglip, tiled": (
+        lambda a, b: losses.siglip(a, b, temperature=0.1, bias=-10.0, block_size=7), _siglip, ROWS,
     ),
     "dcl": (losses.dcl, lambda a, b: lightly_losses.DCLLoss()(a, b), ROWS),
     "dclw": (losses.dclw, lambda a, b: lightly_losses.DCLWLoss()(a, b), ROWS),

@@ -68,6 +68,19 @@ def nt_xent(view_a, view_b, *, temperature):
     )
 
 
+def siglip(image, text, *, temperature, bias):
+    """Zhai 2023 section 3.2 with the sign that algorithm 1 gives the bias, one value per image."""
+    image, text = _unit(image), _unit(text)
+    values = []
+    for i in range(len(image)):
+        total = 0.0
+        for j in range(len(text)):
+            sign = 1 if i == j else -1
+            total += math.log1p(math.exp(-sign * (_dot(image[i], text[j]) / temperature + bias)))
+        values.append(total)
+    return np.array(values)
+
+
 def masked_mse(prediction, target, mask):
     """He 2021 section 3, each example by itself."""
     values = []
