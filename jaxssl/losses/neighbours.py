@@ -21,11 +21,15 @@ def koleo(features: Array, *, epsilon: float = 1e-8, axis_name: str | None = Non
 
     Its mean estimates the negative differential entropy of the features: minimising it spreads
     them. The row and its neighbour both receive gradients; a row that coincides with its
-    neighbour costs -log epsilon and has none. The official DINOv2 code searches one device's rows
-    only; with ``axis_name`` this searches all.
+    neighbour costs -log epsilon and has none.
+
+    With ``axis_name`` all devices' rows are searched, as the official DINOv3 code can; without it
+    only this device's, as the official DINOv2 code does and DINOv3's published recipes do. Both
+    call it once for each full-size view and add the means: among the views of one example the
+    nearest row would be the other view, which is to stay near.
 
     Args:
-        features: [B, D] floating.
+        features: [B, D] floating, one view of each example.
         epsilon: added to the distance, above 0.
         axis_name: device axis, or None.
 
@@ -37,7 +41,8 @@ def koleo(features: Array, *, epsilon: float = 1e-8, axis_name: str | None = Non
         ValueError: a wrong rank, epsilon not above 0, or a global batch of one.
 
     Source: Sablayrolles et al.: Spreading vectors for similarity search, 2018, arXiv 1806.03198,
-    section 3; as used by Oquab et al.: DINOv2, 2023, arXiv 2304.07193, section 4.
+    section 3; as used by Oquab et al.: DINOv2, 2023, arXiv 2304.07193, section 4, and Siméoni et
+    al.: DINOv3, 2025, arXiv 2508.10104, section 3.
     """
     checks.above_zero("koleo", epsilon=epsilon)
     distance = nearest_distances("koleo", features, axis_name=axis_name)

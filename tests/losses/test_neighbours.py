@@ -1,5 +1,6 @@
 """koleo and nearest_neighbours against loops, finite differences and known configurations."""
 
+import functools
 import math
 
 import embedding_oracles
@@ -9,7 +10,7 @@ import numpy as np
 import oracles
 import pytest
 
-from jaxssl import losses
+from jaxssl import losses, parallel
 
 koleo = jax.jit(losses.koleo, static_argnames="epsilon")
 
@@ -42,6 +43,21 @@ def test_koleo_of_coinciding_and_zero_rows_is_finite():
 def test_koleo_keeps_the_precision_of_small_distances():
     rows = jnp.array([[1.0, 0.0], [1.0, 1e-4], [0.0, 1.0]])
     np.testing.assert_allclose(koleo(rows)[:2], -math.log(1e-4), rtol=1e-4)
+
+
+@pytest.mark.parametrize("axis_name", (None, "data"))
+def test_koleo_searches_one_device_or_all(axis_name):
+    rows = _rows(0, 8, 3)
+    mapped = jax.shard_map(
+        functools.partial(losses.koleo, axis_name=axis_name),
+        mesh=parallel.mesh(devices=jax.devices()[:2]),
+        in_specs=jax.P("data"),
+        out_specs=jax.P("data"),
+    )
+    own = jnp.concatenate([koleo(rows[:4]), koleo(rows[4:])])
+    expected = own if axis_name is None else koleo(rows)
+    np.testing.assert_allclose(jax.jit(mapped)(rows), expected, rtol=1e-5, atol=1e-6)
+    assert np.any(own < koleo(rows) - 0.01)
 
 
 def test_nearest_neighbours_match_the_loop():
