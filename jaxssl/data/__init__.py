@@ -15,6 +15,7 @@ from jaxssl.data.loader import Loader, batches
 from jaxssl.data.memory import sample
 from jaxssl.data.preparation import Prepared, prepare
 from jaxssl.data.source import Account, Source, account_of
+from jaxssl.data.valuerange import scaled
 
 __all__ = [
     "Account",
@@ -33,4 +34,5 @@ __all__ = [
     "from_old_fields",
     "prepare",
     "sample",
+    "scaled",
 ]

@@ -21,7 +21,8 @@ def open_npz(path: pathlib.Path, split: str) -> arrays.ArraySource:
     """Reads one split of a NumPy archive.
 
     Understood are train_images / train_labels, x_train / y_train (and the same with test or val),
-    and images / labels as a single set. Labels may be missing; class_names may be there.
+    and images / labels as a single set. Labels may be missing; class_names may be there. Images are
+    numbers of any kind, which ``fit_images`` brings to uint8.
 
     Raises:
         ValueError: where the file is no such archive or has no such split.
@@ -40,7 +41,9 @@ def open_npz(path: pathlib.Path, split: str) -> arrays.ArraySource:
                 )
             labels = _read(archive, labels_key, path) if labels_key in keys else None
             images = _read(archive, images_key, path)
-            return arrays.single_set(images, labels, split, name=name, class_names=class_names)
+            return arrays.single_set(
+                images, labels, split, name=name, class_names=class_names, any_depth=True
+            )
         split = source_lib.chosen_split(name, split, tuple(split_keys))
         labels = {
             each: _read(archive, labels_key, path)
@@ -51,7 +54,12 @@ def open_npz(path: pathlib.Path, split: str) -> arrays.ArraySource:
         values = label_lib.find_values(labels.values())
         images = _read(archive, split_keys[split][0], path)
         return arrays.from_arrays(
-            images, labels.get(split), class_names=class_names, class_values=values, name=name
+            images,
+            labels.get(split),
+            class_names=class_names,
+            class_values=values,
+            name=name,
+            any_depth=True,
         )
 
 

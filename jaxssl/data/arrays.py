@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxssl.data import labels as label_lib
 from jaxssl.data import source as source_lib
-from jaxssl.data import transforms
+from jaxssl.data import transforms, valuerange
 
 IMAGE, LABEL = "image", "label"
 ROW_NUMBERS = "index"  # what batches call them
@@ -25,6 +25,7 @@ class ArraySource:
             "label", where there is one, int32 [N] in [0, K), or -1 where the class is unknown.
         class_names: K names, or None without labels.
         fingerprint: sha256 of the columns as they were before any resizing.
+        value_range: what became 0 and 255, where the images were no uint8.
         account: what is to be said of how they were read.
     """
 
@@ -32,6 +33,7 @@ class ArraySource:
     columns: Mapping[str, np.ndarray] = dataclasses.field(repr=False)
     class_names: tuple[str, ...] | None
     fingerprint: str
+    value_range: valuerange.ValueRange | None = dataclasses.field(default=None, kw_only=True)
     account: source_lib.Account = dataclasses.field(default=source_lib.Account(), kw_only=True)
 
     @property
@@ -67,6 +69,7 @@ class ArraySource:
             {name: column[rows] for name, column in self.columns.items()},
             self.class_names,
             source_lib.subset_fingerprint(self.fingerprint, rows),
+            value_range=self.value_range,
             account=self.account._replace(divided=""),
         )
 
@@ -77,11 +80,32 @@ class ArraySource:
         record = {name: column[index] for name, column in self.columns.items()}
         return record | {LABEL: int(record[LABEL])} if self.labelled else record
 
-    def fit_images(self, *, image_size: int, channels: int) -> "ArraySource":
-        """The same source with images uint8 [N, S, S, C]; its fingerprint stays."""
-        images = self.columns[IMAGE]
+    def find_value_range(self) -> valuerange.ValueRange | None:
+        """What of the images is black and white; None where they are uint8."""
+        return valuerange.of_array(self.columns[IMAGE])
+
+    def fit_images(
+        self, *, image_size: int, channels: int, value_range: valuerange.ValueRange | None = None
+    ) -> "ArraySource":
+        """The same source with images uint8 [N, S, S, C]; its fingerprint stays.
+
+        Args:
+            image_size: S, pixels.
+            channels: C, 1 or 3.
+            value_range: what becomes 0 and 255, of images that are no uint8.
+        """
+        whole = self.in_eight_bits(value_range)
+        images = whole.columns[IMAGE]
         images = transforms.fit_array(images, image_size=image_size, channels=channels)
-        return self.with_images(images)
+        return whole.with_images(images)
+
+    def in_eight_bits(self, value_range: valuerange.ValueRange | None) -> "ArraySource":
+        """The same source with uint8 images, scaled by a range where they were none."""
+        images = self.columns[IMAGE]
+        if images.dtype == np.uint8:
+            return self
+        scaled = self.with_images(valuerange.scaled(images, value_range))
+        return dataclasses.replace(scaled, value_range=value_range)
 
     def with_images(self, images: np.ndarray) -> "ArraySource":
         """The same source with other images of the same examples; its fingerprint stays."""
@@ -95,16 +119,19 @@ def from_arrays(
     class_names: tuple[str, ...] | None = None,
     class_values: np.ndarray | None = None,
     name: str = "arrays",
+    any_depth: bool = False,
 ) -> ArraySource:
     """A source of your own images.
 
     Args:
-        images: uint8 [N, H, W, C] with C 1 or 3, or [N, H, W] for grey; N at least 1.
+        images: uint8 [N, H, W, C] with C 1 or 3, or [N, H, W] for grey; N at least 1. Of numbers
+            of other kinds ``data.scaled`` makes uint8.
         labels: integers [N] or [N, 1], at least 0, or -1 where the class is unknown; or None.
         class_names: one name per class; None makes "0", "1", … up to the largest label.
         class_values: the labels of all splits, ascending, each once, where they do not number the
             classes themselves: the class is the place among them, and its name the label.
         name: for messages and reports.
+        any_depth: whether other numbers than uint8 are kept; ``fit_images`` brings them to it.
 
     Returns:
         The source, its images as given.
@@ -114,7 +141,9 @@ def from_arrays(
             labels that have no name or no value.
     """
     columns = {IMAGE: images} if labels is None else {IMAGE: images, LABEL: labels}
-    return _checked(columns, class_names, class_values, name, caller="from_arrays")
+    return _checked(
+        columns, class_names, class_values, name, caller="from_arrays", any_depth=any_depth
+    )
 
 
 def from_columns(
@@ -160,10 +189,16 @@ def single_set(
     *,
     name: str,
     class_names: tuple[str, ...] | None = None,
+    any_depth: bool = False,
 ) -> ArraySource:
     """One split of a set that brings no splits; see ``source.single_set_rows``."""
     values = None if labels is None else label_lib.find_values([labels])
-    options = {"class_names": class_names, "class_values": values, "name": name}
+    options = {
+        "class_names": class_names,
+        "class_values": values,
+        "name": name,
+        "any_depth": any_depth,
+    }
     whole = from_arrays(images, labels, **options)
     rows = source_lib.single_set_rows(len(whole), split, name=name)
     labels = None if labels is None else np.asarray(labels)[rows]
@@ -179,10 +214,11 @@ def _checked(
     name: str,
     *,
     caller: str,
+    any_depth: bool = False,
 ) -> ArraySource:
     """A source of columns that are as they must be, or ValueError."""
     found = {
-        column: _checked_images(np.asarray(values), f"{caller}: images of {name}")
+        column: _checked_images(np.asarray(values), f"{caller}: images of {name}", any_depth)
         if column == IMAGE
         else _checked_column(np.asarray(values), f'{caller}: the column "{column}" of {name}')
         for column, values in columns.items()
@@ -203,8 +239,9 @@ def _checked(
             )
     digest = hashlib.sha256()
     for column, values in sorted(found.items()):
-        # Of images the shape alone: records are older than other columns.
-        named = "" if column == IMAGE else f"{column} {values.dtype.str} "
+        # Of uint8 images the shape alone: records are older than other columns and kinds.
+        is_usual = column == IMAGE and values.dtype == np.uint8
+        named = "" if is_usual else f"{column} {values.dtype.str} "
         digest.update(f"{named}{values.shape}".encode())
         digest.update(np.ascontiguousarray(values))
     if LABEL not in columns:
@@ -238,18 +275,14 @@ def _checked_column(values: np.ndarray, what: str) -> np.ndarray:
     return values
 
 
-def _checked_images(images: np.ndarray, what: str) -> np.ndarray:
-    """Images as uint8 [N, H, W, C], or ValueError."""
-    if images.dtype != np.uint8:
-        fix = "Convert them with astype(np.uint8)."
-        if np.issubdtype(images.dtype, np.floating) and images.size:
-            low, high = float(images.min()), float(images.max())
-            fix = f"They lie in [{low:g}, {high:g}]: " + (
-                "convert them with (255 * images).round().astype(np.uint8)."
-                if 0 <= low and high <= 1
-                else "rescale them to [0, 255] and convert them with round().astype(np.uint8)."
-            )
-        raise ValueError(f"{what} must be uint8; got {images.dtype.name}. {fix}")
+def _checked_images(images: np.ndarray, what: str, any_depth: bool) -> np.ndarray:
+    """Images as uint8 [N, H, W, C], or of any numbers where those may be; or ValueError."""
+    if images.dtype.kind not in "biuf":
+        raise ValueError(f"{what} must be numbers; got {images.dtype.name}.")
+    if images.dtype != np.uint8 and not any_depth:
+        raise ValueError(
+            f"{what} must be uint8; got {images.dtype.name}. {valuerange.advice(images)}"
+        )
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:

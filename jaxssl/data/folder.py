@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxssl.data import layout, transforms, tree
+from jaxssl.data import deep, layout, transforms, tree, valuerange
 from jaxssl.data import source as source_lib
 
 
@@ -34,9 +34,17 @@ class ImageFiles:
     class_names: tuple[str, ...] | None
     account: source_lib.Account = source_lib.Account()
 
-    def fit_images(self, *, image_size: int, channels: int) -> "FolderSource":
-        """The source that decodes these files to uint8 [S, S, C]."""
-        return FolderSource(self, image_size, channels)
+    def find_value_range(self) -> valuerange.ValueRange | None:
+        """What of the images is black and white; None where they have 8 bits a channel."""
+        return deep.value_range_of(
+            len(self.files), lambda row: (self.root / self.files[row]).read_bytes()
+        )
+
+    def fit_images(
+        self, *, image_size: int, channels: int, value_range: valuerange.ValueRange | None = None
+    ) -> "FolderSource":
+        """The source that decodes these files to uint8 [S, S, C]; see ``transforms.decode``."""
+        return FolderSource(self, image_size, channels, value_range)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,11 +55,13 @@ class FolderSource:
         listing: the files.
         image_size: S, pixels.
         channels: C, 1 or 3.
+        value_range: what becomes 0 and 255, of images of more than 8 bits a channel.
     """
 
     listing: ImageFiles
     image_size: int
     channels: int
+    value_range: valuerange.ValueRange | None = None
 
     @property
     def name(self) -> str:
@@ -104,7 +114,10 @@ class FolderSource:
         path = self.listing.root / self.listing.files[index]
         try:
             image = transforms.decode(
-                path.read_bytes(), image_size=self.image_size, channels=self.channels
+                path.read_bytes(),
+                image_size=self.image_size,
+                channels=self.channels,
+                value_range=self.value_range,
             )
         except (OSError, ValueError) as error:
             raise ValueError(

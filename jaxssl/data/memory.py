@@ -18,6 +18,7 @@ def hold_in_memory(source: source_lib.Source, *, num_threads: int = 8) -> arrays
         class_names=source.class_names,
         fingerprint=source.fingerprint,
         account=source_lib.account_of(source),
+        value_range=getattr(source, "value_range", None),
     )
 
 

@@ -1,5 +1,7 @@
 """From what a path holds to the source that reads it."""
 
+import contextlib
+import functools
 import pathlib
 import typing
 from collections.abc import Callable
@@ -54,7 +56,8 @@ def open_source(config: "ImageData", split: str) -> source_lib.Source:
         An ``ArraySource`` where the data set is in memory, converted once; else a source that
         decodes on demand, or with ``config.in_memory`` what it decodes to; of videos, a
         ``video.VideoSource`` either way. Unlabelled data has ``labelled`` False and no "label" in
-        its records.
+        its records. Images of more than 8 bits a channel are scaled by ``config.value_range``, or
+        by one measured on ``config.train_split`` whichever split is opened; see ``valuerange``.
 
     Raises:
         FileNotFoundError: where there is nothing at the path, or tfds:NAME is not prepared.
@@ -104,10 +107,20 @@ def _open(config: "ImageData", split: str) -> source_lib.Source:
         )
     if config.path.startswith(tfds_source.PREFIX):
         name = config.path.removeprefix(tfds_source.PREFIX)
-        return tfds_source.open_named(name, split, data_dir=config.data_dir, **shape)
-    if directory := prepared_directory(config.path):
-        return tfds_source.open_directory(directory, split, **shape)
-    return find_unprepared(config.path).open(split).fit_images(**shape)
+        open_split = functools.partial(
+            tfds_source.open_named, name, data_dir=config.data_dir, **shape
+        )
+    elif directory := prepared_directory(config.path):
+        open_split = functools.partial(tfds_source.open_directory, directory, **shape)
+    else:
+        open_split = find_unprepared(config.path).open
+    images = open_split(split)
+    value_range = config.value_range or images.find_value_range()
+    train = _whole_of(config, config.train_split)
+    if config.value_range is None and value_range is not None and split != train:
+        with contextlib.suppress(ValueError):  # no such split, then this one's own
+            value_range = open_split(train).find_value_range() or value_range
+    return images.fit_images(**shape, value_range=value_range)
 
 
 def _place_of_videos(config: "ImageData") -> pathlib.Path | None:

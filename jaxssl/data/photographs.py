@@ -13,7 +13,7 @@ import pathlib
 
 import numpy as np
 
-from jaxssl.data import arrays, order, transforms
+from jaxssl.data import arrays, order, transforms, valuerange
 from jaxssl.data import source as source_lib
 
 SPLITS = ("train", "test")
@@ -51,12 +51,20 @@ class PhotographSource(arrays.ArraySource):
 
     split: str
 
-    def fit_images(self, *, image_size: int, channels: int) -> arrays.ArraySource:
+    def fit_images(
+        self, *, image_size: int, channels: int, value_range: valuerange.ValueRange | None = None
+    ) -> arrays.ArraySource:
         """Windows uint8 [N, S, S, C] in the photographs' own pixels; the fingerprint stays.
+
+        Args:
+            image_size: S, pixels.
+            channels: C, 1 or 3.
+            value_range: unused, photographs being of 8 bits.
 
         Raises:
             ValueError: for an image_size above ``MAX_SIZE``.
         """
+        del value_range
         images = self.columns[arrays.IMAGE]
         if image_size != images.shape[1]:
             images = cut(self.split, image_size)

@@ -17,7 +17,16 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from jaxssl.data import arrays, folder, imagefiles, opening, tfds_source, transforms
+from jaxssl.data import (
+    arrays,
+    deep,
+    folder,
+    imagefiles,
+    opening,
+    tfds_source,
+    transforms,
+    valuerange,
+)
 
 VERSION = "1.0.0"
 KEPT_FORMATS = ("PNG", "JPEG")  # what every TFDS reader decodes; others are stored as PNG
@@ -32,11 +41,13 @@ class Prepared:
         directory: the data set, OUT_DIR/1.0.0.
         written: images written, over all splits.
         skipped: one "file: reason" for each image that could not be read.
+        value_range: which values became 0 and 255; None where all images had 8 bits.
     """
 
     directory: pathlib.Path
     written: int
     skipped: tuple[str, ...]
+    value_range: valuerange.ValueRange | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +68,7 @@ def prepare(
     *,
     channels: int = 3,
     num_threads: int = 8,
+    value_range: valuerange.ValueRange | None = None,
     show_progress: bool = True,
 ) -> Prepared:
     """Writes all splits of a folder, archive or IDX directory as one TFDS data set.
@@ -71,6 +83,8 @@ def prepare(
         out_dir: the new data set; its last part is its TFDS name, its parent the TFDS data_dir.
         channels: 1 or 3, of the images in folders; arrays keep theirs.
         num_threads: threads that read and decode.
+        value_range: LOW and HIGH, what becomes 0 and 255 of images of more than 8 bits a channel;
+            None measures it on the training split, or the first one.
         show_progress: a progress bar on standard error.
 
     Returns:
@@ -88,7 +102,10 @@ def prepare(
             f"prepare: source_path must not be prepared already; got {prepared}. Use it as it is."
         )
     found = opening.find_unprepared(str(source_path))
-    splits = {name: _split(found.open(name), channels) for name in found.splits}
+    opened = {name: found.open(name) for name in found.splits}
+    if value_range is None:
+        value_range = opened.get("train", next(iter(opened.values()))).find_value_range()
+    splits = {name: _split(each, channels, value_range) for name, each in opened.items()}
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     temporary = tempfile.mkdtemp(prefix=f".{out_dir.name}.incomplete-", dir=out_dir.parent)
     try:
@@ -99,7 +116,7 @@ def prepare(
     finally:
         shutil.rmtree(temporary)
     written = sum(split.num_rows for split in splits.values()) - len(skipped)
-    return Prepared(out_dir / VERSION, written, tuple(skipped))
+    return Prepared(out_dir / VERSION, written, tuple(skipped), value_range)
 
 
 def _check_free(out_dir: pathlib.Path) -> None:
@@ -117,10 +134,14 @@ def _check_free(out_dir: pathlib.Path) -> None:
         )
 
 
-def _split(images: arrays.ArraySource | folder.ImageFiles, channels: int) -> _Split:
+def _split(
+    images: arrays.ArraySource | folder.ImageFiles,
+    channels: int,
+    value_range: valuerange.ValueRange | None,
+) -> _Split:
     """What to write of one split."""
     if isinstance(images, arrays.ArraySource):
-        pixels = images.columns[arrays.IMAGE]
+        pixels = images.in_eight_bits(value_range).columns[arrays.IMAGE]
         return _Split(
             num_rows=len(images),
             encode=lambda row: _png(pixels[row]),
@@ -132,7 +153,7 @@ def _split(images: arrays.ArraySource | folder.ImageFiles, channels: int) -> _Sp
     paths = [images.root / file for file in images.files]
     return _Split(
         num_rows=len(paths),
-        encode=lambda row: _checked_file(paths[row], "L" if channels == 1 else "RGB"),
+        encode=lambda row: _checked_file(paths[row], "L" if channels == 1 else "RGB", value_range),
         describe=lambda row: str(paths[row]),
         labels=images.labels,
         class_names=images.class_names,
@@ -230,7 +251,9 @@ def _encoded(split: _Split, num_threads: int) -> Iterator[tuple[int, bytes | Val
             pool.shutdown(cancel_futures=True)
 
 
-def _checked_file(path: pathlib.Path, mode: str) -> bytes:
+def _checked_file(
+    path: pathlib.Path, mode: str, value_range: valuerange.ValueRange | None
+) -> bytes:
     """Content of an image file where TFDS can read it as ``mode``; else the image as PNG.
 
     Raises:
@@ -241,6 +264,9 @@ def _checked_file(path: pathlib.Path, mode: str) -> bytes:
     except OSError as error:
         raise ValueError(str(error)) from error
     with imagefiles.opened(content) as image:
+        if deep.is_deep(image):
+            image = deep.to_eight_bits(image, content, value_range)
+            return _png(np.asarray(transforms.to_mode(image, mode)))
         image.load()
         is_plain = image.mode == mode and not image.has_transparency_data
         if is_plain and image.format in KEPT_FORMATS:

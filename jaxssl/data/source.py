@@ -44,7 +44,8 @@ class Source(Protocol):
         fingerprint: hexadecimal sha256 that changes with the content, whatever the image size
             asked for.
 
-    A source may have an ``account`` too (``account_of``).
+    A source may have an ``account`` too (``account_of``), and one of images of more than 8 bits a
+    channel has ``value_range``, what of them became 0 and 255.
     """
 
     name: str
@@ -104,6 +105,11 @@ class Subset:
     def class_names(self) -> tuple[str, ...] | None:
         """One name per class; None without labels."""
         return self.source.class_names
+
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """The whole's; None of one that has none."""
+        return getattr(self.source, "value_range", None)
 
     @property
     def fingerprint(self) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jaxssl.data import deep, transforms, valuerange
 from jaxssl.data import source as source_lib
-from jaxssl.data import transforms
 
 if typing.TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -33,6 +33,7 @@ class TfdsSource:
         image_size: S, pixels.
         channels: C, 1 or 3.
         ranges: the files that hold the records, and the places of these in them.
+        value_range: what becomes 0 and 255, of images of more than 8 bits a channel.
     """
 
     name: str
@@ -42,6 +43,7 @@ class TfdsSource:
     image_size: int
     channels: int
     ranges: tuple[tuple[str, range], ...] = dataclasses.field(repr=False)
+    value_range: valuerange.ValueRange | None = None
 
     @property
     def labelled(self) -> bool:
@@ -57,6 +59,23 @@ class TfdsSource:
         """File and place in it of each record."""
         return [(file, place) for file, places in self.ranges for place in places]
 
+    def find_value_range(self) -> valuerange.ValueRange | None:
+        """What of the images is black and white; None where they have 8 bits a channel."""
+
+        def encoded(row: int) -> bytes:
+            found = _read(self.records, row)[IMAGE]
+            return found if isinstance(found, bytes) else b""
+
+        return deep.value_range_of(len(self), encoded)
+
+    def fit_images(
+        self, *, image_size: int, channels: int, value_range: valuerange.ValueRange | None = None
+    ) -> "TfdsSource":
+        """The source that decodes these records to uint8 [S, S, C]; see ``transforms.decode``."""
+        return dataclasses.replace(
+            self, image_size=image_size, channels=channels, value_range=value_range
+        )
+
     def __len__(self) -> int:
         return len(self.records)
 
@@ -65,7 +84,7 @@ class TfdsSource:
         try:
             record = _read(self.records, index)
             if isinstance(record[IMAGE], bytes):
-                image = transforms.decode(record[IMAGE], **shape)
+                image = transforms.decode(record[IMAGE], **shape, value_range=self.value_range)
             else:
                 image = transforms.fit_array(record[IMAGE][None], **shape)[0]
         except ValueError as error:

@@ -7,7 +7,7 @@ import typing
 
 import numpy as np
 
-from jaxssl.data import imagefiles
+from jaxssl.data import deep, imagefiles, valuerange
 
 if typing.TYPE_CHECKING:
     from PIL import Image
@@ -19,10 +19,10 @@ def fit(image: "Image.Image", *, image_size: int, channels: int) -> np.ndarray:
     """Converts, resizes by the short side (bicubic, antialiased) and crops the centre.
 
     Grey of RGB is PIL's ITU-R 601-2 luma; RGB of grey repeats it. What is transparent shows
-    ``BACKGROUND``. 16-bit grey keeps its upper byte.
+    ``BACKGROUND``.
 
     Args:
-        image: any PIL image but those of floats or 32-bit integers.
+        image: any PIL image of 8 bits a channel.
         image_size: S, pixels.
         channels: C, 1 or 3.
 
@@ -30,7 +30,7 @@ def fit(image: "Image.Image", *, image_size: int, channels: int) -> np.ndarray:
         uint8 [S, S, C].
 
     Raises:
-        ValueError: for a mode whose value range is unknown.
+        ValueError: for a mode whose range of values is unknown.
     """
     from PIL import Image
 
@@ -52,16 +52,14 @@ def to_mode(image: "Image.Image", mode: str) -> "Image.Image":
     """A PIL image in mode "L" or "RGB", on ``BACKGROUND`` where it is transparent.
 
     Raises:
-        ValueError: for a mode whose value range is unknown.
+        ValueError: for a mode whose range of values is unknown.
     """
     from PIL import Image
 
-    if image.mode.startswith("I;16"):  # PIL would clip at 255 instead of scaling
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
+    if image.mode.startswith(("I", "F")):  # PIL would clip at 255
         raise ValueError(
-            f"an image must have 8 or 16 bits per channel; got PIL mode {image.mode}. "
-            "Save it as an 8-bit PNG."
+            f"an image must have 8 bits a channel; got PIL mode {image.mode}. Say by data.scaled "
+            "which values are black and white."
         )
     if image.has_transparency_data:
         # Colours below alpha 0 are whatever the program that wrote the file left there.
@@ -72,21 +70,32 @@ def to_mode(image: "Image.Image", mode: str) -> "Image.Image":
     return image.convert(mode)
 
 
-def decode(encoded: bytes, *, image_size: int, channels: int) -> np.ndarray:
+def decode(
+    encoded: bytes,
+    *,
+    image_size: int,
+    channels: int,
+    value_range: valuerange.ValueRange | None = None,
+) -> np.ndarray:
     """Decodes PNG, JPEG or any other format of PIL's, turned upright, then ``fit``.
 
     Args:
         encoded: content of an image file.
         image_size: S, pixels.
         channels: C, 1 or 3.
+        value_range: what is black and what is white, where there are more than 8 bits a channel.
 
     Returns:
         uint8 [S, S, C].
 
     Raises:
-        ValueError: where the bytes are not an image, or only part of one.
+        ValueError: where the bytes are not an image, or only part of one, or of more than 8 bits
+            without a range.
     """
     with imagefiles.opened(encoded) as image:
+        if deep.is_deep(image):
+            image = deep.to_eight_bits(image, encoded, value_range)
+            return fit(image, image_size=image_size, channels=channels)
         # A JPEG far larger than asked is decoded at 1/2, 1/4 or 1/8 of its size.
         image.draft(None, (2 * image_size, 2 * image_size))
         return fit(imagefiles.upright(image), image_size=image_size, channels=channels)

@@ -7,6 +7,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 import pytest
 import tyro
 
+from jaxssl import data
 from jaxssl.cli import arguments
 
 T = TypeVar("T")
@@ -124,3 +125,13 @@ def test_the_terminal_width_is_left_as_it_was(monkeypatch):
     with pytest.raises(arguments.UsageError):
         parse("--out")
     assert os.environ["COLUMNS"] == "77"
+
+
+def test_a_range_of_values_is_two_numbers_of_either_sign_where_it_is_used():
+    default = data.ImageData("scans", 8, 1)
+    words = ["--value-range", "-1000", "3071.5"]
+    made = arguments.parse(data.ImageData, words, prog="x", default=default)
+    assert made.value_range == (-1000, 3071.5)
+    digits = data.ImageData("digits", 8, 1)
+    with pytest.raises(arguments.UsageError, match="nothing uses it; the images of digits have 8"):
+        arguments.parse(data.ImageData, words, prog="x", default=digits)

@@ -102,13 +102,23 @@ def test_single_set_is_divided_once_and_for_all(tmp_path, images, labels):
     [
         (
             {"images": np.full((3, 4, 4, 3), 0.5)},
-            r"must be uint8; got float64. They lie in \[0.5, 0.5\]: .*255 \* images",
+            r"must be uint8; got float64. They lie in \[0.5, 0.5\]: data.scaled\(images, \(0, 1\)",
         ),
         (
             {"images": np.full((3, 4, 4, 3), -7.0, np.float32)},
-            r"got float32. They lie in \[-7, -7\]: rescale them to \[0, 255\]",
+            r"got float32. They lie in \[-7, -7\]: data.scaled\(images, \(-7, -6\)\) makes uint8",
         ),
-        ({"images": np.zeros((3, 4, 4, 3), int)}, r"got int64. Convert them with astype"),
+        (
+            {"images": np.full((3, 4, 4), 255)},
+            r"got int64. They lie in \[255, 255\]: images.astype\(np.uint8\) keeps them",
+        ),
+        (
+            {"images": 500 * np.arange(48, dtype=np.uint16).reshape(3, 4, 4)},
+            r"got uint16. They lie in \[0, 23500\]: data.scaled\(images, \(0, 23500\)\) makes",
+        ),
+        ({"images": np.zeros((3, 4, 4), bool)}, r"got bool. data.scaled\(images, \(0, 1\)\)"),
+        ({"images": np.full((3, 4, 4), np.nan)}, r"got float64. Nothing in them is a finite"),
+        ({"images": np.full((3, 4, 4), "a")}, r"must be numbers; got str"),
         ({"images": np.zeros((3, 4), np.uint8)}, r"must be \[N, H, W\].*got \[3, 4\]\."),
         ({"images": np.zeros((0, 4, 4), np.uint8)}, r"not empty; got \[0, 4, 4, 1\]"),
         ({"images": np.zeros((3, 3, 4, 4), np.uint8)}, r"images.transpose\(0, 2, 3, 1\)"),

@@ -124,11 +124,11 @@ def test_an_interrupted_preparation_leaves_nothing(
 ):
     real, seen = preparation._checked_file, []
 
-    def interrupted(path, mode):
+    def interrupted(path, *options):
         seen.append(path)
         if len(seen) == 8:
             raise interruption
-        return real(path, mode)
+        return real(path, *options)
 
     monkeypatch.setattr(preparation, "_checked_file", interrupted)
     with pytest.raises(interruption):

@@ -1,6 +1,7 @@
 """From a recipe to a run: what is asked of the data set once, and kept."""
 
 import dataclasses
+import io
 import json
 
 import jax
@@ -13,6 +14,8 @@ from rich.console import Console
 
 from jaxssl import checkpoints, data, jsonable, methods, models
 from jaxssl.augment import policies
+from jaxssl.data import valuerange
+from jaxssl.evaluation import splits
 from jaxssl.methods.rotation import Rotation
 from jaxssl.runs import pretrain, recipe, record
 from jaxssl.runs.directory import RunDirectory
@@ -86,6 +89,34 @@ def test_another_method_in_the_same_directory_is_refused_whatever_it_asks(config
     back = dataclasses.replace(config, method=Statistical(policies.CropFlip(size=8)))
     with pytest.raises(ValueError, match=r"must be new or the directory of this very run.*size"):
         pretrain.run(back, tmp_path / "run", Console(quiet=True))
+
+
+def test_the_range_of_values_is_measured_once_and_kept(config, tmp_path, monkeypatch):
+    with np.load(config.data.path) as archive:
+        deep = {name: archive[name] for name in archive.files}
+    for name in deep:
+        if deep[name].dtype == np.uint8:
+            deep[name] = 16 * deep[name].astype(np.uint16)
+    np.savez(tmp_path / "deep.npz", **deep)
+    config = dataclasses.replace(
+        config, data=dataclasses.replace(config.data, path=str(tmp_path / "deep.npz"))
+    )
+    text = io.StringIO()
+    pretrain.run(config, tmp_path / "run", Console(file=text, width=500))
+    meta = checkpoints.read_meta(tmp_path / "run")
+    low, high = meta["config"]["data"]["fields"]["value_range"]
+    assert f"with values {low:g} to {high:g} as 0 to 255 (--data.value-range)" in text.getvalue()
+
+    def measured_again(images):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(valuerange, "measured", measured_again)
+    pretrain.run(config, tmp_path / "run", Console(quiet=True))
+    opened = splits.open_splits(meta)
+    assert opened.train.value_range == opened.test.value_range == (low, high)
+    other = dataclasses.replace(config, data=dataclasses.replace(config.data, value_range=(0, 9)))
+    with pytest.raises(ValueError, match=r"differs in \(now, there\): data.fields.value_range"):
+        pretrain.run(other, tmp_path / "run", Console(quiet=True))
 
 
 def test_processes_agree_before_the_first_writes(monkeypatch, tmp_path):
