@@ -23,6 +23,7 @@ class Prepare:
         num_threads: threads that read and check images.
         value_range: LOW HIGH, the values that are black and white in images of more than 8 bits a
             channel; left out, they are measured on the training split.
+        max_pixels: of one image file; larger ones are skipped.
     """
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
@@ -30,6 +31,7 @@ class Prepare:
     channels: int = 3
     num_threads: int = 8
     value_range: tuple[float, float] | None = None
+    max_pixels: int = data.MAX_PIXELS
 
 
 def run(words: Sequence[str]) -> None:
@@ -41,6 +43,7 @@ def run(words: Sequence[str]) -> None:
         channels=options.channels,
         num_threads=options.num_threads,
         value_range=options.value_range,
+        max_pixels=options.max_pixels,
     )
     for reason in prepared.skipped:
         print(f"skipped {reason}", file=sys.stderr)

@@ -11,6 +11,7 @@ start, and an in-memory data set needs none of them. JAX is not used here at all
 
 from jaxssl.data.arrays import ArraySource, from_arrays, from_columns
 from jaxssl.data.config import ClipData, ImageData, elsewhere, from_json, from_old_fields
+from jaxssl.data.imagefiles import MAX_PIXELS
 from jaxssl.data.loader import Loader, batches
 from jaxssl.data.memory import sample
 from jaxssl.data.preparation import Prepared, prepare
@@ -18,6 +19,7 @@ from jaxssl.data.source import Account, Source, account_of
 from jaxssl.data.valuerange import scaled
 
 __all__ = [
+    "MAX_PIXELS",
     "Account",
     "ArraySource",
     "ClipData",

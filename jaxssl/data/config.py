@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from jaxssl import checks, jsonable, named
-from jaxssl.data import known, opening, valuerange
+from jaxssl.data import imagefiles, known, opening, valuerange
 from jaxssl.data import source as source_lib
 
 if TYPE_CHECKING:  # both import JAX, which reading data does without
@@ -36,6 +36,7 @@ class ImageData:
         value_range: LOW HIGH, the values that are black and white in images of more than 8 bits a
             channel, and in arrays of other numbers than uint8. None measures it once, on the
             training split: from its 0.1 to its 99.9 percentile.
+        max_pixels: of one image file; larger ones are refused.
     """
 
     path: str
@@ -47,6 +48,7 @@ class ImageData:
     num_threads: int = 8
     in_memory: bool = False
     value_range: tuple[float, float] | None = None
+    max_pixels: int = imagefiles.MAX_PIXELS
 
     # How films are read; fields of ``ClipData``.
     num_frames: ClassVar[int] = 1
@@ -54,7 +56,7 @@ class ImageData:
     clip_rate: ClassVar[float | None] = None
 
     def __post_init__(self) -> None:
-        checks.at_least(self, 1, "image_size", "num_threads")
+        checks.at_least(self, 1, "image_size", "num_threads", "max_pixels")
         checks.choice(self, (1, 3), "channels", fix="1 is grey, 3 is RGB.")
         if self.value_range is not None:
             valuerange.check(self.value_range, f"{type(self).__name__}: value_range")
@@ -66,6 +68,7 @@ class ImageData:
             needless["data_dir"] = "it takes a data.path tfds:NAME"
         if self.path in known.NAMES:
             needless["value_range"] = f"the images of {self.path} have 8 bits"
+            needless["max_pixels"] = f"the images of {self.path} are small"
         return needless
 
     @property
@@ -117,6 +120,7 @@ class ClipData(ImageData):
         in_memory: decode each frame once at the start and keep it.
         value_range: LOW HIGH, the values that are black and white in still images of more than 8
             bits a channel; None measures it.
+        max_pixels: of one image file; larger ones are refused.
         num_frames: T, frames of a clip; 1 takes frames as images.
         frame_rate: frames a second within a clip, whatever the rate of the file.
         clip_rate: clips a second that begin in a film; they may overlap. None is ``frame_rate``.

@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 from jaxssl.data import tree
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2", ".j2k", ".bmp", ".gif",
+    ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",
+)  # fmt: skip
 SPLIT_NAMES = {  # what folders of a split are called, in small letters
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),

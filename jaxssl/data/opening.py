@@ -13,6 +13,7 @@ from jaxssl.data import (
     arrays,
     folder,
     idx,
+    imagefiles,
     known,
     memory,
     photographs,
@@ -63,6 +64,7 @@ def open_source(config: "ImageData", split: str) -> source_lib.Source:
         FileNotFoundError: where there is nothing at the path, or tfds:NAME is not prepared.
         ValueError: for an unknown split or content that cannot be read.
     """
+    imagefiles.allow_pixels(config.max_pixels)
     whole = _whole_of(config, split)
     source = _open(config, whole)
     if whole != split and split in source_lib.PARTS_OF_TRAIN:

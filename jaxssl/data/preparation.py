@@ -69,6 +69,7 @@ def prepare(
     channels: int = 3,
     num_threads: int = 8,
     value_range: valuerange.ValueRange | None = None,
+    max_pixels: int = imagefiles.MAX_PIXELS,
     show_progress: bool = True,
 ) -> Prepared:
     """Writes all splits of a folder, archive or IDX directory as one TFDS data set.
@@ -85,6 +86,7 @@ def prepare(
         num_threads: threads that read and decode.
         value_range: LOW and HIGH, what becomes 0 and 255 of images of more than 8 bits a channel;
             None measures it on the training split, or the first one.
+        max_pixels: of one image file; larger ones are left out.
         show_progress: a progress bar on standard error.
 
     Returns:
@@ -101,6 +103,7 @@ def prepare(
         raise ValueError(
             f"prepare: source_path must not be prepared already; got {prepared}. Use it as it is."
         )
+    imagefiles.allow_pixels(max_pixels)
     found = opening.find_unprepared(str(source_path))
     opened = {name: found.open(name) for name in found.splits}
     if value_range is None:

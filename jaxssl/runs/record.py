@@ -10,6 +10,9 @@ from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 from jaxssl.types import MethodConfig
 
+# Fields of a data set that let it be read at all, and change no number of what is read.
+ALLOWING = ("num_threads", "max_pixels")
+
 
 def to_json(recipe: Recipe) -> dict:
     """The recipe as JSON values; method, encoder and data set by the names of their classes.
@@ -119,7 +122,7 @@ def without_run(config: Mapping) -> dict:
     kept = {name: value for name, value in config.items() if name != "run"}
     if "start" in kept:
         kept["start"] = {name: kept["start"][name] for name in ("step", "sha256")}
-    return kept | {"data": _without_fields(config["data"], ("num_threads",))}
+    return kept | {"data": _without_fields(config["data"], ALLOWING)}
 
 
 def _without_place(run: Mapping) -> dict:
