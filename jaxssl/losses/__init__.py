@@ -1,6 +1,7 @@
 """Pure losses: arrays in, one value per example out; no state, no modules, no reduction."""
 
 from jaxssl.losses.adversarial import gan_discriminator, gan_generator
+from jaxssl.losses.anchoring import gram
 from jaxssl.losses.classification import cross_entropy, soft_cross_entropy
 from jaxssl.losses.clustering import (
     dino,
@@ -34,6 +35,7 @@ __all__ = [
     "dino_center",
     "gan_discriminator",
     "gan_generator",
+    "gram",
     "grid_logits",
     "info_nce",
     "koleo",

@@ -24,8 +24,8 @@ def koleo(features: Array, *, epsilon: float = 1e-8, axis_name: str | None = Non
     neighbour costs -log epsilon and has none.
 
     With ``axis_name`` all devices' rows are searched, as the official DINOv3 code can; without it
-    only this device's, as the official DINOv2 code does and DINOv3's published recipes do. Both
-    call it once for each full-size view and add the means: among the views of one example the
+    only this device's, as in the official DINOv2 code and in DINOv3's recipe for its 7B network.
+    Both call it once for each full-size view and add the means: among the views of one example the
     nearest row would be the other view, which is to stay near.
 
     Args:

@@ -74,6 +74,7 @@ LOSSES = {
     "dino_center": Loss(losses.dino_center, {"center": "M", "teacher": "B U M"}, "M", across=True),
     "gan_discriminator": Loss(losses.gan_discriminator, {"real_logits": "B", "fake_logits": "B"}),
     "gan_generator": Loss(losses.gan_generator, {"fake_logits": "B"}),
+    "gram": Loss(losses.gram, {"student": "B N D", "teacher": "B N C"}),
     "grid_logits": Loss(
         losses.grid_logits, {"prediction": "B H W D", "target": "B H W D"}, "B Q", across=True,
         options={"offset": 1}, then=lambda output: losses.cross_entropy(*output),

@@ -134,6 +134,12 @@ def _view_invariance(projections, _):
     return loss(all_proj=views, global_proj=views[:2])
 
 
+def _gram(student, teacher):
+    """As DINOv3's official GramLoss in its recipes: per image, normalised, signs kept."""
+    student, teacher = _unit(student), _unit(teacher)
+    return F.mse_loss(student @ student.mT, teacher @ teacher.mT)
+
+
 def _cosine(prediction, target):
     return lightly_losses.NegativeCosineSimilarity()(prediction, target)
 
@@ -163,6 +169,7 @@ CASES = {
     "whitening_mse in two groups": (_our_wmse_in_two, _wmse_in_two, MORE_ROWS),
     "whiten": (lambda a, b: losses.whiten(a, epsilon=1e-3) * b, _whitened_product, ROWS),
     "koleo": (lambda a, _: losses.koleo(a), lambda a, _: lightly_losses.KoLeoLoss()(a), ROWS),
+    "gram": (losses.gram, _gram, (SCORES, SCORES)),
     "swav": (_our_swav, _swav, (SCORES, (1,))),
     "dino": (_our_dino, _dino, (SCORES, SCORES)),
     "prototype_cross_entropy": (

@@ -47,6 +47,18 @@ def nearest_distances(features):
     return np.array(result)
 
 
+def gram(student, teacher):
+    """Siméoni 2025 eq. 2 divided by the number of pairs, one value per image."""
+    values = []
+    for own, other in zip(student, teacher):
+        total = 0.0
+        for n in range(len(own)):
+            for m in range(len(own)):
+                total += (_cosine(own[n], own[m]) - _cosine(other[n], other[m])) ** 2
+        values.append(total / len(own) ** 2)
+    return np.array(values)
+
+
 def barlow_twins(view_a, view_b, *, redundancy_weight, epsilon):
     """Zbontar 2021 eqs. 1 and 2."""
     count, width = view_a.shape
