@@ -16,7 +16,12 @@ from jaxssl.losses.cpc import grid_logits
 from jaxssl.losses.decoupled import dcl, dclw
 from jaxssl.losses.distribution import sigreg, view_invariance
 from jaxssl.losses.neighbours import koleo, nearest_neighbours
-from jaxssl.losses.reconstruction import masked_mse, normalize_patches, weighted_mse
+from jaxssl.losses.reconstruction import (
+    masked_mse,
+    masked_smooth_l1,
+    normalize_patches,
+    weighted_mse,
+)
 from jaxssl.losses.redundancy import VICRegTerms, barlow_twins, standardise, vicreg, vicreg_terms
 from jaxssl.losses.sigmoid import siglip
 from jaxssl.losses.similarity import cosine_regression
@@ -40,6 +45,7 @@ __all__ = [
     "info_nce",
     "koleo",
     "masked_mse",
+    "masked_smooth_l1",
     "nearest_neighbours",
     "normalize_patches",
     "nt_xent",

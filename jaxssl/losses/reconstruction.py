@@ -4,6 +4,8 @@ Patches are [B, N, P], masks [B, N], images [B, H, W, C]; values are per example
 (float64 for float64 input), and no example looks at another, so there is no ``axis_name``.
 """
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 
 from jaxssl.losses import checks, numerics
@@ -35,16 +37,46 @@ def masked_mse(prediction: Array, target: Array, mask: Array) -> Array:
     Source: He et al.: Masked Autoencoders Are Scalable Vision Learners, 2021, arXiv 2111.06377,
     section 3.
     """
-    checks.axes("masked_mse", "B N P", prediction=prediction, target=target)
-    checks.equal_shapes("masked_mse", prediction=prediction.shape, target=target.shape)
-    checks.equal_shapes("masked_mse", patches=prediction.shape[:2], mask=mask.shape)
-    checks.floating("masked_mse", prediction=prediction, target=target)
-    prediction, target = numerics.at_least_float32(prediction, target)
-    weight = mask.astype(prediction.dtype)
-    error = jnp.where((weight != 0)[:, :, None], prediction - target, 0)
-    per_patch = jnp.mean(jnp.square(error), axis=2)
-    total = jnp.sum(weight, axis=1)
-    return jnp.sum(weight * per_patch, axis=1) / jnp.where(total == 0, 1, total)
+    return _masked_mean("masked_mse", jnp.square, prediction, target, mask)
+
+
+def masked_smooth_l1(prediction: Array, target: Array, mask: Array, *, beta: float = 1.0) -> Array:
+    """Smooth L1 distance of the masked patches, of each example: quadratic where it is small.
+
+        value_b = sum_n mask_bn mean_p s(prediction_bnp - target_bnp) / sum_n mask_bn
+        s(e) = e^2 / (2 beta) where |e| < beta, else |e| - beta / 2
+
+    With ``beta`` 0 it is the absolute error. What is said of the mask in ``masked_mse`` holds.
+
+    Args:
+        prediction: [B, N, P] floating.
+        target: [B, N, P] floating, in the same patch order.
+        mask: [B, N] bool, integer or floating; 1 = priced, 0 = left out.
+        beta: error above which it is linear, at least 0, in units of the target.
+
+    Returns:
+        [B], local, per example, float32 or wider, at least 0.
+
+    Raises:
+        TypeError: prediction or target not floating.
+        ValueError: a wrong rank, unequal shapes, or ``beta`` below 0.
+
+    Source: Girshick: Fast R-CNN, 2015, arXiv 1504.08083, eq. 3; with beta as in PyTorch's
+    ``smooth_l1_loss``, which I-JEPA and data2vec call; absolute errors: Xie et al.: SimMIM, 2021,
+    arXiv 2111.09886, eq. 1.
+    """
+    if beta < 0:
+        raise ValueError(
+            f"masked_smooth_l1: beta must be at least 0; got {beta}. Use 0 for absolute errors."
+        )
+
+    def distance(error: Array) -> Array:
+        size = error * jnp.sign(error)  # its derivative at 0 is 0; that of ``jnp.abs`` is 1
+        if beta == 0:
+            return size
+        return jnp.where(size < beta, jnp.square(error) / (2 * beta), size - beta / 2)
+
+    return _masked_mean("masked_smooth_l1", distance, prediction, target, mask)
 
 
 def weighted_mse(prediction: Array, target: Array, weights: Array) -> Array:
@@ -117,3 +149,23 @@ def normalize_patches(patches: Array, *, epsilon: float = 1e-6) -> Array:
     centred = patches - jnp.mean(patches, axis=-1, keepdims=True)
     variance = jnp.sum(jnp.square(centred), axis=-1, keepdims=True) / (patches.shape[-1] - 1)
     return centred / jnp.sqrt(variance + epsilon)
+
+
+def _masked_mean(
+    caller: str,
+    distance: Callable[[Array], Array],
+    prediction: Array,
+    target: Array,
+    mask: Array,
+) -> Array:
+    """Mean of a distance of errors over the values of masked patches, [B]."""
+    checks.axes(caller, "B N P", prediction=prediction, target=target)
+    checks.equal_shapes(caller, prediction=prediction.shape, target=target.shape)
+    checks.equal_shapes(caller, patches=prediction.shape[:2], mask=mask.shape)
+    checks.floating(caller, prediction=prediction, target=target)
+    prediction, target = numerics.at_least_float32(prediction, target)
+    weight = mask.astype(prediction.dtype)
+    error = jnp.where((weight != 0)[:, :, None], prediction - target, 0)
+    per_patch = jnp.mean(distance(error), axis=2)
+    total = jnp.sum(weight, axis=1)
+    return jnp.sum(weight * per_patch, axis=1) / jnp.where(total == 0, 1, total)

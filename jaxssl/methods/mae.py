@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxssl import losses, models
 from jaxssl.augment import policies
-from jaxssl.methods.shared import assembly, functional
+from jaxssl.methods.shared import assembly, functional, vits
 from jaxssl.models import decoders, layers, patches
 from jaxssl.pretext import masking
 from jaxssl.types import Array, Example, Features, Method, Picture, PyTree, Views
@@ -53,17 +53,8 @@ class MAE:
                 not a multiple of the patches.
         """
         del axis_name  # nothing here depends on other devices
-        if not isinstance(encoder, models.ViT):
-            raise ValueError(
-                f"MAE: the encoder must be a ViT, which can encode visible patches alone; got "
-                f"{type(encoder).__name__}. Use --encoder of a ViT recipe."
-            )
+        vits.check_encoder("MAE", encoder, can="encode visible patches alone", sees_pixels=True)
         config, size = encoder.config, self.augment.size
-        if config.color_space != "rgb":
-            raise ValueError(
-                "MAE: the encoder must see the pixels it reconstructs, color_space 'rgb'; got "
-                f"{config.color_space!r}. Leave --encoder.color-space out."
-            )
         rows, columns = patches.patch_grid(size, size, config.patch_size, caller="MAE")
 
         def view(key: Array, example: Example) -> Views:
@@ -113,24 +104,15 @@ class MAE:
         prediction, target, _ = self._predict(encoder, params, state, views)
         if self.normalize_target:
             prediction = _denormalize(prediction, target)
-        rows = patches.patchify(images, config.patch_size)
-        std, mean = (
-            jnp.tile(jnp.broadcast_to(jnp.array(value), images.shape[-1:]), config.patch_size**2)
-            for value in (config.std, config.mean)
+        scatter = jax.vmap(lambda rows, at, values: rows.at[at].set(values))
+        rows = jnp.zeros_like(patches.patchify(images, config.patch_size))
+        hidden = jnp.zeros(rows.shape[:2], bool)
+        return vits.show_reconstruction(
+            images,
+            scatter(hidden, views["masked"], jnp.ones_like(views["masked"], bool)),
+            scatter(rows, views["masked"], prediction),
+            config,
         )
-        predicted = jnp.clip(prediction * std[None, None] + mean[None, None], 0, 1)
-        grid = (images.shape[1] // config.patch_size, images.shape[2] // config.patch_size)
-
-        def paste(values: Array) -> Array:
-            whole = jax.vmap(lambda row, at, value: row.at[at].set(value))
-            pasted = whole(rows, views["masked"], values)
-            return patches.unpatchify(pasted, config.patch_size, grid=grid)
-
-        return [
-            ("view", images),
-            ("what the encoder sees", paste(jnp.full_like(predicted, 0.5))),
-            ("reconstruction", paste(predicted)),
-        ]
 
     def _decoder(self, config: models.ViTConfig, channels: int) -> nn.Module:
         return decoders.MAEDecoder(

@@ -53,11 +53,11 @@ class MLP(nn.Module):
         """Applies the head.
 
         Args:
-            x: [B, D], floating.
+            x: [B, D], or [B, ..., D] without BatchNorm, floating.
             train: normalise by the global batch and update ``batch_stats``, which must be mutable.
 
         Returns:
-            float32 [B, widths[-1]].
+            float32 [B, widths[-1]], or [B, ..., widths[-1]].
 
         Raises:
             ValueError: ``widths`` is empty, or a choice is unknown.

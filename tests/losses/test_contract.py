@@ -49,6 +49,7 @@ QUERIES = {"query": "B D", "positive": "B D"}
 QUEUE = QUERIES | {"negatives": "M D"}
 CAPTIONED = {"image": "B D", "text": "B D"}
 SCALARS = {"temperature": 0.2, "bias": -1.0}
+MASKED = {"prediction": "B N C", "target": "B N C", "mask": "B N ?"}
 PAIR = {"view_a": "B D", "view_b": "B D"}
 TILED = {"block_size": 3}  # divides neither the rows of a device nor those of all
 
@@ -84,9 +85,8 @@ LOSSES = {
     "info_nce, queue": Loss(losses.info_nce, QUEUE),
     "info_nce, queue, tiled": Loss(losses.info_nce, QUEUE, options=TILED),
     "koleo": Loss(losses.koleo, {"features": "B D"}, across=True),
-    "masked_mse": Loss(
-        losses.masked_mse, {"prediction": "B N C", "target": "B N C", "mask": "B N ?"}
-    ),
+    "masked_mse": Loss(losses.masked_mse, MASKED),
+    "masked_smooth_l1": Loss(losses.masked_smooth_l1, MASKED, options={"beta": 0.5}),
     "nearest_neighbours": Loss(losses.nearest_neighbours, {"query": "B D", "bank": "M D"}),
     "normalize_patches": Loss(losses.normalize_patches, {"patches": "B N D"}, "B N D"),
     "nt_xent": Loss(losses.nt_xent, PAIR, across=True),

@@ -65,6 +65,29 @@ def test_masked_mse_gradient():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("beta", (0.0, 0.5, 2.0))
+def test_masked_smooth_l1_matches_the_loop(beta):
+    prediction, target = _patches(0, 3, 4, 5), _patches(1, 3, 4, 5)
+    values = losses.masked_smooth_l1(prediction, target, MASK, beta=beta)
+    expected = oracles.masked_smooth_l1(
+        np.asarray(prediction), np.asarray(target), np.asarray(MASK), beta=beta
+    )
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("beta", (0.0, 1.0))
+def test_masked_smooth_l1_is_flat_at_the_target(beta):
+    """Finite too: the absolute value has no derivative there."""
+    target = _patches(1, 3, 4, 5)
+    gradient = jax.grad(lambda x: losses.masked_smooth_l1(x, target, MASK, beta=beta).sum())(target)
+    assert not np.any(gradient)
+
+
+def test_masked_smooth_l1_refuses_a_beta_below_0():
+    with pytest.raises(ValueError, match=r"masked_smooth_l1: beta must be at least 0; got -1"):
+        losses.masked_smooth_l1(_patches(0, 3, 4, 5), _patches(1, 3, 4, 5), MASK, beta=-1)
+
+
 def test_normalize_patches_matches_the_loop():
     patches = 5 + 3 * _patches(0, 6, 8)
     expected = oracles.normalize_patches(np.asarray(patches), epsilon=1e-6)

@@ -153,3 +153,18 @@ def _unit(rows):
 
 def _dot(left, right):
     return math.fsum(a * b for a, b in zip(left, right, strict=True))
+
+
+def masked_smooth_l1(prediction, target, mask, *, beta):
+    """PyTorch's smooth_l1_loss of the masked values, each example by itself."""
+    values = []
+    for b in range(prediction.shape[0]):
+        total, count = 0.0, 0
+        for n in range(prediction.shape[1]):
+            for p in range(prediction.shape[2]):
+                if mask[b, n]:
+                    count += 1
+                    size = abs(float(prediction[b, n, p]) - float(target[b, n, p]))
+                    total += size**2 / (2 * beta) if size < beta else size - beta / 2
+        values.append(total / count if count else 0.0)
+    return np.array(values)

@@ -1,0 +1,119 @@
+"""What the methods of masked patches share: asking for a ViT, hiding patches from it, pictures."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxssl import models
+from jaxssl.methods.shared import functional
+from jaxssl.models import initialization, patches
+from jaxssl.types import Array, Picture, PyTree
+
+
+def check_encoder(owner: str, encoder: nn.Module, *, can: str, sees_pixels: bool = False) -> None:
+    """Raises a ValueError unless the encoder is a ViT.
+
+    Args:
+        owner: name that the message begins with.
+        encoder: that a method is given.
+        can: what only a ViT can, as "encode visible patches alone".
+        sees_pixels: whether it must see the values of pixels, which the method predicts.
+    """
+    if not isinstance(encoder, models.ViT):
+        raise ValueError(
+            f"{owner}: the encoder must be a ViT, which can {can}; got {type(encoder).__name__}. "
+            "Use --encoder of a ViT recipe."
+        )
+    if sees_pixels and encoder.config.color_space != "rgb":
+        raise ValueError(
+            f"{owner}: the encoder must see the pixels it reconstructs, color_space 'rgb'; got "
+            f"{encoder.config.color_space!r}. Leave --encoder.color-space out."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class WithHidden:
+    """A ViT from which patches are hidden, and a head that reads every token.
+
+    Params are {"encoder", "head", "mask_token"}, state {"encoder", "head"}.
+
+    Attributes:
+        encoder: a ViT.
+        head: a linen module that maps tokens [B, N, D] to [B, N, P].
+    """
+
+    encoder: models.ViT
+    head: nn.Module
+
+    def init(self, key: Array, images: Array) -> tuple[PyTree, PyTree]:
+        """``(params, state)`` from images [B, H, W, C]."""
+        network_key, token_key = jax.random.split(key)
+        network = functional.WithHead(self.encoder, self.head, read=lambda f: f.tokens)
+        params, state = network.init(network_key, images)
+        return params | {"mask_token": init_mask_token(token_key, self.encoder)}, state
+
+    def apply(
+        self, params: PyTree, state: PyTree, images: Array, hide: Array
+    ) -> tuple[Array, PyTree]:
+        """``(prediction [B, N, P], state)`` where patches ``hide``, bool [B, N], are not seen."""
+        features, encoder_state = functional.apply(
+            self.encoder,
+            params["encoder"],
+            state["encoder"],
+            images,
+            hide=hide,
+            mask_token=params["mask_token"]["token"],
+        )
+        prediction, head_state = functional.apply(
+            self.head, params["head"], state["head"], features.tokens
+        )
+        return prediction, {"encoder": encoder_state, "head": head_state}
+
+
+def linear_head(encoder: models.ViT, num_values: int) -> nn.Module:
+    """One layer from tokens to as many values, which begins as the linears of a ViT do."""
+    kernel = initialization.INITIALIZATIONS[encoder.config.initialization].blocks.linear
+    return models.MLP((num_values,), kernel_init=kernel, dtype=encoder.config.dtype)
+
+
+def init_mask_token(key: Array, encoder: models.ViT) -> PyTree:
+    """What hidden patches become, {"token": float32 [D]}, normal with standard deviation 0.02."""
+    return {"token": 0.02 * jax.random.normal(key, (encoder.config.dimensions.width,))}
+
+
+def show_reconstruction(
+    images: Array, hidden: Array, prediction: Array, config: models.ViTConfig
+) -> list[Picture]:
+    """What ``Method.show`` gives where the values of hidden patches are predicted.
+
+    Args:
+        images: float32 [B, H, W, C] in [0, 1].
+        hidden: bool [B, N].
+        prediction: float32 [B, N, P], standardised as the encoder standardises its input; read at
+            hidden patches alone.
+        config: of the encoder.
+
+    Returns:
+        Titles and images float32 [B, H, W, C] in [0, 1]; patches that were seen are the view's own
+        in all of them, bit for bit.
+    """
+    size = config.patch_size
+    rows = patches.patchify(images, size)
+    std, mean = (
+        jnp.tile(jnp.broadcast_to(jnp.array(value), images.shape[-1:]), size**2)[None, None]
+        for value in (config.std, config.mean)
+    )
+    predicted = jnp.clip(prediction * std + mean, 0, 1)
+    grid = (images.shape[1] // size, images.shape[2] // size)
+
+    def paste(values: Array) -> Array:
+        pasted = jnp.where(hidden[:, :, None], values, rows)
+        return patches.unpatchify(pasted, size, grid=grid)
+
+    return [
+        ("view", images),
+        ("what the encoder sees", paste(jnp.full_like(rows, 0.5))),
+        ("reconstruction", paste(predicted)),
+    ]
