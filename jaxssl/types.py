@@ -178,8 +178,8 @@ class MethodConfig(Protocol):
 
     ``prepare(num_examples, sample) -> config``: a copy whose fields hold what depends on the data
     set. ``num_examples`` is the size of the training split; ``sample()`` reads uint8 images
-    [N, H, W, C], up to 5,000, spread evenly over it, and is called only where images are wanted. It
-    is asked once, before a run begins; checkpoints record the answer.
+    [N, H, W, C], up to 5,000 or ``sample(count)``, spread evenly over it, and is called only where
+    images are wanted. It is asked once, before a run begins; checkpoints record the answer.
 
     Fields beside the sizes of its views that are lengths in pixels are named in a ClassVar
     ``PIXELS``; the command line changes them with the size of the images.

@@ -15,11 +15,8 @@ from jaxssl import colorspace, losses
 from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import dense
-from jaxssl.pretext import color, gamut
+from jaxssl.pretext import color, gamut, greyness
 from jaxssl.types import Array, Example, Method, Picture, PyTree, Views
-
-# Zhang et al. keep an image only if some pixel is farther than this from grey, along a or along b.
-_LEAST_COLOR = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +65,15 @@ class Colorization:
             )
 
     def prepare(self, num_examples: int, sample: Callable[[], np.ndarray]) -> Self:
-        """The same with the prior of a data set; see ``types.MethodConfig``."""
+        """The same with the prior of a data set; see ``types.MethodConfig``.
+
+        Raises:
+            ValueError: grey images.
+        """
         del num_examples
-        prior = color.ab_prior(sample(), num_neighbours=self.num_neighbours, sigma=self.sigma)
+        images = sample()
+        greyness.check_has_color("Colorization", images)
+        prior = color.ab_prior(images, num_neighbours=self.num_neighbours, sigma=self.sigma)
         return dataclasses.replace(self, prior=tuple(prior.tolist()))
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
@@ -108,7 +111,7 @@ class Colorization:
             ab = self._target(views["image"])
             code = color.soft_ab(ab, num_neighbours=self.num_neighbours, sigma=self.sigma)
             nearest = color.hard_ab(ab)
-            is_colored = jnp.any(jnp.abs(ab) > _LEAST_COLOR, axis=(1, 2, 3), keepdims=True)
+            is_colored = jnp.any(jnp.abs(ab) > greyness.LEAST_COLOR, axis=(1, 2, 3), keepdims=True)
             weight = weights[nearest] * is_colored[..., 0].astype(jnp.float32)
             values = losses.soft_cross_entropy(logits, code)
             metrics = {

@@ -3,16 +3,19 @@
 import dataclasses
 import functools
 import operator
+from collections.abc import Callable
+from typing import Self
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxssl import colorspace, losses
 from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import split
-from jaxssl.pretext import color, gamut
+from jaxssl.pretext import color, gamut, greyness
 from jaxssl.types import Array, Example, Method, Picture, PyTree, Views
 
 
@@ -47,6 +50,16 @@ class SplitBrain:
                 f"SplitBrain: output_stride must divide the image size {self.augment.size}; got "
                 f"{self.output_stride}. The paper's targets are 12 places for 180 pixels."
             )
+
+    def prepare(self, num_examples: int, sample: Callable[..., np.ndarray]) -> Self:
+        """The same, of images that hold colours; see ``types.MethodConfig``.
+
+        Raises:
+            ValueError: grey images.
+        """
+        del num_examples
+        greyness.check_has_color("SplitBrain", sample(greyness.NUM_CHECKED))
+        return self
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``.

@@ -16,7 +16,7 @@ from jaxssl import checks, colorspace, losses
 from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional
 from jaxssl.models import heads
-from jaxssl.pretext import color, temporal
+from jaxssl.pretext import color, greyness, temporal
 from jaxssl.types import Array, Example, Method, Picture, PyTree, Views
 
 
@@ -64,9 +64,15 @@ class VideoColorization:
         checks.in_range(self, 0, 1, "max_shift", open_right=True, fix=fix)
 
     def prepare(self, num_examples: int, sample: Callable[[], np.ndarray]) -> Self:
-        """The same with the clusters of a data set's colours; see ``types.MethodConfig``."""
+        """The same with the clusters of a data set's colours; see ``types.MethodConfig``.
+
+        Raises:
+            ValueError: grey images, or fewer colours than clusters.
+        """
         del num_examples
-        centres = color.ab_clusters(sample(), self.num_clusters, seed=0)
+        images = sample()
+        greyness.check_has_color("VideoColorization", images)
+        centres = color.ab_clusters(images, self.num_clusters, seed=0)
         return dataclasses.replace(self, centres=tuple(map(tuple, centres.tolist())))
 
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:

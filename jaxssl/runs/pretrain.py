@@ -207,14 +207,14 @@ def _loader(recipe: Recipe, source: data.Source) -> data.Loader:
     )
 
 
-def _sample(source: data.Source) -> np.ndarray:
+def _sample(source: data.Source, count: int = NUM_SAMPLED) -> np.ndarray:
     """Images spread evenly over a split, of clips all their frames; uint8 [N, H, W, C]."""
     columns = source[0]
     if "video" in columns:
-        count = max(NUM_SAMPLED // len(columns["video"]), 1)
-        clips = data.sample(source, count).columns["video"]
+        num_clips = max(count // len(columns["video"]), 1)
+        clips = data.sample(source, num_clips).columns["video"]
         return clips.reshape(-1, *clips.shape[2:])
-    return data.sample(source, NUM_SAMPLED).columns["image"]
+    return data.sample(source, count).columns["image"]
 
 
 def _about(recipe: Recipe, source: data.Source) -> str:

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tiny
 import tiny_runs
 
 from jaxssl import cli
@@ -96,6 +97,20 @@ def test_wrong_fields_are_named(refused, npz, tmp_path, more, text):
     out = tmp_path / "run"
     assert_matches(text, refused(*tiny_runs.words(MAE, npz, out, *more)))
     assert not (out / "checkpoints").exists() or not list((out / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("name", ["colorization_photographs", "split_brain_photographs"])
+def test_grey_images_are_refused_by_tasks_of_colours(refused, tmp_path, name):
+    images = np.repeat(tiny.images(40)[..., :1], 3, axis=-1)
+    np.savez(tmp_path / "grey.npz", train_images=images[:32], test_images=images[32:])
+    out = tmp_path / "run"
+    text = (
+        r"the images must hold colours, which it asks for; got grey ones: of 32 looked at, 0 hold"
+    )
+    assert_matches(text, refused(*tiny_runs.words(name, tmp_path / "grey.npz", out)))
+    words = tiny_runs.words(name, tmp_path / "grey.npz", out, "--data.channels", 1)
+    assert_matches(r"got images of 1 channel\. Set data\.channels to 3", refused(*words))
+    assert not out.exists()
 
 
 def test_missing_out_is_named(refused, npz):

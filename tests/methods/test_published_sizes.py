@@ -41,7 +41,7 @@ def trace(name, encoder):
     """Shapes of the state before and after a step, and of its metrics, on images of 256 pixels."""
     config = methods.all_configs()[name]()
     if hasattr(config, "prepare"):
-        config = config.prepare(NUM_EXAMPLES, lambda: tiny.images(64))
+        config = config.prepare(NUM_EXAMPLES, lambda *_: tiny.images(64))
     method = config.build(encoder.build(), axis_name=None)
     images = jax.ShapeDtypeStruct((BATCH_SIZE, 256, 256, 3), np.uint8)
     batch = {"image": images, "index": jax.ShapeDtypeStruct((BATCH_SIZE,), np.int32)}
