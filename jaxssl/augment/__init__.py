@@ -11,6 +11,6 @@ the geometry of a view becomes two batched matrix products.
     policies   the published policies, and the frozen dataclasses of (key, image) they consist of
 """
 
-from jaxssl.augment import color, geometry, policies
+from jaxssl.augment import color, exact, geometry, policies
 
-__all__ = ["color", "geometry", "policies"]
+__all__ = ["color", "exact", "geometry", "policies"]

@@ -34,6 +34,8 @@ class MultiCrop:
     def __post_init__(self):
         self.pair.check_one_size("MultiCrop")
         checks.at_least(self, 0, "num_local", fix="Use 0 for the two global views alone.")
+        if self.num_local:
+            pairs.check_all_exact("MultiCrop", first=self.pair.first, local=self.local)
 
     def unused(self) -> dict[str, str]:
         """The local view where there is none."""

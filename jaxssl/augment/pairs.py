@@ -23,6 +23,10 @@ class Pair:
     first: views.View
     second: views.View | None = None
 
+    def __post_init__(self):
+        if self.second is not None:
+            check_all_exact("Pair", first=self.first, second=self.second)
+
     @property
     def size(self) -> int:
         """Side of the first view, pixels, and of the images that evaluation sees."""
@@ -91,6 +95,13 @@ class Pair:
     def _differs_in_probabilities_only(self) -> bool:
         probabilities = {name: getattr(self.first, name) for name in ("blur_prob", "solarize_prob")}
         return dataclasses.replace(self.second, **probabilities) == self.first
+
+
+def check_all_exact(owner: str, **made: views.View) -> None:
+    """Raises a ValueError unless all views, given by their names, are exact or none is."""
+    if len({view.exact for view in made.values()}) > 1:
+        came = ", ".join(f"{name}.exact {view.exact}" for name, view in made.items())
+        raise ValueError(f"{owner}: all views must be exact or none; got {came}. Set all of them.")
 
 
 def split_by_prefix(fields: dict, prefix: str) -> tuple[dict, dict]:

@@ -43,7 +43,7 @@ __all__ = [
 BYOL_JITTER = (0.4, 0.4, 0.2, 0.1)
 
 
-def simclr(size: int = 224, **changes: Change) -> Pair:
+def simclr(size: int = 224, *, exact: bool = False, **changes: Change) -> Pair:
     """Crop, flip, colour jitter, greyscale and blur: the views of SimCLR and its relatives.
 
     The defaults are those for ImageNet. CIFAR: ``jitter_strength=0.5, blur_prob=0.0``. Differs
@@ -52,19 +52,22 @@ def simclr(size: int = 224, **changes: Change) -> Pair:
 
     Args:
         size: side of a view, pixels.
-        changes: fields of View, in both views.
+        exact: torchvision's operations, see View; the crops are then bicubic, antialiased.
+        changes: other fields of View, in both views.
 
     Source: Chen et al., A Simple Framework for Contrastive Learning of Visual Representations,
     2020, arXiv:2002.05709, appendix A; CIFAR values from the official README, crop ratio and
     kernel from its data_util.py.
     """
-    return Pair(View(size)).change_views(**changes)
+    interpolation = "cubic" if exact else "linear"
+    return Pair(View(size, interpolation=interpolation, exact=exact)).change_views(**changes)
 
 
-def moco_v1(size: int = 224, **changes: Change) -> Pair:
+def moco_v1(size: int = 224, *, exact: bool = False, **changes: Change) -> Pair:
     """The views of MoCo v1: colour jitter always, no blur. Arguments as of ``simclr``.
 
-    Differs from the official code in the order: there greyscale comes before the jitter.
+    Differs from the official code in the order: there greyscale comes before the jitter, as it
+    does here with ``exact``. The crops are bilinear, there as here.
 
     Source: He et al., Momentum Contrast for Unsupervised Visual Representation Learning, 2019,
     arXiv:1911.05722, section 3.3; numbers from the official main_moco.py.
@@ -75,12 +78,14 @@ def moco_v1(size: int = 224, **changes: Change) -> Pair:
         jitter=(0.4, 0.4, 0.4, 0.4),
         jitter_prob=1.0,
         blur_prob=0.0,
+        exact=exact,
+        grayscale_first=exact,
     )
     return Pair(view).change_views(**changes)
 
 
 def moco_v2(size: int = 224, **changes: Change) -> Pair:
-    """The views of MoCo v2, and of SimSiam. Arguments as of ``simclr``.
+    """The views of MoCo v2, and of SimSiam; crops are bilinear. Arguments as of ``simclr``.
 
     Source: Chen et al., Improved Baselines with Momentum Contrastive Learning, 2020,
     arXiv:2003.04297, section 2; numbers from the official main_moco.py of ``--aug-plus``.

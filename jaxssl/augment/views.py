@@ -1,11 +1,11 @@
-"""One view with colours, blur and solarisation."""
+"""One view with colours, blur and solarisation, fast or exactly as published."""
 
 import dataclasses
 
 import jax.numpy as jnp
 
 from jaxssl import checks
-from jaxssl.augment import color, crops, geometry
+from jaxssl.augment import color, crops, exact, geometry
 from jaxssl.types import Array
 
 Change = float | str | tuple[float, ...]  # what a field of a view may hold
@@ -18,7 +18,9 @@ class View(crops.CropFlip):
     The defaults are the numbers of SimCLR on ImageNet. Values are clipped to [0, 1] before
     solarisation, which turns a value x >= ``solarize_threshold`` into 1 - x. Images without exactly
     three channels skip saturation, hue and greyscale; brightness and contrast act on all their
-    channels alike. docs/augmentation.md says what differs from the usual libraries.
+    channels alike. docs/augmentation.md says what differs from the usual libraries, and ``exact``
+    takes away: it has the meaning of torchvision's transforms on float images, and their order. Of
+    one key the crop, the flip and all numbers are the same either way.
 
     Attributes:
         size: side of the view, pixels.
@@ -35,6 +37,10 @@ class View(crops.CropFlip):
         blur_sigma: lowest and highest standard deviation of the blur, pixels.
         solarize_prob: probability of solarisation.
         solarize_threshold: the darkest value that solarisation inverts, in [0, 1].
+        exact: jitter in an order drawn for each image, with HSV hue and a clip after each
+            operation; then greyscale, then the blur, mirrored at the border, whose kernel is
+            size/10 pixels even where that is one pixel, no blur.
+        grayscale_first: with ``exact``, greyscale comes before the jitter, as in MoCo v1.
     """
 
     jitter: tuple[float, float, float, float] = (0.8, 0.8, 0.8, 0.2)
@@ -45,6 +51,8 @@ class View(crops.CropFlip):
     blur_sigma: tuple[float, float] = (0.1, 2.0)
     solarize_prob: float = 0.0
     solarize_threshold: float = 0.5
+    exact: bool = False
+    grayscale_first: bool = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -72,11 +80,12 @@ class View(crops.CropFlip):
             "blur_sigma": "blur_prob",
             "solarize_threshold": "solarize_prob",
         }
-        return {
+        unused = {
             field: f"it takes a {switch.replace('_', '-')} above 0"
             for field, switch in switches.items()
             if getattr(self, switch) == 0
         }
+        return unused if self.exact else unused | {"grayscale_first": "it takes exact True"}
 
     def __call__(self, key: Array, image: Array) -> Array:
         """One view [size, size, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
@@ -116,41 +125,71 @@ class View(crops.CropFlip):
             [size, size, C] float32 in [0, 1].
         """
         image = crops.to_float_image(self, image)
-        draws = crops.draw(
-            key, crop=geometry.NUM_CROP_DRAWS, flip=1, jitter=5, grey=1, blur=2, solarize=1
-        )
+        counts = {"crop": geometry.NUM_CROP_DRAWS, "flip": 1, "jitter": 5, "grey": 1, "blur": 2}
+        draws = crops.draw(key, **counts, solarize=1, **({"order": 4} if self.exact else {}))
         rows, columns = self.matrices(draws["crop"], draws["flip"], image.shape)
-        if blurs:
-            blur = self._blur_matrix(draws["blur"], blur_prob)
-            rows, columns = geometry.compose(blur, rows), geometry.compose(blur, columns)
-        view = geometry.apply(image, rows, columns)
-        affine = self._color(draws["jitter"], draws["grey"], view.mean(axis=(0, 1)))
-        view = jnp.clip(color.apply(view, affine), 0.0, 1.0)
+        sigma = self._blur_sigma(draws["blur"], blur_prob) if blurs else None
+        if self.exact:
+            view = self._one_by_one(geometry.apply(image, rows, columns), draws, sigma)
+        else:
+            if sigma is not None:
+                radius = max(1, self.size // 20)
+                blur = geometry.blur_matrix(sigma, size=self.size, radius=radius)
+                rows, columns = geometry.compose(blur, rows), geometry.compose(blur, columns)
+            view = geometry.apply(image, rows, columns)
+            affine = self._color(draws["jitter"], draws["grey"], view.mean(axis=(0, 1)))
+            view = jnp.clip(color.apply(view, affine), 0.0, 1.0)
         if solarizes:
             happens = draws["solarize"][0] < solarize_prob
             threshold = jnp.where(happens, self.solarize_threshold, jnp.inf)
             view = color.solarize(view, threshold)
         return view
 
-    def _blur_matrix(self, draws: Array, prob: Array | float) -> Array:
+    def _one_by_one(self, view: Array, draws: dict[str, Array], sigma: Array | None) -> Array:
+        """The cropped image [size, size, C] with colours and blur as torchvision applies them."""
+        gate, *factor_draws = draws["jitter"]
+
+        def jitter(view: Array) -> Array:
+            factors = [
+                geometry.between(draw, *ends)
+                for draw, ends in zip(factor_draws, self._jitter_ranges(), strict=True)
+            ]
+            made = exact.jitter(view, jnp.stack(factors), exact.draw_order(draws["order"]))
+            return jnp.where(gate < self.jitter_prob, made, view)
+
+        def grayscale(view: Array) -> Array:
+            return jnp.where(draws["grey"][0] < self.grayscale_prob, exact.grayscale(view), view)
+
+        changes = [jitter] * (self.jitter_prob > 0) + [grayscale] * (self.grayscale_prob > 0)
+        view = jnp.clip(view, 0.0, 1.0)  # cubic crops overshoot
+        for change in reversed(changes) if self.grayscale_first else changes:
+            view = change(view)
+        if sigma is None:
+            return view
+        return jnp.clip(exact.blur(view, sigma, radius=self.size // 20), 0.0, 1.0)
+
+    def _blur_sigma(self, draws: Array, prob: Array | float) -> Array:
         gate, draw = draws
-        sigma = jnp.where(gate < prob, geometry.between(draw, *self.blur_sigma), 0.0)
-        return geometry.blur_matrix(sigma, size=self.size, radius=max(1, self.size // 20))
+        return jnp.where(gate < prob, geometry.between(draw, *self.blur_sigma), 0.0)
+
+    def _jitter_ranges(self) -> list[tuple[float, float]]:
+        """Lowest and highest factor of brightness, contrast, saturation, and shift of hue."""
+        *factor_changes, turns = [change * self.jitter_strength for change in self.jitter]
+        return [(max(0.0, 1.0 - x), 1.0 + x) for x in factor_changes] + [(-turns, turns)]
 
     def _color(self, jitter: Array, grey: Array, mean: Array) -> color.Affine:
         """The whole colour chain as one map; ``mean`` [C] of the cropped image."""
         gate, *draws = jitter
-        *factor_changes, turns = [change * self.jitter_strength for change in self.jitter]
+        *factor_ranges, turns = self._jitter_ranges()
         bright, contrast, saturation = (
-            geometry.between(draw, max(0.0, 1.0 - change), 1.0 + change)
-            for change, draw in zip(factor_changes, draws)
+            geometry.between(draw, *ends) for ends, draw in zip(factor_ranges, draws)
         )
         channels = mean.shape[0]
         chain = color.brightness(bright, channels=channels)
         chain = color.compose(color.contrast(contrast, color.transform(chain, mean)), chain)
         if channels == 3:
             chain = color.compose(color.saturation(saturation), chain)
-            chain = color.compose(color.hue(geometry.between(draws[3], -turns, turns)), chain)
+            chain = color.compose(color.hue(geometry.between(draws[3], *turns)), chain)
         chain = color.select(gate < self.jitter_prob, chain)
         if channels == 3:
             greyscale = color.select(grey[0] < self.grayscale_prob, color.grayscale())

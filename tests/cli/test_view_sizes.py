@@ -107,6 +107,7 @@ def test_numbers_of_other_data_are_said(monkeypatch, capsys, tmp_path):
         ),
         (["--optimizer.name", "sgd", "--optimizer.beta1", "0.8"], "reads optimizer.momentum"),
         ([f"{VIEWS}.first.blur-sigma", "1", "2"], r"nothing uses it; it takes a blur-prob above 0"),
+        ([f"{VIEWS}.first.grayscale-first"], r"nothing uses it; it takes exact True\."),
         (["--data.data-dir", "x"], r"--data.data-dir: .* it takes a data.path tfds:NAME"),
         (["--process-id", "0"], r"--process-id: .* it takes --num-processes too"),
     ],
