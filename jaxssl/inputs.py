@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxssl import jsonable
 from jaxssl.types import Array, Example, Method, PyTree
 
 
@@ -89,7 +90,7 @@ def to_json(inputs: Sequence[Input]) -> list[dict]:
 
 def from_json(entries: Sequence[Mapping]) -> Inputs:
     """The inverse of ``to_json``, also after a trip through JSON."""
-    return tuple(Input(each["name"], tuple(each["shape"]), each["dtype"]) for each in entries)
+    return jsonable.read(Inputs, list(entries), "inputs")
 
 
 def of_meta(meta: Mapping) -> Inputs:

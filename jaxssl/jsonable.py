@@ -3,13 +3,19 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from jaxssl import words
 
 T = TypeVar("T")
 _BEFORE = "before"
+_PLAIN = {
+    bool: "true or false",
+    int: "a whole number of less than 64 bits",
+    float: "a number",
+    str: "text",
+}
 
 
 def added(default: T, *, before: T) -> T:
@@ -28,8 +34,14 @@ def added(default: T, *, before: T) -> T:
 
 
 def to_json(config: object) -> dict:
-    """The fields of a dataclass as JSON values; nested dataclasses become nested objects."""
-    return dataclasses.asdict(config)
+    """The fields of a dataclass as JSON values; nested dataclasses become nested objects.
+
+    Raises:
+        ValueError: a value that is not of its field's type, and could not be read back.
+    """
+    fields = dataclasses.asdict(config)
+    from_json(type(config), fields)
+    return fields
 
 
 def from_json(cls: type[T], fields: Mapping) -> T:
@@ -48,16 +60,22 @@ def from_json(cls: type[T], fields: Mapping) -> T:
         An instance of ``cls``, equal to the one that was written.
 
     Raises:
-        ValueError: a field that ``cls`` does not have (names the nearest).
+        ValueError: a field that ``cls`` does not have (names the nearest); one that is missing; a
+            value that is not of the field's type.
     """
+    owner = cls.__name__
+    _check_object(fields, owner)
     if hasattr(cls, "upgrade"):
-        fields = cls.upgrade(dict(fields))
-    hints = typing.get_type_hints(cls)
+        try:
+            fields = cls.upgrade(dict(fields))
+        except KeyError as error:
+            name = error.args[0]
+            raise ValueError(f"{_below(owner, name)} must be there; got none.") from error
     names = [field.name for field in dataclasses.fields(cls)]
     for name in fields:
         if name not in names:
             raise ValueError(
-                f"{cls.__name__}: a field must be one of {', '.join(names)}; got {name!r}."
+                f"{owner}: a field must be one of {', '.join(names)}; got {name!r}."
                 f"{words.nearest(name, names)}"
             )
     before = {
@@ -65,19 +83,116 @@ def from_json(cls: type[T], fields: Mapping) -> T:
         for field in dataclasses.fields(cls)
         if _BEFORE in field.metadata
     }
-    return cls(**before | {name: _value(hints[name], value) for name, value in fields.items()})
+    needed = [
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.default is field.default_factory is dataclasses.MISSING
+    ]
+    _check_there(fields, needed, owner)
+    hints = typing.get_type_hints(cls)
+    read_fields = {
+        name: read(hints[name], value, _below(owner, name)) for name, value in fields.items()
+    }
+    return cls(**before | read_fields)
 
 
-def _value(hint: object, value: object) -> object:
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        if value is None:
-            return None
-        (hint,) = (option for option in typing.get_args(hint) if option is not type(None))
+def read(hint: object, value: object, where: str) -> object:
+    """A JSON value as an annotation says; checks all the way down.
+
+    Args:
+        hint: int, float, bool, str, a Literal, a tuple or list of them, a dataclass, a NamedTuple,
+            a TypedDict, or a union of such. What else it may be, the value is left as it is.
+        value: after a trip through JSON.
+        where: what the value is called in messages, such as "ImageData: image_size".
+
+    Returns:
+        The value, with tuples for lists and instances for objects where ``hint`` says so.
+
+    Raises:
+        ValueError: it is something else; names the innermost field.
+    """
+    origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if isinstance(hint, types.UnionType) or origin is typing.Union:
+        return _one_of(options, value, where)
     if dataclasses.is_dataclass(hint):
+        _check_object(value, where)
         return from_json(hint, value)
-    if typing.get_origin(hint) is tuple:
-        inner, *rest = typing.get_args(hint)
-        return tuple(_value(inner, each) if rest == [...] else each for each in value)
-    if hint is float and isinstance(value, int):
-        return float(value)
+    if typing.is_typeddict(hint) or hasattr(hint, "_field_defaults"):  # a NamedTuple
+        return _entries(hint, value, where)
+    if origin is tuple:
+        return _items(options, value, where)
+    if origin is typing.Literal:
+        holds = any(type(value) is type(each) and value == each for each in options)
+        _check(holds, where, f"one of {', '.join(map(repr, options))}", value)
+    elif hint in (dict, list):
+        _check(isinstance(value, hint), where, {dict: "an object", list: "a list"}[hint], value)
+    elif hint in _PLAIN:
+        _check(_is_plain(hint, value), where, _PLAIN[hint], value)
+        return hint(value)
     return value
+
+
+def _is_plain(hint: type, value: object) -> bool:
+    if hint is float and isinstance(value, int) and abs(value) > 2**1023:
+        return False  # float() would overflow
+    allowed = (int, float) if hint is float else hint
+    if not isinstance(value, allowed) or (isinstance(value, bool) and hint is not bool):
+        return False
+    return hint is not int or -(2**63) <= value < 2**63
+
+
+def _one_of(options: tuple, value: object, where: str) -> object:
+    if value is None and type(None) in options:
+        return None
+    *others, last = [option for option in options if option is not type(None)]
+    for option in others:
+        try:
+            return read(option, value, where)
+        except ValueError:
+            continue
+    return read(last, value, where)
+
+
+def _entries(hint: type, value: object, where: str) -> object:
+    """An object with the entries of a TypedDict, maybe more, or of a NamedTuple."""
+    _check_object(value, where)
+    hints = typing.get_type_hints(hint)
+    is_open = typing.is_typeddict(hint)
+    needed = hint.__required_keys__ if is_open else hints.keys() - hint._field_defaults.keys()
+    _check_there(value, sorted(needed), where)
+    entries = {
+        name: read(each, value[name], _below(where, name))
+        for name, each in hints.items()
+        if name in value
+    }
+    return {**value, **entries} if is_open else hint(**entries)
+
+
+def _items(options: tuple, value: object, where: str) -> tuple:
+    _check(isinstance(value, (list, tuple)), where, "a list", value)
+    if options[1:] == (...,):
+        options = options[:1] * len(value)
+    _check(len(value) == len(options), where, f"a list of {len(options)}", value)
+    return tuple(read(option, each, where) for option, each in zip(options, value))
+
+
+def _check_object(value: object, where: str) -> None:
+    _check(isinstance(value, Mapping), where, "an object, name to value", value)
+
+
+def _check_there(fields: Mapping, names: Iterable[str], where: str) -> None:
+    for name in names:
+        if name not in fields:
+            raise ValueError(f"{_below(where, name)} must be there; got none.")
+
+
+def _below(where: str, name: str) -> str:
+    """ "Owner: field.entry" of "Owner: field"."""
+    return f"{where}.{name}" if ": " in where else f"{where}: {name}"
+
+
+def _check(holds: bool, where: str, must: str, got: object) -> None:
+    if not holds:
+        shown = repr(got)
+        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+        raise ValueError(f"{where} must be {must}; got {shown}.")

@@ -11,13 +11,21 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from types import ModuleType
+from typing import TypedDict
 
 from jaxssl import jsonable, words
 
 _SEPARATOR = ":"
 
 
-def to_json(config: object) -> dict:
+class Entry(TypedDict):
+    """A config in JSON."""
+
+    name: str
+    fields: dict
+
+
+def to_json(config: object) -> Entry:
     """The class and the fields of a config, a frozen dataclass of plain values."""
     cls = type(config)
     name = f"{cls.__module__}{_SEPARATOR}{cls.__qualname__}"
@@ -38,8 +46,9 @@ def from_json(entry: Mapping, *, room: str, does: str) -> object:
 
     Raises:
         ValueError: a class that cannot be imported or is no config of this kind (names the
-            nearest), or a field that it does not have.
+            nearest), or a field that it does not have or that is of another type.
     """
+    entry = jsonable.read(Entry, entry, room)
     return jsonable.from_json(find(entry["name"], room=room, does=does), entry["fields"])
 
 

@@ -14,20 +14,15 @@ import orbax.checkpoint as ocp
 import pytest
 import tiny
 
-from jaxssl import checkpoints, inputs, models, named, parallel
+from jaxssl import checkpoints, models, parallel
 from jaxssl.checkpoints import CheckpointError, Checkpoints, manifest
 from jaxssl.types import TrainState
 
 VIT = models.ViTConfig(width=8, depth=1, num_heads=2, patch_size=4, pool="mean")
-CHANNELS = tiny.images().shape[-1]
 
 
 def meta_of(config):
-    return {
-        "encoder": named.to_json(config),
-        "inputs": inputs.to_json(inputs.of_image(tiny.SIZE, CHANNELS)),
-        "config": {"anything": [1, 2.5, None, "text"]},
-    }
+    return tiny.meta(config, more=[1, 2.5, None, "text"])
 
 
 def variables_of(config, seed=0):

@@ -14,18 +14,19 @@ PACKAGE = Path(jaxssl.__file__).parent
 ROOT = Path(__file__).parents[1]
 GROUND = {
     "types", "collectives", "parallel", "schedules", "draws", "inputs", "colorspace", "files",
-    "checks", "jsonable", "named", "words", "watching", "runs.directory",
+    "checks", "jsonable", "named", "words", "watching", "meta", "runs.directory",
 }  # fmt: skip
 MAY_IMPORT = {
     "types": set(),
     "words": set(),
     "checks": set(),
     "files": set(),
-    "runs.directory": set(),
+    "runs.directory": {"meta"},
     "collectives": {"types"},
     "parallel": {"types", "checks"},
     "schedules": {"types"},
-    "inputs": {"types"},
+    "inputs": {"types", "jsonable"},
+    "meta": {"types", "checks", "jsonable", "named", "inputs"},
     "colorspace": {"types"},
     "watching": {"types"},
     "jsonable": {"words"},

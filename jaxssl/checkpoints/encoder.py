@@ -1,13 +1,16 @@
 """What a run has saved, for those who do not train: its encoder, its record, its state."""
 
 import dataclasses
+import functools
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import jax
 
 from jaxssl import inputs, named
+from jaxssl import meta as meta_lib
 from jaxssl.checkpoints import feeding, manifest, trees
 from jaxssl.types import Array, Features, PyTree, TrainState
 
@@ -59,19 +62,18 @@ def restore_encoder(directory: str | os.PathLike, step: int | None = None) -> Re
 
     Raises:
         CheckpointError: nothing to restore; a step that is not there (the ones that are); a file
-            whose sha256 differs from the manifest (which file); an encoder whose parameters are not
-            those that ``meta`` describes (up to five differing leaves).
+            whose sha256 differs from the manifest (which file); a record that is none (which
+            field); an encoder that cannot be built, or whose parameters are not those that ``meta``
+            describes (up to five differing leaves).
 
     Example:
         >>> encoder = jaxssl.restore_encoder("runs/simclr")  # doctest: +SKIP
         >>> features = encoder(images).pooled                # doctest: +SKIP
     """
     path = manifest.find_step("restore_encoder", directory, step)
-    manifest.verify(path, ("encoder", "meta"))
-    meta = json.loads((path / "meta" / "metadata").read_text())
-    module = named.from_json(meta["encoder"], room="jaxssl.models", does="build").build()
-    example = inputs.shapes(inputs.of_meta(meta)).values()
-    like = jax.eval_shape(lambda *x: module.init(jax.random.key(0), *x, train=False), *example)
+    manifest.verify(path, ("encoder",))
+    meta = _read(path)
+    module, like = _built(path, meta)
     variables = trees.restore(path, "encoder", like)
     return RestoredEncoder(module, variables, meta)
 
@@ -84,11 +86,11 @@ def read_meta(directory: str | os.PathLike, step: int | None = None) -> dict:
         step: which checkpoint; the newest complete one by default.
 
     Raises:
-        CheckpointError: nothing to read, a step that is not there, or a damaged file.
+        CheckpointError: nothing to read, a step that is not there, a damaged file, or a record that
+            lacks a field or has one of another type (which field).
     """
     path = manifest.find_step("read_meta", directory, step)
-    manifest.verify(path, ("meta",))
-    return json.loads((path / "meta" / "metadata").read_text())
+    return _read(path)
 
 
 def restore_state(
@@ -110,3 +112,30 @@ def restore_state(
     path = manifest.find_step("restore_state", directory, step)
     manifest.verify(path, ("state",))
     return trees.restore(path, "state", like)
+
+
+def _read(path: Path) -> dict:
+    """The record of a step, verified."""
+    manifest.verify(path, ("meta",))
+    file = path / "meta" / "metadata"
+    try:
+        found = json.loads(file.read_text())
+        meta_lib.check(found)
+    except ValueError as error:  # of no JSON, too
+        was = "Was it changed, or written by another program?"
+        raise manifest.CheckpointError(f"checkpoint {file}: {error} {was}") from error
+    return found
+
+
+def _built(path: Path, meta: dict) -> tuple[Any, PyTree]:
+    """The linen module that a record describes, and shapes and types of its variables."""
+    try:
+        module = named.from_json(meta["encoder"], room="jaxssl.models", does="build").build()
+        example = inputs.shapes(inputs.of_meta(meta)).values()
+        init = functools.partial(module.init, jax.random.key(0), train=False)
+        return module, jax.eval_shape(init, *example)
+    except Exception as error:  # whatever a network raises that is given sizes it cannot have
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise manifest.CheckpointError(
+            f"checkpoint {path}: its encoder cannot be built as recorded: {said}"
+        ) from error

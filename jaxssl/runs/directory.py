@@ -14,6 +14,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxssl import meta
+
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -209,5 +211,4 @@ def read_identity(directory: RunDirectory) -> dict | None:
         found = json.loads(directory.config.read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    is_of_a_run = isinstance(found, dict) and found.keys() == {"config", "dataset"}
-    return found if is_of_a_run else None
+    return found if meta.is_identity(found) else None

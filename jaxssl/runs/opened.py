@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from jaxssl import checkpoints, inputs, schedules
+from jaxssl import checkpoints, inputs, jsonable, schedules
 from jaxssl.runs import record
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.runs.recipe import Recipe
@@ -90,7 +90,7 @@ def open_run(run: str | os.PathLike, step: int | None = None) -> OpenedRun:
 
 def plan_of(meta: dict) -> Plan:
     """How the run of a checkpoint is divided into steps."""
-    return Plan(**meta["plan"])
+    return jsonable.read(Plan, meta["plan"], "plan")
 
 
 def _initial(recipe: Recipe, method: Method, meta: dict):

@@ -3,12 +3,13 @@
 import ast
 import dataclasses
 import functools
+import json
 from pathlib import Path
 
 import numpy as np
 import small_encoder
 
-from jaxssl import data, methods, models
+from jaxssl import data, inputs, methods, models, named
 from jaxssl.augment import policies
 from jaxssl.runs import pretrain
 
@@ -110,6 +111,23 @@ def method(name):
     config = methods.all_configs()[name]()
     config = dataclasses.replace(config, augment=shrunk_views(config.augment), **changes(config))
     return pretrain.prepare(config, data.from_arrays(images()))
+
+
+def meta(encoder, **more):
+    """What a checkpoint records of an encoder's config, whatever it was trained on."""
+    plain = {"name": "module:Class", "fields": {}}
+    recorded = {
+        "encoder": named.to_json(encoder),
+        "inputs": inputs.to_json(inputs.of_image(SIZE, images(1).shape[-1])),
+        "example": [],
+        "config": {"method": plain, "encoder": plain, "data": {}}
+        | {"optimizer": {}, "training": {}, "run": {}},
+        "plan": {"batch_size": 8, "steps_per_epoch": 2, "total_steps": 4},
+        "dataset": {"name": "tiny", "split": "train", "size": 16, "fingerprint": "00"},
+        "versions": {"jaxssl": "0", "jax": "0"},
+        **more,
+    }
+    return json.loads(json.dumps(recorded))
 
 
 def images(num_images=16):

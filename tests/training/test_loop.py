@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import tiny
 from rich.console import Console
 
-from jaxssl import checkpoints, watching
+from jaxssl import checkpoints, models, watching
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.training import loop, writers
 from jaxssl.training.config import RunConfig, TrainingConfig
@@ -25,6 +26,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 2, 1), dtype=np.uint8
 TRAINING = TrainingConfig(batch_size=8, epochs=2, seed=3)  # 10 steps
 RUN = RunConfig(log_every=1, checkpoint_every=3, keep_checkpoints=9)
 OPTIMIZER = optax.adam(0.1)
+META = tiny.meta(models.ViTConfig())
 TIMES = {"images_per_second", "seconds_left"}
 
 
@@ -86,7 +88,7 @@ def job(loader=None, of=None):
         loader=loader or Loader(),
         plan=TRAINING.plan(Loader.steps_per_epoch),
         seed=TRAINING.seed,
-        meta={"what": "a test"},
+        meta=META,
     )
 
 
@@ -252,7 +254,7 @@ def test_divergence_in_the_step_of_a_checkpoint_is_not_saved(tmp_path):
 
 
 def test_meta_is_saved_with_every_step(whole):
-    assert checkpoints.read_meta(whole[0], 6) == {"what": "a test", "step": 6}
+    assert checkpoints.read_meta(whole[0], 6) == {**META, "step": 6}
 
 
 class Measuring(watching.Watcher):
