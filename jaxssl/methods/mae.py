@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxssl import losses, models
 from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional, vits
-from jaxssl.models import decoders, layers, patches
+from jaxssl.models import layers, patches, predictor
 from jaxssl.pretext import masking
 from jaxssl.types import Array, Example, Features, Method, Picture, PyTree, Views
 
@@ -104,19 +104,18 @@ class MAE:
         prediction, target, _ = self._predict(encoder, params, state, views)
         if self.normalize_target:
             prediction = _denormalize(prediction, target)
-        scatter = jax.vmap(lambda rows, at, values: rows.at[at].set(values))
         rows = jnp.zeros_like(patches.patchify(images, config.patch_size))
-        hidden = jnp.zeros(rows.shape[:2], bool)
+        put = jax.vmap(lambda rows, at, values: rows.at[at].set(values))
         return vits.show_reconstruction(
             images,
-            scatter(hidden, views["masked"], jnp.ones_like(views["masked"], bool)),
-            scatter(rows, views["masked"], prediction),
+            vits.where_of(views["masked"], rows.shape[1]),
+            put(rows, views["masked"], prediction),
             config,
         )
 
     def _decoder(self, config: models.ViTConfig, channels: int) -> nn.Module:
-        return decoders.MAEDecoder(
-            patch_values=config.patch_size**2 * channels,
+        return predictor.MaskedPredictor(
+            out_dim=config.patch_size**2 * channels,
             width=self.decoder_width,
             depth=self.decoder_depth,
             num_heads=self.decoder_heads,

@@ -8,11 +8,11 @@ name: parameter paths are a contract between versions.
 from jaxssl.models.context import GridContext, GridPredictor
 from jaxssl.models.conv_decoder import ConvDecoder
 from jaxssl.models.convnext import ConvNeXt, ConvNeXtConfig
-from jaxssl.models.decoders import MAEDecoder
 from jaxssl.models.dense import DenseHead
 from jaxssl.models.discriminator import Discriminator
 from jaxssl.models.heads import MLP
 from jaxssl.models.patches import gather_rows, patchify, sincos_positions, unpatchify
+from jaxssl.models.predictor import MaskedPredictor
 from jaxssl.models.resnet import ResNet, ResNetConfig
 from jaxssl.models.split import Split, SplitConfig
 from jaxssl.models.transformer import stack_layers, unstack_layers
@@ -27,7 +27,7 @@ __all__ = [
     "Discriminator",
     "GridContext",
     "GridPredictor",
-    "MAEDecoder",
+    "MaskedPredictor",
     "ResNet",
     "ResNetConfig",
     "Split",

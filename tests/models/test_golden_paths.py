@@ -35,7 +35,7 @@ CASES = {
         (jax.ShapeDtypeStruct((2, 512), jnp.float32),),
     ),
     "mae_decoder": (
-        models.MAEDecoder(patch_values=768, depth=2),
+        models.MaskedPredictor(out_dim=768, depth=2),
         (jax.ShapeDtypeStruct((1, 2, 192), jnp.float32), INDICES, INDICES),
     ),
 }

@@ -83,6 +83,36 @@ def init_mask_token(key: Array, encoder: models.ViT) -> PyTree:
     return {"token": 0.02 * jax.random.normal(key, (encoder.config.dimensions.width,))}
 
 
+def layer_normalize(tokens: Array) -> Array:
+    """LayerNorm without factors over the last axis, epsilon 1e-5: of targets [..., D]."""
+    mean = jnp.mean(tokens, axis=-1, keepdims=True)
+    variance = jnp.var(tokens, axis=-1, keepdims=True)
+    return (tokens - mean) * jax.lax.rsqrt(variance + 1e-5)
+
+
+def where_of(indices: Array, num_patches: int) -> Array:
+    """bool [B, N], True at raster indices int32 [B, K]."""
+    return jax.vmap(lambda row: jnp.zeros(num_patches, bool).at[row].set(True))(indices)
+
+
+def cover(images: Array, hidden: Array, patch_size: int, values: Array | float = 0.5) -> Array:
+    """Images with other values at hidden patches.
+
+    Args:
+        images: [B, H, W, C].
+        hidden: bool [B, N].
+        patch_size: side of a patch, pixels.
+        values: [B, N, P], read at hidden patches alone, or a grey.
+
+    Returns:
+        [B, H, W, C]; patches that are not hidden as they are, bit for bit.
+    """
+    rows = patches.patchify(images, patch_size)
+    covered = jnp.where(hidden[:, :, None], values, rows)
+    grid = (images.shape[1] // patch_size, images.shape[2] // patch_size)
+    return patches.unpatchify(covered, patch_size, grid=grid)
+
+
 def show_reconstruction(
     images: Array, hidden: Array, prediction: Array, config: models.ViTConfig
 ) -> list[Picture]:
@@ -96,24 +126,16 @@ def show_reconstruction(
         config: of the encoder.
 
     Returns:
-        Titles and images float32 [B, H, W, C] in [0, 1]; patches that were seen are the view's own
-        in all of them, bit for bit.
+        Titles and images float32 [B, H, W, C] in [0, 1].
     """
     size = config.patch_size
-    rows = patches.patchify(images, size)
     std, mean = (
         jnp.tile(jnp.broadcast_to(jnp.array(value), images.shape[-1:]), size**2)[None, None]
         for value in (config.std, config.mean)
     )
     predicted = jnp.clip(prediction * std + mean, 0, 1)
-    grid = (images.shape[1] // size, images.shape[2] // size)
-
-    def paste(values: Array) -> Array:
-        pasted = jnp.where(hidden[:, :, None], values, rows)
-        return patches.unpatchify(pasted, size, grid=grid)
-
     return [
         ("view", images),
-        ("what the encoder sees", paste(jnp.full_like(rows, 0.5))),
-        ("reconstruction", paste(predicted)),
+        ("what the encoder sees", cover(images, hidden, size)),
+        ("reconstruction", cover(images, hidden, size, predicted)),
     ]
