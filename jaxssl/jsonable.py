@@ -1,6 +1,7 @@
 """Frozen dataclasses of plain values to JSON and back, by their annotations."""
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -94,6 +95,22 @@ def from_json(cls: type[T], fields: Mapping) -> T:
         name: read(hints[name], value, _below(owner, name)) for name, value in fields.items()
     }
     return cls(**before | read_fields)
+
+
+def parse(text: str | bytes, where: str) -> object:
+    """The value of a JSON text.
+
+    Args:
+        text: maybe damaged.
+        where: what it is called in the message, such as the path of its file.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # of brackets within brackets
+        raise ValueError(f"{where} must be JSON; got other text: {error}.") from error
 
 
 def read(hint: object, value: object, where: str) -> object:

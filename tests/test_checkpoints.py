@@ -294,6 +294,7 @@ def test_a_damaged_manifest_is_named(saved_run, tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("[" * 10**5, "it is no JSON"),
         ("[]", "it must name files of its step and their sha256"),
         ("null", "it must name files of its step and their sha256"),
         ('{"../../config.json": "00"}', "it must name files of its step and their sha256"),
@@ -302,6 +303,7 @@ def test_a_damaged_manifest_is_named(saved_run, tmp_path):
         ("{}", "it does not name .*/7/encoder/"),
         (None, "it does not name .*/7/encoder/more"),
     ],
+    ids=lambda each: each and each[:20],
 )
 def test_a_manifest_names_every_file_and_only_those_of_its_step(saved_run, tmp_path, text, told):
     shutil.copytree(saved_run, tmp_path / "run")
@@ -312,6 +314,13 @@ def test_a_manifest_names_every_file_and_only_those_of_its_step(saved_run, tmp_p
         (step / checkpoints.MANIFEST).write_text(text)
     with pytest.raises(CheckpointError, match=rf"manifest.json is damaged: {told}"):
         checkpoints.restore_encoder(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["²", "٣", "007", "7.bak"])
+def test_only_names_that_are_numbers_are_steps(tmp_path, name):
+    (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    (tmp_path / "checkpoints" / name / checkpoints.MANIFEST).write_text("{}")
+    assert checkpoints.complete_steps(tmp_path) == []
 
 
 def test_deleting_a_damaged_step_falls_back(saved_run, tmp_path):

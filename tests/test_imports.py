@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "words": set(),
     "checks": set(),
     "files": set(),
-    "runs.directory": {"meta"},
+    "runs.directory": {"jsonable", "meta"},
     "collectives": {"types"},
     "parallel": {"types", "checks"},
     "schedules": {"types"},

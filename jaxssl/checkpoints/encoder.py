@@ -2,14 +2,13 @@
 
 import dataclasses
 import functools
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from jaxssl import inputs, named
+from jaxssl import inputs, jsonable, named
 from jaxssl import meta as meta_lib
 from jaxssl.checkpoints import feeding, manifest, trees
 from jaxssl.types import Array, Features, PyTree, TrainState
@@ -119,9 +118,9 @@ def _read(path: Path) -> dict:
     manifest.verify(path, ("meta",))
     file = path / "meta" / "metadata"
     try:
-        found = json.loads(file.read_text())
+        found = jsonable.parse(file.read_bytes(), meta_lib.NAME)
         meta_lib.check(found)
-    except ValueError as error:  # of no JSON, too
+    except ValueError as error:
         was = "Was it changed, or written by another program?"
         raise manifest.CheckpointError(f"checkpoint {file}: {error} {was}") from error
     return found

@@ -6,9 +6,10 @@ A step counts only once its manifest is there.
 import hashlib
 import json
 import os
+import re
 from pathlib import Path, PurePosixPath
 
-from jaxssl import files
+from jaxssl import files, jsonable
 from jaxssl.runs.directory import RunDirectory
 
 MANIFEST = "manifest.json"
@@ -53,9 +54,8 @@ def find_step(caller: str, directory: str | os.PathLike, step: int | None) -> Pa
 
 def list_steps(root: Path) -> list[int]:
     """The steps with a manifest below a ``checkpoints`` directory, in any order."""
-    return [
-        int(path.parent.name) for path in root.glob(f"*/{MANIFEST}") if path.parent.name.isdigit()
-    ]
+    names = [path.parent.name for path in root.glob(f"*/{MANIFEST}")]
+    return [int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name)]
 
 
 def write(step_directory: Path) -> None:
@@ -77,7 +77,7 @@ def verify(step_directory: Path, items: tuple[str, ...]) -> None:
     way_out = f"Delete {step_directory} to fall back to an earlier step."
     path = step_directory / MANIFEST
     try:
-        sums = json.loads(path.read_text())
+        sums = jsonable.parse(path.read_bytes(), MANIFEST)
     except ValueError as error:
         raise CheckpointError(f"checkpoint {path} is damaged: it is no JSON. {way_out}") from error
     if not _is_manifest(sums):

@@ -6,9 +6,36 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict
 
-from jaxssl import files
+from jaxssl import files, jsonable
 from jaxssl.runs.directory import RunDirectory
+
+
+class Protocol(TypedDict):
+    """What every protocol says, beside what its evaluator does."""
+
+    evaluator: str
+    dataset: str
+    train_split: str
+    test_split: str
+    layer: str
+
+
+class Subject(TypedDict):
+    """What was measured."""
+
+    encoder: str
+    step: int
+
+
+class Result(TypedDict):
+    """A result file."""
+
+    stamp: str
+    protocol: Protocol
+    subject: Subject
+    results: dict
 
 
 def stamp(protocol: Mapping) -> str:
@@ -47,9 +74,13 @@ def path(run: str | os.PathLike, protocol: Mapping, subject: Mapping) -> Path:
 
 
 def read(run: str | os.PathLike, step: int) -> list[dict]:
-    """The results of one step of a run, by the names of their files."""
+    """The results of one step of a run, by the names of their files.
+
+    Raises:
+        ValueError: a file that is no result; names it and the field.
+    """
     found = sorted(RunDirectory(Path(run)).evaluation.glob(f"step-{step}/*/*.json"))
-    return [json.loads(file.read_text()) for file in found]
+    return [_read(file) for file in found]
 
 
 def write(
@@ -76,6 +107,14 @@ def write(
     file.parent.mkdir(parents=True, exist_ok=True)
     files.write_whole(file, json.dumps(record, indent=1) + "\n")
     return record
+
+
+def _read(file: Path) -> dict:
+    where = os.fspath(file)
+    try:
+        return jsonable.read(Result, jsonable.parse(file.read_bytes(), where), where)
+    except ValueError as error:
+        raise ValueError(f"{error} Delete it, and evaluate again.") from error
 
 
 def _slug(name: str) -> str:

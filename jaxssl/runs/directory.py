@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxssl import meta
+from jaxssl import jsonable, meta
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -208,7 +208,7 @@ def check_is_run(directory: RunDirectory) -> None:
 def read_identity(directory: RunDirectory) -> dict | None:
     """What a run directory's config.json says; None where it is no such file."""
     try:
-        found = json.loads(directory.config.read_text())
+        found = jsonable.parse(directory.config.read_bytes(), directory.config.name)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return found if meta.is_identity(found) else None

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import jax
 from jax.experimental import multihost_utils
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
-from jaxssl import files, watching
+from jaxssl import files, jsonable, watching
 
 MIN_BAR, MAX_BAR = 4, 20  # characters of the bar of progress
 
@@ -68,14 +69,21 @@ class JsonLines(watching.Watcher):
         self._file = self._path.open("a")
 
 
+class Row(TypedDict):
+    """What every row has."""
+
+    step: int
+
+
 def read(path: str | os.PathLike) -> list[dict]:
     """The rows of a metrics file, without a last line that a crash cut short."""
     rows = []
-    for line in Path(path).read_text().splitlines():
+    for line in Path(path).read_bytes().splitlines():
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+            row = jsonable.read(Row, jsonable.parse(line, "row"), "row")
+        except ValueError:
             break
+        rows.append(row)
     return rows
 
 

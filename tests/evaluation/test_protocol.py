@@ -85,3 +85,25 @@ def test_the_results_of_one_step_are_read(tmp_path):
         protocol.write(place, protocol=BASE, subject=who, results={"accuracy": step})
     assert [record["results"] for record in protocol.read(tmp_path, 2)] == [{"accuracy": 2}]
     assert protocol.read(tmp_path, 3) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "must be JSON; got other text: Expecting"),
+        ("[" * 10**5, "must be JSON; got other text: "),
+        ("[]", r"must be an object, name to value; got \[\]"),
+        ('{"stamp": "0", "results": {}}', ": protocol must be there; got none"),
+        (
+            '{"stamp": "0", "results": {}, "subject": {}, "protocol": {}}',
+            r": protocol\.dataset must be there; got none",
+        ),
+    ],
+    ids=lambda each: each[:8],
+)
+def test_a_file_that_is_no_result_is_named(tmp_path, text, told):
+    file = protocol.path(tmp_path, BASE, WHO)
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    with pytest.raises(ValueError, match=rf"linear-trained\.json ?{told}.* Delete it, and eval"):
+        protocol.read(tmp_path, WHO["step"])

@@ -107,6 +107,16 @@ def test_somebody_elses_files_are(tmp_path):
         directories.check_is_run(RunDirectory(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 10**5, '{"config": 3, "dataset": 4}', '{"config": {}, "dataset": {}}', "null", "\xff"],
+    ids=lambda each: each[:8],
+)
+def test_a_config_of_no_run_identifies_none(tmp_path, text):
+    (tmp_path / "config.json").write_text(text, encoding="latin-1")
+    assert directories.read_identity(RunDirectory(tmp_path)) is None
+
+
 def test_a_damaged_config_beside_checkpoints_is_named(tmp_path):
     (tmp_path / "checkpoints" / "4").mkdir(parents=True)
     (tmp_path / "config.json").write_text('{"config": {"meth')

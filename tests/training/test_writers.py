@@ -19,7 +19,20 @@ def write_lines(path, *steps, tail=""):
     path.write_text("".join(json.dumps({"step": step}) + "\n" for step in steps) + tail)
 
 
-@pytest.mark.parametrize("tail", ["", '{"step": 4, "lo', '{"step"', "{", "\0\0\0", "\n"])
+TAILS = [
+    '{"step": 4, "lo',
+    '{"step"',
+    "{",
+    "\0\0\0",
+    "\n",
+    "4",
+    "{}",
+    '{"step": null}',
+    "[" * 10**5,
+]
+
+
+@pytest.mark.parametrize("tail", ["", *TAILS], ids=lambda each: each[:9])
 def test_a_line_that_a_crash_cut_short_is_not_read(tmp_path, tail):
     write_lines(tmp_path / "m.jsonl", 1, 2, 3, tail=tail)
     assert [row["step"] for row in writers.read(tmp_path / "m.jsonl")] == [1, 2, 3]
