@@ -46,8 +46,9 @@ MAY_IMPORT = {
     "runs.record": GROUND | {"data", "training", "runs.recipe"},
     "runs.opened": GROUND | {"checkpoints", "training", "runs.recipe", "runs.record"},
     "runs.start": GROUND | {"checkpoints", "training", "runs.recipe"},
+    "runs.standardising": GROUND | {"data", "checkpoints", "runs.recipe"},
     "runs.pretrain": GROUND | {"data", "checkpoints", "training", "runs.recipe", "runs.record"}
-    | {"runs.start", "__init__"},
+    | {"runs.standardising", "runs.start", "__init__"},
     "report": GROUND | {"data", "checkpoints", "collapse", "training", "evaluation", "runs.opened"},
     "audit": GROUND | {"data", "checkpoints", "evaluation", "report", "__init__"}
     | {"runs.recipe", "runs.record", "runs.opened", "runs.pretrain"},

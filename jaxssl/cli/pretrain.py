@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 
 from jaxssl.cli import arguments, option_names, view_sizes
-from jaxssl.runs import pretrain, recipe
+from jaxssl.runs import pretrain, recipe, standardising
 from jaxssl.runs.recipe import D, E, M
 
 
@@ -71,22 +71,28 @@ def run(words: Sequence[str]) -> None:
     if sizes:
         console.print(view_sizes.describe(sizes), soft_wrap=True, highlight=False)
     asked = options.recipe
-    if note := _about_pixels(asked, default, option_names.typed(overrides)):
-        console.print(note, soft_wrap=True, highlight=False)
     if options.init_from is not None:
         start = recipe.Start(str(options.init_from), options.init_from_step)
         asked = dataclasses.replace(asked, start=start)
-    pretrain.run(asked, options.out, console)
+    to_measure = _to_measure(asked, default, option_names.typed(overrides))
+    pretrain.run(asked, options.out, console, to_measure)
 
 
-def _about_pixels(asked: recipe.Recipe, default: recipe.Recipe, typed: Collection[str]) -> str:
-    """A line where other data are standardised by the numbers of the recipe's; else nothing."""
+def _to_measure(
+    asked: recipe.Recipe, default: recipe.Recipe, typed: Collection[str]
+) -> tuple[str, ...]:
+    """Of the encoder's mean and std those that nobody typed, where the data are not the recipe's.
+
+    The recipe's own are those of its data.
+    """
     path, usual = (getattr(each.data, "path", None) for each in (asked, default))
-    numbers = [name for name in ("mean", "std") if hasattr(asked.encoder, name)]
-    kept = [f"--encoder.{name}" for name in numbers if f"encoder.{name}" not in typed]
-    if path == usual or not kept:
-        return ""
-    return f"{' and '.join(kept)} are the recipe's, for {usual}; set them to those of {path}"
+    if path == usual:
+        return ()
+    return tuple(
+        name
+        for name in standardising.FIELDS
+        if hasattr(asked.encoder, name) and f"encoder.{name}" not in typed
+    )
 
 
 def _join_processes(options: Pretrain) -> None:

@@ -14,6 +14,7 @@ from jaxssl.data.config import ClipData, ImageData, elsewhere, from_json, from_o
 from jaxssl.data.imagefiles import MAX_PIXELS
 from jaxssl.data.loader import Loader, batches
 from jaxssl.data.memory import sample
+from jaxssl.data.moments import measure as measure_moments
 from jaxssl.data.preparation import Prepared, prepare
 from jaxssl.data.source import Account, Source, account_of
 from jaxssl.data.valuerange import scaled
@@ -34,6 +35,7 @@ __all__ = [
     "from_columns",
     "from_json",
     "from_old_fields",
+    "measure_moments",
     "prepare",
     "sample",
     "scaled",

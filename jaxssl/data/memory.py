@@ -36,8 +36,14 @@ def sample(source: source_lib.Source, count: int) -> arrays.ArraySource:
     Raises:
         ValueError: ``count`` below 1.
     """
+    part = evenly_spaced(source, count)
+    return part if isinstance(part, arrays.ArraySource) else hold_in_memory(part)
+
+
+def evenly_spaced(source: source_lib.Source, count: int) -> source_lib.Source:
+    """The same part as ``sample``, decoded on demand where the source is."""
     checks.at_least("sample", 1, count=count)
     rows = np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)
     if isinstance(source, arrays.ArraySource):
         return source.subset(rows)
-    return hold_in_memory(source_lib.Subset(source, rows))
+    return source_lib.Subset(source, rows)

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import jax
@@ -15,7 +15,7 @@ from rich.console import Console
 import jaxssl
 from jaxssl import checkpoints, data, draws, files, inputs, named, parallel
 from jaxssl.runs import directory as directories
-from jaxssl.runs import record
+from jaxssl.runs import record, standardising
 from jaxssl.runs import start as starts
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.runs.recipe import Recipe
@@ -26,13 +26,17 @@ from jaxssl.types import Array, Batch, Method, MethodConfig, PyTree
 NUM_SAMPLED = 5000  # images that the statistics of a data set are taken from
 
 
-def run(recipe: Recipe, out: Path, console: Console) -> loop.Outcome:
+def run(
+    recipe: Recipe, out: Path, console: Console, to_measure: Collection[str] = ()
+) -> loop.Outcome:
     """Pretrains as a recipe says; the same recipe on the same directory goes on.
 
     Args:
         recipe: what is run.
         out: run directory, new or of the same recipe.
         console: where the progress goes.
+        to_measure: of the encoder's "mean" and "std", those to be taken from the data; see
+            ``standardising.settle``.
 
     Returns:
         How the run ended.
@@ -50,6 +54,9 @@ def run(recipe: Recipe, out: Path, console: Console) -> loop.Outcome:
         recipe = with_recorded_range(recipe, directory)
         source = recipe.data.open(recipe.data.train_split)
         recipe = with_measured_range(recipe, source)
+        recipe, note = standardising.settle(recipe, to_measure, source, directory)
+        if note:
+            console.print(note, soft_wrap=True, highlight=False, markup=False)
         with _loader(recipe, source) as loader:
             identity = _identity(recipe, source)
             prepared = prepare_once(recipe, source, directory)
@@ -207,8 +214,9 @@ def _loader(recipe: Recipe, source: data.Source) -> data.Loader:
     )
 
 
-def _sample(source: data.Source, count: int = NUM_SAMPLED) -> np.ndarray:
+def _sample(source: data.Source, count: int | None = None) -> np.ndarray:
     """Images spread evenly over a split, of clips all their frames; uint8 [N, H, W, C]."""
+    count = count or NUM_SAMPLED
     columns = source[0]
     if "video" in columns:
         num_clips = max(count // len(columns["video"]), 1)

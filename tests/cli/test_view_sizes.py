@@ -85,18 +85,6 @@ def test_what_follows_is_said_first(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().out == ""
 
 
-def test_numbers_of_other_data_are_said(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(pretrain, "run", lambda *_: None)
-    argv = ["pretrain", "simclr_fashion_mnist", "--out", str(tmp_path), "--data.path", "photos/"]
-    assert cli.main(argv) == 0
-    assert capsys.readouterr().out == (
-        "--encoder.mean and --encoder.std are the recipe's, for fashion-mnist; set them to those "
-        "of photos/\n"
-    )
-    assert cli.main([*argv, "--encoder.mean", ".5", "--encoder.std", ".25"]) == 0
-    assert capsys.readouterr().out == ""
-
-
 @pytest.mark.parametrize(
     ("words", "text"),
     [
