@@ -54,6 +54,7 @@ class ImageData:
     num_frames: ClassVar[int] = 1
     frame_rate: ClassVar[float] = 6.0
     clip_rate: ClassVar[float | None] = None
+    prefers_films: ClassVar[bool] = False  # where images lie beside them
 
     def __post_init__(self) -> None:
         checks.at_least(self, 1, "image_size", "num_threads", "max_pixels")
@@ -129,6 +130,7 @@ class ClipData(ImageData):
     num_frames: int = 1
     frame_rate: float = 6.0
     clip_rate: float | None = None
+    prefers_films: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -128,30 +128,29 @@ class FolderSource:
         return {"image": image} if labels is None else {"image": image, "label": int(labels[index])}
 
 
-def splits(folder: pathlib.Path) -> tuple[str, ...]:
+def splits(found: layout.Layout) -> tuple[str, ...]:
     """Splits of a folder: its own, or train and test of a single set."""
-    return tuple(layout.find_splits(folder).folders) or source_lib.SINGLE_SET_SPLITS[:2]
+    return tuple(found.splits) or source_lib.SINGLE_SET_SPLITS[:2]
 
 
-def list_images(folder: pathlib.Path, split: str) -> ImageFiles:
+def list_images(found: layout.Layout, split: str) -> ImageFiles:
     """Lists the images of one split, sorted, without opening any.
 
-    The folder has splits (``layout.find_splits``) or is a single set. Inside a split, subfolders
-    with images are classes, and images that lie in it directly have no class: where there are any,
-    the split has no labels, since they are for evaluation, but all its images.
+    Inside a split, subfolders with images are classes, and images that lie in it directly have no
+    class: where there are any, the split has all its images and no labels, which only evaluation
+    needs.
+
+    Args:
+        found: the folder, which has splits or is a single set.
+        split: one of ``splits``, or the name of its folder; "all" of a single set.
 
     Raises:
-        ValueError: for an unknown split, folders that may be splits or classes, or no image at all.
+        ValueError: for an unknown split, or no image at all.
     """
-    found = layout.find_splits(folder)
-    if found.folders:
-        chosen = source_lib.chosen_split(str(folder), found.meant(split), tuple(found.folders))
-        root = found.folders[chosen]
-        # Every split numbers the classes of all splits alike.
-        names = {name for each in found.folders.values() for name in layout.class_folders(each)}
-    else:
-        root, names = folder, set(layout.class_folders(folder))
-    class_names = tuple(sorted(names))
+    folder, root, class_names = found.folder, found.folder, found.classes
+    if found.splits:
+        chosen = source_lib.chosen_split(str(folder), found.meant(split), tuple(found.splits))
+        root = found.splits[chosen]
     contents = _read(root)
     by_class, loose = contents.by_class, contents.loose
     files = [*loose, *(file for name in by_class for file in by_class[name])]
@@ -163,12 +162,12 @@ def list_images(folder: pathlib.Path, split: str) -> ImageFiles:
     labels, unlabelled = None, ""
     if loose:
         stray = tree.counted(loose, "image", "images")
-        unlabelled = f"no class folder holds {stray}" if names else "it has no class folders"
+        unlabelled = f"no class folder holds {stray}" if class_names else "it has no class folders"
     else:
         numbers = [class_names.index(name) for name in by_class]
         labels = np.repeat(np.array(numbers, np.int32), list(map(len, by_class.values())))
     divided = ""
-    if not found.folders:
+    if not found.splits:
         rows = source_lib.single_set_rows(len(files), split, name=str(folder))
         divided = source_lib.divided(len(files), split)
         files = [files[row] for row in rows]
@@ -205,22 +204,23 @@ def _read(root: pathlib.Path) -> _Contents:
     images: dict[str, list[str]] = collections.defaultdict(list)  # "" holds the loose ones
     others: collections.Counter[str] = collections.Counter()
     for inside, names in walk:
-        first = inside.split(os.sep)[0]
+        of_folder = images[inside.split(os.sep)[0]]
         for name in names:
             if layout.is_image(name):
-                images[first].append(os.path.join(inside, name))
+                of_folder.append(os.path.join(inside, name))
             else:
                 others[os.path.splitext(name)[1].lower() or "without a suffix"] += 1
     left_out = walk.notes()
-    empty = [name for name in tree.read_directory(root).folders if name not in images]
-    if empty:
+    loose = sorted(images.pop("", []))
+    if empty := sorted(name for name, files in images.items() if not files):
         left_out.append(tree.counted(empty, "folder without images", "folders without images"))
     if others:
         kinds = [f"{count:,} {kind}" for kind, count in others.most_common(4)]
         kinds[3:] = ["…"] * (len(others) > 3)
-        left_out.append(f"{others.total():,} other files ({', '.join(kinds)})")
-    loose = sorted(images.pop("", []))
-    return _Contents({name: sorted(images[name]) for name in sorted(images)}, loose, left_out)
+        files = "1 other file" if others.total() == 1 else f"{others.total():,} other files"
+        left_out.append(f"{files} ({', '.join(kinds)})")
+    by_class = {name: sorted(images[name]) for name in sorted(images) if images[name]}
+    return _Contents(by_class, loose, left_out)
 
 
 def _notes(root: pathlib.Path, contents: _Contents, class_names: tuple[str, ...]) -> list[str]:

@@ -17,52 +17,58 @@ SPLIT_NAMES = {  # what folders of a split are called, in small letters
 }
 
 
-class Splits(NamedTuple):
-    """The split folders of a folder.
+class Layout(NamedTuple):
+    """How a folder of images is divided.
 
     Attributes:
-        folders: by the split's name, "val" being "validation" where its folder is called that;
-            empty where the folder is a single set.
+        folder: the folder.
+        splits: folders by the split's name, "val" being "validation" where its folder is called
+            that; empty where the folder is a single set.
+        classes: names of the classes, sorted, those of all splits.
         notes: what a user must know of how it was read.
     """
 
-    folders: dict[str, pathlib.Path]
+    folder: pathlib.Path
+    splits: dict[str, pathlib.Path]
+    classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
     def meant(self, split: str) -> str:
         """The split that a folder's own name means; any other name as it is."""
-        return next((each for each, path in self.folders.items() if path.name == split), split)
+        return next((each for each, path in self.splits.items() if path.name == split), split)
 
 
-def find_splits(folder: pathlib.Path) -> Splits:
+def find(folder: pathlib.Path) -> Layout:
     """The splits of a folder, where all its subfolders with images have names of splits.
 
-    Names count in any case. One such name among others, of a folder with images and no folders
-    inside, is a class like the others.
+    Else these are classes. Names count in any case. One such name among others, of a folder with
+    images and no folders inside, is a class like the others.
 
     Raises:
         ValueError: two folders of one split; a folder that is a split by its name beside one that
             is none; a broken link of a split's name.
     """
-    for reason, name in tree.read_directory(folder).left_out:
+    entries = tree.read_directory(folder)
+    for reason, name in entries.left_out:
         if reason == tree.BROKEN and _split_of(name):
             raise ValueError(
                 f"open_source: {folder / name} must lead to the images of a split; got a broken "
                 "link. Mount what it points to, or remove it."
             )
-    meant = {name: _split_of(name) for name in class_folders(folder)}
+    meant = {name: _split_of(name) for name in _with_images(folder, entries)}
     splits = [name for name in meant if meant[name]]
     others = [name for name in meant if not meant[name]]
     if not splits:
-        return Splits({})
+        return Layout(folder, {}, tuple(meant))
     if others:
-        if len(splits) > 1 or class_folders(folder / splits[0]):
+        if len(splits) > 1 or _classes(folder / splits[0]):
             raise ValueError(
                 f"open_source: the subfolders of {folder} must all be splits or all be classes; "
                 f"got {_some(splits)} beside {_some(others)}. If the first are the splits, move "
                 "the others out; if all are classes, rename the first."
             )
-        return Splits({}, (f"{splits[0]} is read as a class like {_some(others)}, not as a split",))
+        note = f"{splits[0]} is read as a class like {_some(others)}, not as a split"
+        return Layout(folder, {}, tuple(meant), (note,))
     folders: dict[str, pathlib.Path] = {}
     for name in sorted(splits, key=lambda each: tuple(SPLIT_NAMES).index(meant[each])):
         split = "validation" if name.lower() == "validation" else meant[name]
@@ -73,19 +79,29 @@ def find_splits(folder: pathlib.Path) -> Splits:
                 f"which both mean {split}. Move one of them out."
             )
         folders[split] = folder / name
-    loose = [name for name in tree.read_directory(folder).files if is_image(name)]
-    if not loose:
-        return Splits(folders)
-    stray = tree.counted(loose, "image", "images")
-    return Splits(folders, (f"left out beside the splits of {folder}: {stray}",))
+    notes = ()
+    if loose := [name for name in entries.files if is_image(name)]:
+        stray = tree.counted(loose, "image", "images")
+        notes = (f"left out beside the splits of {folder}: {stray}",)
+    classes = {name for each in folders.values() for name in _classes(each)}
+    return Layout(folder, folders, tuple(sorted(classes)), notes)
 
 
-def class_folders(root: pathlib.Path) -> list[str]:
+def is_image(name: str) -> bool:
+    """Whether a file name looks like an image's; hidden files do not."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def _classes(root: pathlib.Path) -> list[str]:
+    """The class folders of a split."""
+    return _with_images(root, tree.read_directory(root))
+
+
+def _with_images(root: pathlib.Path, entries: tree.Entries) -> list[str]:
     """Names of the subfolders that hold an image at any depth, sorted.
 
     A link to one of them, to ``root`` or to a folder that holds it is none.
     """
-    entries = tree.read_directory(root)
     found = [name for name in entries.folders if _holds_image(root / name)]
     seen = tree.ancestors(root) | {tree.identify(root / name) for name in entries.folders}
     for name in entries.links:
@@ -94,11 +110,6 @@ def class_folders(root: pathlib.Path) -> list[str]:
             found.append(name)
         seen.add(identity)
     return sorted(found)
-
-
-def is_image(name: str) -> bool:
-    """Whether a file name looks like an image's; hidden files do not."""
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def _holds_image(directory: pathlib.Path) -> bool:

@@ -15,6 +15,7 @@ from jaxssl.data import (
     idx,
     imagefiles,
     known,
+    layout,
     memory,
     photographs,
     tfds_source,
@@ -132,7 +133,7 @@ def _place_of_videos(config: "ImageData") -> pathlib.Path | None:
         return None
     if place.is_dir() and (idx.is_idx(place) or tfds_source.find_directory(place)):
         return None
-    return place if video.holds_videos(place, wanted=config.num_frames > 1) else None
+    return place if video.holds_videos(place, wanted=config.prefers_films) else None
 
 
 def prepared_directory(path: str) -> pathlib.Path | None:
@@ -172,4 +173,5 @@ def find_unprepared(path: str) -> Unprepared:
         return Unprepared(archives.npz_splits(place), lambda split: archives.open_npz(place, split))
     if idx.is_idx(place):
         return Unprepared(idx.splits(place), lambda split: idx.open_idx(place, split))
-    return Unprepared(folder.splits(place), lambda split: folder.list_images(place, split))
+    found = layout.find(place)
+    return Unprepared(folder.splits(found), lambda split: folder.list_images(found, split))

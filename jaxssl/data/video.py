@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from jaxssl.data import layout, transforms
+from jaxssl.data import layout, transforms, tree
 from jaxssl.data import source as source_lib
 
 if typing.TYPE_CHECKING:
@@ -55,6 +55,7 @@ class VideoSource:
         image_size: S, pixels.
         channels: C, 1 or 3.
         decoded: of each file, its frames by number where they are held in memory; else None.
+        account: what is to be said of how they were found.
     """
 
     name: str
@@ -65,6 +66,7 @@ class VideoSource:
     decoded: tuple[Mapping[int, np.ndarray], ...] | None = dataclasses.field(
         default=None, repr=False
     )
+    account: source_lib.Account = source_lib.Account()
 
     labelled = False
     class_names = None
@@ -114,22 +116,23 @@ class VideoSource:
 
 
 def holds_videos(place: pathlib.Path, *, wanted: bool) -> bool:
-    """Whether a path is a video file, or a directory with some at any depth.
+    """Whether a path is a video file, or a directory that is read as videos.
 
     Args:
         place: a file or a directory.
-        wanted: whether images beside the videos are passed over; else whatever is found first, an
-            image or a video, decides, so that a large folder of images is not searched through.
+        wanted: whether images beside the videos are passed over; else any image at any depth makes
+            it a directory of images.
     """
     if place.is_file():
         return place.suffix.lower() in SUFFIXES
-    for _, _, names in _walk(place):
-        for name in names:
-            if name.lower().endswith(SUFFIXES):
-                return True
-            if name.lower().endswith(layout.SUFFIXES) and not wanted:
-                return False
-    return False
+    found = False
+    for _, names in tree.Walk(place):
+        if not wanted and any(map(layout.is_image, names)):
+            return False  # at once: a large folder of images is not searched through
+        found = found or any(map(_is_video, names))
+        if wanted and found:
+            return True
+    return found
 
 
 def open_video(place: pathlib.Path, split: str, config: "ImageData") -> VideoSource:
@@ -154,13 +157,14 @@ def open_video(place: pathlib.Path, split: str, config: "ImageData") -> VideoSou
             a split too short for any clip.
     """
     source_lib.chosen_split(str(place), split, source_lib.SINGLE_SET_SPLITS, has_parts=False)
-    paths = _paths(place)
+    paths, notes = _paths(place)
+    num_files = len(paths)
     by_file = len(paths) >= source_lib.TEST_SHARE
     if by_file:
         rows = source_lib.single_set_rows(len(paths), split, name=str(place))
         paths = [paths[row] for row in rows]
     files = tuple(_index(path) for path in paths)
-    clips = []
+    clips, num_clips = [], 0
     for position, file in enumerate(files):
         everything = _clips(file, 0, len(file.times), config)
         if not len(everything):
@@ -168,6 +172,7 @@ def open_video(place: pathlib.Path, split: str, config: "ImageData") -> VideoSou
                 f"open_source: {file.path} must last {_span(config)}; got {len(file.times)} frames "
                 f"in {file.times[-1]:.2f} s. Lower num_frames, raise frame_rate or remove the file."
             )
+        num_clips += len(everything)
         cut = len(file.times) - max(1, len(file.times) // source_lib.TEST_SHARE)
         if split == "all" or by_file:
             chosen = everything
@@ -182,7 +187,17 @@ def open_video(place: pathlib.Path, split: str, config: "ImageData") -> VideoSou
             f'open_source: the split "{split}" of {place} must hold {_span(config)}; got none that '
             'long in its fifths of the frames. Lower num_frames, or ask for the split "all".'
         )
-    return VideoSource(str(place), files, clips, config.image_size, config.channels)
+    divided = ""
+    if by_file and split == "train":
+        films = source_lib.divided(num_files, split, unit="films")
+        divided = f"{len(clips):,} {config.unit} of {films}"
+    elif split == "train":
+        part = f"{len(clips):,} of {num_clips:,} {config.unit}"
+        divided = f"{part}; the last fifth of each film kept for evaluation"
+    account = source_lib.Account(divided=divided, notes=notes)
+    return VideoSource(
+        str(place), files, clips, config.image_size, config.channels, account=account
+    )
 
 
 def _span(config: "ImageData") -> str:
@@ -190,23 +205,21 @@ def _span(config: "ImageData") -> str:
     return f"{seconds:.2f} s, {config.num_frames} frames at {config.frame_rate:g} a second"
 
 
-def _walk(place: pathlib.Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """``os.walk`` in a fixed order, without hidden files and folders."""
-    for directory, folders, names in os.walk(place, followlinks=True):
-        folders[:] = sorted(each for each in folders if not each.startswith("."))
-        yield directory, folders, sorted(name for name in names if not name.startswith("."))
-
-
-def _paths(place: pathlib.Path) -> list[pathlib.Path]:
-    """The video files at a path, in a fixed order."""
+def _paths(place: pathlib.Path) -> tuple[list[pathlib.Path], tuple[str, ...]]:
+    """The video files at a path, in a fixed order, and a line about what was left out."""
     if place.is_file():
-        return [place]
-    return [
-        pathlib.Path(directory, name)
-        for directory, _, names in _walk(place)
-        for name in names
-        if name.lower().endswith(SUFFIXES)
-    ]
+        return [place], ()
+    walk = tree.Walk(place)
+    names = [os.path.join(inside, name) for inside, names in walk for name in names]
+    left_out = walk.notes()
+    if images := list(filter(layout.is_image, names)):
+        left_out.append(tree.counted(images, "image", "images"))
+    notes = (f"left out of {place}: {'; '.join(left_out)}",) if left_out else ()
+    return [place / name for name in filter(_is_video, names)], notes
+
+
+def _is_video(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
 
 
 def _clips(file: VideoFile, first: int, end: int, config: "ImageData") -> np.ndarray:

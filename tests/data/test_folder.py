@@ -6,7 +6,7 @@ import pytest
 from pictures import write_pictures
 
 from jaxssl import data
-from jaxssl.data import folder, transforms
+from jaxssl.data import folder, layout, transforms
 
 
 def open_folder(path, split="all"):
@@ -38,6 +38,20 @@ def test_a_single_set_is_divided(class_folder):
     for source in (train, test):
         for row, file in enumerate(source.listing.files):
             assert source.class_names[source[row]["label"]] == file.split(os.sep)[0]
+
+
+def test_what_is_kept_for_evaluation_is_said(class_folder, split_folder):
+    train, test, whole, fit = (
+        open_folder(class_folder, split) for split in ("train", "test", "all", "fit")
+    )
+    assert train.account.divided == "10 of 12 images; 2 kept for evaluation"
+    held = data.ImageData(str(class_folder), 8, 3, in_memory=True).open("train")
+    assert held.account == train.account
+    for source in (test, whole, fit, open_folder(split_folder, "train")):
+        assert data.account_of(source).divided == ""
+    digits = data.ImageData("digits", 8, 1)
+    assert digits.open("train").account.divided == "1,438 of 1,797 images; 359 kept for evaluation"
+    assert digits.open("fit").account.divided == ""
 
 
 def test_own_splits_and_val_for_test(split_folder):
@@ -101,7 +115,7 @@ def test_a_folder_without_images_says_what_it_holds(tmp_path):
     (tmp_path / "cat").mkdir()
     (tmp_path / "dog").mkdir()
     (tmp_path / "dog" / "notes.TXT").touch()
-    message = r"got 2 folders without images such as cat; 1 other files \(1 \.txt\)\."
+    message = r"got 2 folders without images such as cat; 1 other file \(1 \.txt\)\."
     with pytest.raises(ValueError, match=message):
         open_folder(tmp_path)
 
@@ -118,7 +132,7 @@ def test_a_class_called_train_is_a_class(class_folder):
     source = open_folder(class_folder)
     assert len(source) == 15 and source.class_names == ("cat", "dog", "train")
     assert source.account.notes == ("train is read as a class like cat/, dog/, not as a split",)
-    assert folder.splits(class_folder) == ("train", "test")
+    assert folder.splits(layout.find(class_folder)) == ("train", "test")
 
 
 def test_what_may_be_splits_or_classes_is_refused(split_folder):

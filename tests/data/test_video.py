@@ -231,8 +231,46 @@ def test_images_beside_videos_do_not_hide_them(films, tmp_path):
     write_pictures(tmp_path / "a", 2)
     shutil.copy(films[".mkv"], tmp_path / "film.mkv")
     (tmp_path / ".hidden.mp4").write_bytes(b"")
-    assert len(open_video(tmp_path, num_frames=4).files) == 1
+    for num_frames in (4, 1):
+        source = open_video(tmp_path, num_frames=num_frames)
+        assert len(source.files) == 1
+        assert source.account.notes == (f"left out of {tmp_path}: 2 images such as a/00.png",)
     assert set(open_video(tmp_path / "a")[0]) == {"image"}
+
+
+@pytest.mark.parametrize("name", ["A_film.mkv", "z_film.mkv", "00.mov"])
+def test_as_images_photos_win_over_a_film(films, tmp_path, name):
+    write_pictures(tmp_path / "roll", 4)
+    shutil.copy(films[".mkv"], tmp_path / "roll" / name)
+    source = data.ImageData(str(tmp_path / "roll"), 8, 3).open("all")
+    assert len(source) == 4
+    kind = name.partition(".")[2]
+    note = f"left out of {tmp_path / 'roll'}: 1 other file (1 .{kind})"
+    assert source.account.notes == (note,)
+
+
+def test_films_in_linked_folders_are_read_once(films, tmp_path):
+    (tmp_path / "set" / "deep").mkdir(parents=True)
+    shutil.copy(films[".mkv"], tmp_path / "set" / "deep" / "film.mkv")
+    for name in ("a", "deep/b"):
+        (tmp_path / "set" / name).symlink_to(tmp_path / "set")
+    (tmp_path / "set" / "gone.mp4").symlink_to(tmp_path / "nowhere")
+    source = open_video(tmp_path / "set")
+    assert len(source.files) == 1
+    (note,) = source.account.notes
+    assert "1 broken link, gone.mp4; 2 links to folders that are read anyway such as a" in note
+
+
+def test_what_is_kept_for_evaluation_is_said(films, tmp_path):
+    train, whole = (open_video(films[".mkv"], split) for split in ("train", "all"))
+    part = f"{len(train)} of {len(whole)} images; the last fifth of each film kept for evaluation"
+    assert train.account.divided == part and whole.account.divided == ""
+    for number in range(10):
+        shutil.copy(films[".mkv"], tmp_path / f"{number}.mkv")
+    train = open_video(tmp_path, "train", num_frames=2)
+    part = f"{len(train)} clips of 8 of 10 films; 2 kept for evaluation"
+    assert train.account.divided == part
+    assert data.account_of(train.hold_in_memory()).divided == part
 
 
 def broken(path):

@@ -6,6 +6,7 @@ import json
 
 import jax
 import numpy as np
+import pictures
 import pytest
 import tiny
 import tiny_runs
@@ -76,6 +77,24 @@ def test_statistics_are_taken_once_and_kept_by_the_checkpoint(config, tmp_path, 
     assert identity["config"]["method"]["fields"]["mean"] == []
     pretrain.run(config, tmp_path / "run", Console(quiet=True))
     assert len(ASKED) == 1
+
+
+def test_the_first_lines_say_what_is_read_and_what_is_kept(config, tmp_path):
+    pictures.write_pictures(tmp_path / "set", 30)
+    (tmp_path / "set" / "notes.txt").touch()
+    images = data.ImageData(str(tmp_path / "set"), image_size=tiny.SIZE, channels=1)
+    config = dataclasses.replace(config, data=images, method=Statistical(mean=(0.5,)))
+
+    def about(split):
+        source = config.data.open(split)
+        with data.Loader(source, batch_size=8, seed=0) as loader:
+            return pretrain.build(config, source, loader).about.splitlines()
+
+    first, second, *_ = about("train")
+    kept = "24 of 30 images; 6 kept for evaluation (--data.train-split all takes them too); "
+    assert f"on {tmp_path / 'set'}: {kept}" in first
+    assert second == f"left out of {tmp_path / 'set'}: 1 other file (1 .txt)"
+    assert f"on {tmp_path / 'set'}: 30 images; " in about("all")[0]
 
 
 def test_another_method_in_the_same_directory_is_refused_whatever_it_asks(config, tmp_path):
