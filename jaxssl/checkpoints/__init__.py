@@ -6,6 +6,7 @@ with the sha256 of every file is added; a step counts only once its manifest is 
 restore verifies it first, because Orbax does not notice flipped bytes in array data.
 """
 
+from jaxssl.checkpoints.disk import DiskFullError
 from jaxssl.checkpoints.encoder import (
     RestoredEncoder,
     read_meta,
@@ -19,6 +20,7 @@ __all__ = [
     "MANIFEST",
     "CheckpointError",
     "Checkpoints",
+    "DiskFullError",
     "RestoredEncoder",
     "complete_steps",
     "read_meta",

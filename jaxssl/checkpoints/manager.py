@@ -10,7 +10,7 @@ import jax
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from jaxssl.checkpoints import manifest, trees
+from jaxssl.checkpoints import disk, manifest, trees
 from jaxssl.checkpoints.manifest import CheckpointError
 from jaxssl.types import PyTree, TrainState
 
@@ -65,6 +65,9 @@ class Checkpoints:
             encoder: linen variables, what ``restore_encoder`` returns.
             meta: JSON-able; ``meta["step"]`` is added.
             loss: what the best step is the lowest of, finite.
+
+        Raises:
+            DiskFullError: the disk is full; says what was kept and how much is needed.
         """
         step = int(state.step)
         latest = self.latest_step()
@@ -75,20 +78,26 @@ class Checkpoints:
             )
         if jax.process_count() == 1:
             state, encoder = jax.tree.map(_one_copy, (state, encoder))
+        with disk.saving(self._root, step, (state, encoder)):
+            self._write(step, state, encoder, {**meta, "step": step}, loss)
+        _wait_for_all(f"saved {step}")
+        self._delete(set(manifest.list_steps(self._root)) - self._kept())
+
+    def _write(
+        self, step: int, state: TrainState, encoder: PyTree, meta: Mapping, loss: float
+    ) -> None:
         self._manager.save(
             step,
             metrics={"loss": loss},
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(state),
                 encoder=ocp.args.StandardSave(encoder),
-                meta=ocp.args.JsonSave({**meta, "step": step}),
+                meta=ocp.args.JsonSave(meta),
             ),
         )
         self._manager.wait_until_finished()
         if jax.process_index() == 0:
             manifest.write(self._root / str(step))
-        _wait_for_all(f"saved {step}")
-        self._delete(set(manifest.list_steps(self._root)) - self._kept())
 
     def restore_state(
         self, step: int, like: TrainState, sharding: jax.sharding.Sharding

@@ -49,10 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ImportError) as error:
         return _failed(error, 2)
     except RuntimeError as error:
-        from jaxssl.collapse.policy import CollapsedError  # not above: they import JAX
+        from jaxssl.checkpoints import DiskFullError  # not above: they import JAX
+        from jaxssl.collapse.policy import CollapsedError
         from jaxssl.training.rows import DivergedError
 
-        if isinstance(error, (DivergedError, CollapsedError)):
+        if isinstance(error, (DivergedError, CollapsedError, DiskFullError)):
             return _failed(error, 1)
         raise
     except KeyboardInterrupt:
