@@ -7,6 +7,7 @@ Every docstring uses these letters and defines any other where it needs one:
     P   values in one patch              D   features
     K   classes, or kept tokens          M   prototypes
     H W C   height, width, channels      T   frames
+    L   tokens of one text
 
 Images are ``[H, W, C]``: uint8 in [0, 255] between the disk and the device, float32 in [0, 1]
 after that. Encoders subtract ``mean`` and divide by ``std`` themselves.
@@ -21,13 +22,14 @@ from jax import export
 
 Array = jax.Array
 PyTree = Any
-# ONE: {"image": [H, W, C]} or {"video": [T, H, W, C]}, and "index", int32, its row in the source
-# that it was read from; no label.
+# ONE: {"image": [H, W, C]}, {"video": [T, H, W, C]} or {"tokens": [L]}, and "index", int32, its row
+# in the source that it was read from; no label.
 Example = Mapping[str, Array]
 Batch = Mapping[str, Array]  # the same with a leading B axis; may carry "label", which is stripped
 Views = PyTree  # what a method's view() makes of one example
 Metrics = dict[str, Array]  # scalars, float32, equal on all devices
 Picture = tuple[str, Array]  # a title and images [B, H, W, C], float32 in [0, 1]
+Exhibit = tuple[str, Array]  # a picture, or a title and tokens, int32 [B, N] or [B, K, N]: K texts
 
 
 class Question(NamedTuple):
@@ -138,9 +140,9 @@ class Method(NamedTuple):
             included); None: nowhere.
         embed: ``(params, state, views) -> Embeddings`` of the local batch, in training mode and
             without a new state; None where no views are compared.
-        show: ``(params, state, views) -> [(title, images)]``, images [B, H, W, C] float32 in
-            [0, 1]: what the task looks like and what the network answered, for reports; None: the
-            views alone.
+        show: ``(params, state, views) -> [Exhibit]``, pictures or texts of the same B examples:
+            what the task looks like and what the network answered, for reports; None: the views
+            alone.
         ask: ``(views) -> Question`` where the task is a choice, for audits; else None.
         answer: ``(params, state, views) -> logits``, [B, num_answers] float32: the network's scores
             of the choices in evaluation mode; None exactly where ``ask`` is.
@@ -154,7 +156,7 @@ class Method(NamedTuple):
     inputs: Callable[[Example], dict[str, Array]]
     frozen: Callable[[PyTree, Clock], PyTree] | None = None
     embed: Callable[[PyTree, PyTree, Views], Embeddings] | None = None
-    show: Callable[[PyTree, PyTree, Views], list[Picture]] | None = None
+    show: Callable[[PyTree, PyTree, Views], list[Exhibit]] | None = None
     ask: Callable[[Views], Question] | None = None
     answer: Callable[[PyTree, PyTree, Views], Array] | None = None
 

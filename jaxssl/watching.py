@@ -29,6 +29,7 @@ class WatchedRun:
         newest_checkpoint: ``before -> step`` of the newest complete checkpoint before a step, or
             None.
         rewind: ``step -> None`` takes back every checkpoint and row later than a step.
+        unit: what an example is called, in the plural.
     """
 
     out: Path
@@ -42,6 +43,7 @@ class WatchedRun:
     console: Console
     newest_checkpoint: Callable[[float], int | None]
     rewind: Callable[[int], None]
+    unit: str = "images"
 
 
 class Watcher:

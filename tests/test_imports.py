@@ -14,11 +14,12 @@ PACKAGE = Path(jaxssl.__file__).parent
 ROOT = Path(__file__).parents[1]
 GROUND = {
     "types", "collectives", "parallel", "schedules", "draws", "inputs", "colorspace", "files",
-    "checks", "jsonable", "named", "words", "watching", "meta", "runs.directory",
+    "checks", "jsonable", "named", "words", "watching", "meta", "runs.directory", "vocabulary",
 }  # fmt: skip
 MAY_IMPORT = {
     "types": set(),
     "words": set(),
+    "vocabulary": set(),
     "checks": set(),
     "files": set(),
     "runs.directory": {"jsonable", "meta"},

@@ -2,13 +2,17 @@
 
 from typing import Protocol
 
-from jaxssl.evaluation.subject import NETWORKS, EncoderKind, Subject
+from jaxssl import checkpoints, inputs
+from jaxssl.cli import arguments
+from jaxssl.evaluation.subject import KINDS, NETWORKS, EncoderKind, Subject
 
 
 class Options(Protocol):
     """What a command that evaluates several encoders has; the other options are ``Subject``'s."""
 
-    encoders: tuple[EncoderKind, ...]
+    run: arguments.RunPath
+    step: int | None
+    encoders: tuple[EncoderKind, ...] | None
     seeds: tuple[int, ...]
 
 
@@ -21,9 +25,15 @@ def list_subjects(options: Options, layers: tuple[str, ...]) -> list[Subject]:
     """
     shared = ("step", "data_path", "train_split", "test_split")
     found = []
-    for encoder in options.encoders:
+    for encoder in options.encoders or _there_are(options):
         names = (*shared, *layers) if encoder in NETWORKS else shared
         fields = {name: getattr(options, name) for name in names}
         for seed in options.seeds if encoder == "random" else (0,):
             found.append(Subject(encoder, weights_seed=seed, **fields))
     return found
+
+
+def _there_are(options: Options) -> tuple[EncoderKind, ...]:
+    """Every encoder that there is for what the run's own is fed."""
+    fed = inputs.of_meta(checkpoints.read_meta(options.run, options.step))
+    return KINDS.get(fed[0].name, NETWORKS)

@@ -15,7 +15,8 @@ class EvaluateAll:
 
     Attributes:
         run: run directory.
-        encoders: of trained, random, pixels, pca.
+        encoders: of trained, random, pixels, pca, of texts trained, random, counts; all of them if
+            left out.
         evaluators: of linear, knn, few-label.
         seeds: random encoders are drawn once with each, into a file each.
         step: checkpoint; the newest by default.
@@ -35,7 +36,7 @@ class EvaluateAll:
     """
 
     run: arguments.RunPath
-    encoders: tuple[subjects.EncoderKind, ...] = ("trained", "random", "pca", "pixels")
+    encoders: tuple[subjects.EncoderKind, ...] | None = None
     evaluators: tuple[Literal["linear", "knn", "few-label"], ...] = ("linear", "knn")
     seeds: tuple[int, ...] = (0,)
     step: int | None = None

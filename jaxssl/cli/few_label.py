@@ -17,7 +17,8 @@ class FewLabel:
 
     Attributes:
         run: run directory.
-        encoders: of trained, random, pixels, pca.
+        encoders: of trained, random, pixels, pca, of texts trained, random, counts; all of them if
+            left out.
         seeds: random encoders are drawn once with each, into a file each.
         step: checkpoint; the newest by default.
         data_path: where the data set is, if not where pretraining found it.
@@ -32,7 +33,7 @@ class FewLabel:
     """
 
     run: arguments.RunPath
-    encoders: tuple[subjects.EncoderKind, ...] = ("trained", "random", "pca", "pixels")
+    encoders: tuple[subjects.EncoderKind, ...] | None = None
     seeds: tuple[int, ...] = (0,)
     step: int | None = None
     data_path: str | None = None

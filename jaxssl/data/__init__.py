@@ -17,6 +17,7 @@ from jaxssl.data.memory import sample
 from jaxssl.data.moments import measure as measure_moments
 from jaxssl.data.preparation import Prepared, prepare
 from jaxssl.data.source import Account, Source, account_of
+from jaxssl.data.text import TextData
 from jaxssl.data.valuerange import scaled
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Loader",
     "Prepared",
     "Source",
+    "TextData",
     "account_of",
     "batches",
     "elsewhere",

@@ -86,7 +86,7 @@ def choose(
             or with a grid the last stage's map.
         stages: every stage besides.
         grid: side of the grid of every map, smaller maps as they are; "auto": the largest that
-            leaves at most ``max_features``; None: means of maps.
+            leaves at most ``max_features``, of texts means; None: means of maps.
         max_features: see ``grid``.
         class_tokens: DINO's features instead, of so many last blocks.
         patch_mean: with the mean of the patch tokens behind them.
@@ -117,6 +117,13 @@ def choose(
     def gridded(number: int) -> Layer:
         if grid is None:
             return Layer(number)
+        if len(shapes.maps[number].shape) != 4:
+            if grid == "auto":
+                return Layer(number)
+            raise ValueError(
+                f"grid: maps must have rows and columns; got those of texts, "
+                f"{list(shapes.maps[number].shape[1:])}. Leave --grid out."
+            )
         _, height, width, features = shapes.maps[number].shape
         if grid == "auto":
             side = pooling.largest_side(height, width, features, max_features)

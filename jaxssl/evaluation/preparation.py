@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxssl import checkpoints, data, inputs
-from jaxssl.evaluation import classes, features, layers, pixels, random_encoder, splits
+from jaxssl.evaluation import classes, counts, features, layers, pixels, random_encoder, splits
 from jaxssl.evaluation.subject import Subject
 from jaxssl.types import Array, Features, PyTree
 
@@ -58,6 +58,7 @@ def prepare(
             (CheckpointError).
     """
     encoder = checkpoints.restore_encoder(run, subject.step)
+    subject.check_fits(encoder.inputs[0].name)
     shapes = output_shapes(encoder)
     if wanted is not None:
         choice = layers.Choice(wanted[0], tuple(wanted[1:]))
@@ -82,6 +83,16 @@ def prepare(
             encoder = random_encoder.draw(encoder, subject.weights_seed, shuffled)
             made = {"weights_seed": subject.weights_seed, "weights": random_encoder.RULE}
         train, test = (encode(encoder, each, choice.all, subject.batch_size) for each in sources)
+    elif subject.encoder == "counts":
+        vocabulary = 1 + max(int(each.columns["tokens"].max()) for each in sources)
+        train, test = (
+            counts.counts(
+                data.batches(each, subject.batch_size),
+                num_examples=len(each),
+                vocabulary=vocabulary,
+            )
+            for each in sources
+        )
     else:
         train, test = (
             pixels.pixels(data.batches(each, subject.batch_size), num_examples=len(each))
@@ -142,7 +153,7 @@ def protocol_of(
         "layer": layer,
         "seed": subject.seed,
     }
-    if not subject.is_network:
+    if not subject.is_network and inputs.image_side(fed):
         side = pixels.averaging(*fed[0].shape, pixels.MAX_VALUES)
         if side > 1:
             described["averaged_over"] = f"{side} x {side} pixels"

@@ -7,8 +7,13 @@ from jaxssl import checks
 from jaxssl.evaluation import layers, pooling
 from jaxssl.types import Features
 
-EncoderKind = Literal["trained", "random", "pixels", "pca"]
+EncoderKind = Literal["trained", "random", "pixels", "pca", "counts"]
 NETWORKS = ("trained", "random")
+# What there is to evaluate, by the column that an encoder is fed.
+KINDS = {
+    "image": ("trained", "random", "pca", "pixels"),
+    "tokens": ("trained", "random", "counts"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,8 +21,8 @@ class Subject:
     """What is evaluated, and on what.
 
     Attributes:
-        encoder: the trained encoder; the same network with random weights; raw pixels; or the
-            principal components of the pixels, as many as the encoder has features.
+        encoder: the trained encoder; the same network with random weights; raw pixels, or their
+            principal components, as many as the encoder has features; of texts, counts of tokens.
         step: checkpoint; the newest by default.
         stage: probe the output of this stage or block instead of the pooled features; negative
             numbers count from the last.
@@ -77,6 +82,22 @@ class Subject:
     def is_network(self) -> bool:
         """Whether there is a network, and so layers to choose from."""
         return self.encoder in NETWORKS
+
+    def check_fits(self, column: str) -> None:
+        """Refuses an encoder that there is not for what a run's encoder is fed.
+
+        Args:
+            column: the name of its first input.
+
+        Raises:
+            ValueError: with those that there are.
+        """
+        kinds = KINDS.get(column, NETWORKS)
+        if self.encoder not in kinds:
+            raise ValueError(
+                f"encoder: must be one of {', '.join(kinds)} for an encoder that is fed "
+                f'"{column}"; got {self.encoder}.'
+            )
 
     def choose(self, shapes: Features) -> layers.Choice:
         """The layers of an encoder that are measured; see ``layers.choose``."""

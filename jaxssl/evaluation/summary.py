@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxssl.evaluation import classes, evaluate
 
-ENCODERS = ("trained", "random", "pixels")
+ENCODERS = ("trained", "random", "pixels", "counts")  # those that were measured
 FEW = "10 per class"  # the budget of labels that the table shows
 _ROWS = {"all_labels": "all labels", "10_per_class": "10 labels a class"}
 
@@ -67,25 +67,36 @@ def sentence(summary: Mapping) -> str:
 def table(summary: Mapping) -> list[str]:
     """The table as lines of text: test accuracy in percent."""
     width = max(map(len, _ROWS.values()))
-    lines = [" " * width + "".join(f"{encoder:>10}" for encoder in ENCODERS)]
+    shown = _shown(summary)
+    lines = [" " * width + "".join(f"{encoder:>10}" for encoder in shown)]
     for name, words in _ROWS.items():
         row = summary.get(name)
         if row is None:
             continue
-        lines.append(f"{words:{width}}" + _cells(row))
+        lines.append(f"{words:{width}}" + _cells(row, shown))
         if "known" in row:
-            lines.append(f"{'  known classes':{width}}" + _cells(row["known"]))
+            lines.append(f"{'  known classes':{width}}" + _cells(row["known"], shown))
     for name, words in _ROWS.items():
         for encoder, probed in summary.get(name, {}).get("probed", {}).items():
             lines.append(f"  {words}, {encoder}: {probed}")
     return lines + [f"  {sentence}" for sentence in summary.get("classes", ())]
 
 
-_NAMES = {"random": "the same network with random weights", "pixels": "raw pixels"}
+_NAMES = {
+    "random": "the same network with random weights",
+    "pixels": "raw pixels",
+    "counts": "counts of tokens",
+}
 
 
-def _cells(row: Mapping[str, float]) -> str:
-    return "".join(f"{row[each]:10.2f}" if each in row else f"{'-':>10}" for each in ENCODERS)
+def _shown(summary: Mapping) -> list[str]:
+    """The encoders of the columns: of images pixels too, of texts counts, measured or not."""
+    is_text = any("counts" in summary.get(name, {}) for name in _ROWS)
+    return [each for each in ENCODERS if each != ("pixels" if is_text else "counts")]
+
+
+def _cells(row: Mapping[str, float], shown: Sequence[str]) -> str:
+    return "".join(f"{row[each]:10.2f}" if each in row else f"{'-':>10}" for each in shown)
 
 
 def _difference(points: float) -> str:

@@ -15,6 +15,7 @@ from jaxssl.models.patches import gather_rows, patchify, sincos_positions, unpat
 from jaxssl.models.predictor import MaskedPredictor
 from jaxssl.models.resnet import ResNet, ResNetConfig
 from jaxssl.models.split import Split, SplitConfig
+from jaxssl.models.text import TextTransformer, TextTransformerConfig
 from jaxssl.models.transformer import stack_layers, unstack_layers
 from jaxssl.models.vit import ViT, ViTConfig
 
@@ -32,6 +33,8 @@ __all__ = [
     "ResNetConfig",
     "Split",
     "SplitConfig",
+    "TextTransformer",
+    "TextTransformerConfig",
     "ViT",
     "ViTConfig",
     "gather_rows",

@@ -19,6 +19,7 @@ class Attention(nn.Module):
         num_heads: heads; must divide the width.
         dtype: compute dtype; the softmax is float32 whatever it is.
         kernels: how the kernels begin.
+        causal: a token sees itself and those before it, not every other.
 
     Source: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, eq. 1.
     """
@@ -26,10 +27,11 @@ class Attention(nn.Module):
     num_heads: int
     dtype: str = "float32"
     kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
+    causal: bool = False
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Maps [B, N, D] to [B, N, D]; every token sees every other."""
+        """Maps [B, N, D] to [B, N, D]."""
         width = x.shape[-1]
         qkv = layers.linear(
             x, 3 * width, dtype=self.dtype, name="qkv", kernel_init=self.kernels.qkv
@@ -40,7 +42,11 @@ class Attention(nn.Module):
             for each in jnp.split(qkv, 3, axis=-1)
         )
         scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
-        weights = nn.softmax(scores * (width // self.num_heads) ** -0.5).astype(self.dtype)
+        scores = scores * (width // self.num_heads) ** -0.5
+        if self.causal:
+            is_past = jnp.tri(x.shape[1], dtype=bool)[None, None]  # query by key
+            scores = jnp.where(is_past, scores, -jnp.inf)
+        weights = nn.softmax(scores).astype(self.dtype)
         mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, v)
         return layers.linear(
             mixed.reshape(x.shape),
@@ -61,6 +67,7 @@ class Block(nn.Module):
         dtype: compute dtype of the matrix products.
         kernels: how the kernels begin.
         layer_scale: what the learned factors of each branch's features begin with; None: none.
+        causal: see ``Attention``.
 
     Source: Dosovitskiy et al., An Image Is Worth 16x16 Words, 2020, arXiv:2010.11929, eq. 2 and 3;
         factors: Touvron et al., Going Deeper with Image Transformers, 2021, arXiv:2103.17239.
@@ -70,6 +77,7 @@ class Block(nn.Module):
     dtype: str = "float32"
     kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
     layer_scale: float | None = None
+    causal: bool = False
 
     @nn.compact
     def __call__(self, x: Array, scale: Array | None = None) -> Array:
@@ -88,7 +96,10 @@ class Block(nn.Module):
             return layers.linear(y, features, dtype=self.dtype, name=name, kernel_init=kernel_init)
 
         y = layers.layer_norm(x, dtype=self.dtype, name="norm1")
-        y = Attention(self.num_heads, self.dtype, self.kernels, name="attention")(y)
+        attention = Attention(
+            self.num_heads, self.dtype, self.kernels, self.causal, name="attention"
+        )
+        y = attention(y)
         x = x + scaled(y, 0)
         y = layers.layer_norm(x, dtype=self.dtype, name="norm2")
         y = mlp_linear(y, 4 * x.shape[-1], "mlp_in")
@@ -109,6 +120,7 @@ class Stack(NamedTuple):
         remat: recompute each block's activations in the backward pass.
         kernels: how the kernels of each block begin.
         layer_scale: what the factors of each block's branches begin with; None: none.
+        causal: see ``Attention``.
     """
 
     depth: int
@@ -118,6 +130,7 @@ class Stack(NamedTuple):
     remat: bool
     kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
     layer_scale: float | None = None
+    causal: bool = False
 
 
 def apply_blocks(
@@ -139,13 +152,13 @@ def apply_blocks(
     Returns:
         float32 [B, N, D] after the last block, and the summary after each block.
     """
-    depth, num_heads, dtype, scan_layers, remat, kernels, layer_scale = stack
+    depth, num_heads, dtype, scan_layers, remat, *kind = stack
     # Inside a scan nothing can be merged across iterations, so the barrier would only cost.
     block_class = nn.remat(Block, prevent_cse=not scan_layers) if remat else Block
     if not scan_layers:
         stages = []
         for index in range(depth):
-            block = block_class(num_heads, dtype, kernels, layer_scale, name=f"block_{index}")
+            block = block_class(num_heads, dtype, *kind, name=f"block_{index}")
             x = block(x, None if branch_scale is None else branch_scale[index])
             if summary is not None:
                 stages.append(summary(x))
@@ -156,7 +169,7 @@ def apply_blocks(
         return x, None if summary is None else summary(x)
 
     scan = nn.scan(body, variable_axes={"params": 0}, split_rngs={"params": True}, length=depth)
-    block = block_class(num_heads, dtype, kernels, layer_scale, name="blocks")
+    block = block_class(num_heads, dtype, *kind, name="blocks")
     x, stages = scan(block, x, branch_scale)
     if summary is None:
         return x, ()

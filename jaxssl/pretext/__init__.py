@@ -1,4 +1,4 @@
-"""The label-generating functions: what turns an image into a supervised example.
+"""The label-generating functions: what turns an image, or a text, into a supervised example.
 
 rotation      which of four right angles the image was turned by
 patches       where in a grid of 3 x 3 a patch was
@@ -12,6 +12,7 @@ color         which bin or cluster of colours a pixel belongs to
 gamut         which bins of colour there are
 temporal      the colours of a frame, from the frames before it
 cpc           the overlapping patches of which some are predicted from others
+tokens        which tokens of a text are hidden, or come next
 """
 
 from jaxssl.pretext import (
@@ -28,6 +29,7 @@ from jaxssl.pretext import (
     rotation,
     shortcuts,
     temporal,
+    tokens,
 )
 
 __all__ = [
@@ -44,4 +46,5 @@ __all__ = [
     "rotation",
     "shortcuts",
     "temporal",
+    "tokens",
 ]

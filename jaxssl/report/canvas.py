@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 # Encoders in the order in which pictures show them.
-ENCODERS = ("trained", "random", "pca", "pixels")
+ENCODERS = ("trained", "random", "pca", "pixels", "counts")
 DPI = 100
 
 

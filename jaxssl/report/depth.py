@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LINES = {"trained": "-", "random": "--"}
-_BASELINES = {"pca": "-.", "pixels": ":"}
+_BASELINES = {"pca": "-.", "pixels": ":", "counts": ":"}
 _MAX_BESIDE = 6  # stages; panels of more stand above each other
 
 
@@ -27,7 +27,7 @@ def draw_accuracy_by_depth(
     Of grids there is nothing pooled beside the stages.
 
     One panel for the linear probe and one for the nearest neighbours (the first k of the file),
-    where there are records of them; 95 % intervals; PCA and pixels as horizontal lines.
+    where there are records of them; 95 % intervals; baselines without stages as horizontal lines.
 
     Args:
         records: result files of the linear and the kNN evaluation (``protocol.write``), one of them

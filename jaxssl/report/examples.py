@@ -28,7 +28,7 @@ def read_parts(opened: splits.Splits) -> tuple[data.ArraySource, data.ArraySourc
 
 def choose(part: data.ArraySource) -> np.ndarray:
     """The images whose views are shown, uint8 [B, H, W, C]: one of each class as far as they go."""
-    return part.columns["image"][_first_of_each_class(part)[:NUM_EXAMPLES]]
+    return part.columns["image"][first_of_each_class(part)[:NUM_EXAMPLES]]
 
 
 def draw_views(run: OpenedRun, images: np.ndarray, out: Path) -> Picture:
@@ -62,7 +62,7 @@ def draw_features(
         for part in (train, test)
     )
     is_known = splits.knows_classes(test) and splits.knows_classes(train)
-    chosen = _first_of_each_class(test)[:NUM_QUERIES]
+    chosen = first_of_each_class(test)[:NUM_QUERIES]
     count = min(NUM_NEIGHBOURS, len(train))
     _, rows = knn.nearest(bank, np.arange(len(train)), queries[chosen], count=count)
     plots.draw_neighbours(
@@ -105,7 +105,7 @@ def find_images(views: Views) -> list[tuple[str, Array]]:
     return found
 
 
-def _first_of_each_class(source: data.ArraySource) -> np.ndarray:
+def first_of_each_class(source: data.ArraySource) -> np.ndarray:
     """All row numbers, the first of every class in front: none is picked by hand."""
     everything = np.arange(len(source))
     if source.labels is None:

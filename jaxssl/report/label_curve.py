@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from jaxssl.report import canvas
 
-_LINES = {"trained": "-", "random": "--", "pca": "-.", "pixels": ":"}
-_MARKERS = {"trained": "o", "random": "s", "pca": "^", "pixels": "D"}
+_LINES = {"trained": "-", "random": "--", "pca": "-.", "pixels": ":", "counts": ":"}
+_MARKERS = {"trained": "o", "random": "s", "pca": "^", "pixels": "D", "counts": "D"}
 
 
 def draw_accuracy_by_labels(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaxssl import checkpoints, files, named
 from jaxssl.evaluation import splits, summary
-from jaxssl.report import examples, history, page, results
+from jaxssl.report import examples, history, page, results, texts
 from jaxssl.runs.opened import open_run
 
 SUMMARY = "summary.json"
@@ -51,19 +51,23 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
         accuracies = accuracies._replace(sentence=told)
     by_depth = results.draw_depth(run, records, out, num_classes=num_classes)
     train_part, test_part = examples.read_parts(opened)
-    chosen = examples.choose(test_part)
-    views = examples.draw_views(opened_run, chosen, out)
-    features = examples.draw_features(encoder, train_part, test_part, out)
+    if texts.are_texts(test_part):
+        decode = opened_run.recipe.data.decode
+        views = texts.draw_views(opened_run, test_part)
+        features = texts.draw_features(encoder, train_part, test_part, out, decode)
+    else:
+        views = examples.draw_views(opened_run, examples.choose(test_part), out)
+        features = examples.draw_features(encoder, train_part, test_part, out)
     by_labels = results.draw_few_labels(records, out, num_classes=num_classes)
     collapsed = history.draw_collapse(run, out)
     pictures = [views, curve, *collapsed, *features, accuracies, by_depth, *by_labels]
     for picture in pictures:
-        if picture.path is None:
+        if isinstance(picture, page.Picture) and picture.path is None:
             print(f"{picture.title} left out: {picture.sentence}", file=sys.stderr)
     index = out / "index.html"
     name = f"{named.short(opened_run.recipe.method)} on {opened.train.name}, step {opened_run.step}"
     files.write_whole(index, page.render(name, pictures))
-    written = [picture.path for picture in pictures if picture.path is not None]
+    written = [each.path for each in pictures if isinstance(each, page.Picture) and each.path]
     return written + ([] if summarised is None else [out / SUMMARY]) + [index]
 
 

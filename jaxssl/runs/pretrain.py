@@ -77,6 +77,7 @@ def build(recipe: Recipe, source: data.Source, loader: data.Loader) -> Job:
         source: the training split.
         loader: of it.
     """
+    _check_vocabulary(recipe)
     encoder = recipe.encoder.build(axis_name=parallel.AXIS)
     method = recipe.method.build(encoder, axis_name=parallel.AXIS)
     plan = recipe.training.plan(loader.steps_per_epoch, freezes=method.frozen is not None)
@@ -112,6 +113,7 @@ def build(recipe: Recipe, source: data.Source, loader: data.Loader) -> Job:
                 *_about_views(recipe, method, example),
             ]
         ),
+        unit=recipe.data.unit,
     )
 
 
@@ -187,6 +189,16 @@ def claim(directory: RunDirectory, identity: Mapping) -> None:
     text = json.dumps(identity, indent=1) + "\n"
     if jax.process_index() == 0 and (found is None or directory.config.read_text() != text):
         files.write_whole(directory.config, text)
+
+
+def _check_vocabulary(recipe: Recipe) -> None:
+    """Refuses an encoder of another number of tokens than the data have."""
+    theirs, ours = (getattr(part, "vocabulary", None) for part in (recipe.data, recipe.encoder))
+    if theirs is not None and ours is not None and theirs != ours:
+        raise ValueError(
+            f"encoder.vocabulary: must be that of the data, {theirs:,} tokens with the separator "
+            f"and the mask; got {ours:,}. Set --encoder.vocabulary {theirs}."
+        )
 
 
 def _identity(recipe: Recipe, source: data.Source) -> dict:

@@ -38,6 +38,7 @@ class Job:
         pooled_features: see ``watching.WatchedRun``.
         about: lines for the user about method, data and learning rate.
         started: makes the state that the run begins with, if it does not begin anew.
+        unit: what an example is called, in the plural.
     """
 
     method: Method
@@ -50,6 +51,7 @@ class Job:
     pooled_features: Callable[[PyTree, Batch], Array] | None = None
     about: str = ""
     started: Callable[[], TrainState] | None = None
+    unit: str = "images"
 
     @functools.cached_property
     def step(self) -> parallel.Step:

@@ -147,4 +147,5 @@ def _watched(
         console=console,
         newest_checkpoint=lambda before: saved.latest_step(before=before),
         rewind=rewind,
+        unit=job.unit,
     )

@@ -143,7 +143,7 @@ class TensorBoard(watching.Watcher):
 
 
 class ProgressLine(watching.Watcher):
-    """Step, loss, images per second and time left; live in a terminal, one line a log elsewhere."""
+    """Step, loss, speed and time left; live in a terminal, one line a log elsewhere."""
 
     def __init__(self, console: Console):
         self._console = console
@@ -155,6 +155,7 @@ class ProgressLine(watching.Watcher):
     def begin(self, run: watching.WatchedRun) -> None:
         """Shows that the first step is compiled."""
         self._first_step, self._total = run.step + 1, run.plan.total_steps
+        self._unit = run.unit
         self._task = self._progress.add_task("compiling", total=self._total, completed=run.step)
         if self._live:
             self._progress.start()
@@ -164,7 +165,7 @@ class ProgressLine(watching.Watcher):
         parts = [
             f"step {row['step']}/{self._total}",
             f"loss {row['loss']:.4f}",
-            f"{row['images_per_second']:,.0f} images/s",
+            f"{row['images_per_second']:,.0f} {self._unit}/s",
             f"{_duration(row['seconds_left'])} left",
         ]
         if row["step"] == self._first_step:  # the time of compiling says nothing of the others

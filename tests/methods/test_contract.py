@@ -30,14 +30,8 @@ def build(name, encoder, *, axis_name=None, dtype="float32"):
     return tiny.method(name).build(config.build(axis_name=axis_name), axis_name=axis_name)
 
 
-@pytest.fixture(scope="module")
-def batch():
-    images = tiny.images()
-    return {"image": images, "index": np.arange(len(images), dtype=np.int32)}
-
-
 def views_of(method, batch):
-    keys = draws.example_keys(0, CLOCK.step, len(batch["image"]), None)
+    keys = draws.example_keys(0, CLOCK.step, len(batch["index"]), None)
     return jax.jit(lambda batch: draws.make_views(method, batch, keys))(batch)
 
 
@@ -54,6 +48,7 @@ def loss_and_gradients(method, state):
 class Case(NamedTuple):
     name: str
     encoder: str
+    batch: dict
     method: Method
     views: PyTree
     params: PyTree
@@ -62,12 +57,18 @@ class Case(NamedTuple):
 
 
 @pytest.fixture(scope="module", params=tiny.CASES, ids=lambda case: "-".join(case))
-def case(request, batch):
+def case(request):
     name, encoder = request.param
-    method = build(name, encoder)
+    method, batch = build(name, encoder), tiny.batch(encoder)
     views = views_of(method, batch)
     params, state = jax.jit(method.init)(KEY, jax.tree.map(lambda x: x[:2], views))
-    return Case(name, encoder, method, views, params, state, loss_and_gradients(method, state))
+    loss = loss_and_gradients(method, state)
+    return Case(name, encoder, batch, method, views, params, state, loss)
+
+
+@pytest.fixture(scope="module")
+def batch(case):
+    return case.batch
 
 
 @pytest.fixture(scope="module")
@@ -243,15 +244,27 @@ def test_embeddings_are_finite_and_local(case):
 def test_exported_encoder_is_the_tree_of_a_fresh_module(case, batch):
     exported = case.method.encoder(case.params, case.state)
     module = tiny.ENCODERS[case.encoder].build()
-    fresh = jax.eval_shape(lambda: module.init(KEY, batch["image"], train=False))
+    fed = jax.eval_shape(jax.vmap(case.method.inputs), batch).values()
+    fresh = jax.eval_shape(lambda *fed: module.init(KEY, *fed, train=False), *fed)
     form = jax.tree.map(lambda x: (x.shape, x.dtype), exported)
     assert form == jax.tree.map(lambda x: (x.shape, x.dtype), dict(fresh))
-    encoded = jax.eval_shape(lambda: module.apply(exported, batch["image"], train=False))
+    encoded = jax.eval_shape(lambda *fed: module.apply(exported, *fed, train=False), *fed)
     assert len(encoded.pooled) == 16
+
+
+def test_the_encoder_is_evaluated_on_the_whole_text(case, batch):
+    if not tiny.is_text(case.encoder):
+        pytest.skip("reads images")
+    inputs = jax.jit(jax.vmap(case.method.inputs))(batch)
+    assert inputs.keys() == {"tokens"}
+    np.testing.assert_array_equal(inputs["tokens"], batch["tokens"])
+    assert "random" not in str(jax.make_jaxpr(jax.vmap(case.method.inputs))(batch))
 
 
 def test_the_encoder_is_evaluated_on_the_whole_image(case):
     """Whatever the method, and without a draw: an image, or a clip's first frame, resized."""
+    if tiny.is_text(case.encoder):
+        pytest.skip("reads texts")
     images = np.random.default_rng(0).integers(0, 256, (4, 24, 20, 3), dtype=np.uint8)
     batch = {"image": images, "index": np.arange(4, dtype=np.int32)}
     inputs = jax.jit(jax.vmap(case.method.inputs))(batch)
@@ -311,4 +324,4 @@ def test_labels_cannot_be_reached(case, batch):
     step = training_step.make_step(spying, OPTIMIZER, seed=0)
     jax.eval_shape(step, state, labelled)
     assert len(seen) == 2
-    assert all(names == {"image", "index"} for names in seen)
+    assert all(names == set(batch) for names in seen)

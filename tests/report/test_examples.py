@@ -60,6 +60,6 @@ def test_a_method_that_shows_nothing_shows_its_views(run, tmp_path, monkeypatch)
 def test_examples_are_the_first_of_each_class_then_the_others():
     labels = np.array([1, 1, 0, 2, 0])
     source = from_arrays(tiny.images(5), labels)
-    np.testing.assert_array_equal(examples._first_of_each_class(source), [2, 0, 3, 1, 4])
+    np.testing.assert_array_equal(examples.first_of_each_class(source), [2, 0, 3, 1, 4])
     source = from_arrays(tiny.images(5))
-    np.testing.assert_array_equal(examples._first_of_each_class(source), np.arange(5))
+    np.testing.assert_array_equal(examples.first_of_each_class(source), np.arange(5))

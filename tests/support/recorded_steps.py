@@ -1,6 +1,7 @@
 """Two shrunken steps of every shipped recipe, as numbers and digests to compare with.
 
-    python tests/support/recorded_steps.py        records them, in tests/recorded/steps.json
+    python tests/support/recorded_steps.py        records new recipes, in tests/recorded/steps.json
+    python tests/support/recorded_steps.py all    records all of them anew
 
 A change of the house must change no number: on the machine and with the versions of the record bit
 for bit, elsewhere up to rounding. Digests do not depend on the names or the order of leaves, so
@@ -34,13 +35,13 @@ def machine():
     return {"cpu": [platform.machine(), *names, flags], **versions}
 
 
-def steps_of_all_recipes(num_devices):
+def steps_of_recipes(names, num_devices):
     """Name to loss, gradient norm and digests after two steps, in a process with fake devices."""
     flags = (
         f"--xla_force_host_platform_device_count={num_devices} --xla_backend_optimization_level=0"
     )
     child = subprocess.run(
-        [sys.executable, __file__, "here"],
+        [sys.executable, __file__, "here", *names],
         env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
         stdout=subprocess.PIPE,
         text=True,
@@ -49,7 +50,7 @@ def steps_of_all_recipes(num_devices):
     return json.loads(child.stdout.splitlines()[-1])
 
 
-def steps_here():
+def steps_here(names):
     """The same in this process, on one core: sums depend on how many threads share them."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -57,7 +58,7 @@ def steps_here():
 
     with tempfile.TemporaryDirectory() as directory:
         npz = tiny_runs.write_data(Path(directory) / "tiny.npz")
-        return {name: steps_of(name, npz, Path(directory) / name) for name in tiny_runs.NAMES}
+        return {name: steps_of(name, npz, Path(directory) / name) for name in names}
 
 
 def steps_of(name, npz, out):
@@ -100,11 +101,19 @@ def digest(leaves):
 
 
 def main():
-    if sys.argv[1:] == ["here"]:
-        print(json.dumps(steps_here()))
+    if sys.argv[1:2] == ["here"]:
+        print(json.dumps(steps_here(sys.argv[2:])))
         return
+    import tiny_runs
+
+    old = {} if sys.argv[1:] == ["all"] else json.loads(FILE.read_text())
+    if old and old["machine"] != machine():
+        sys.exit("the others were recorded on another machine: record all of them")
     record = {"machine": machine()}
-    record |= {f"{count} devices": steps_of_all_recipes(count) for count in DEVICES}
+    for count in DEVICES:
+        kept = old.get(f"{count} devices", {})
+        new = [name for name in tiny_runs.NAMES if name not in kept]
+        record[f"{count} devices"] = kept | steps_of_recipes(new, count)
     FILE.write_text(json.dumps(record, indent=1) + "\n")
 
 

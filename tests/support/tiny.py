@@ -29,6 +29,10 @@ ENCODERS = {
     "Lightness": models.ViTConfig(
         width=16, depth=2, num_heads=2, patch_size=4, pool="mean", color_space="lightness"
     ),
+    "Text": models.TextTransformerConfig(width=16, depth=2, num_heads=2, length=16),
+    "CausalText": models.TextTransformerConfig(
+        width=16, depth=2, num_heads=2, length=16, causal=True
+    ),
     "Split": models.SplitConfig(
         models.ResNetConfig(
             depth=10, width_multiplier=1 / 16, stem="small", zero_init_residual=False
@@ -107,9 +111,10 @@ def shrunk_views(augment):
 
 
 def method(name):
-    """The method with default hyper-parameters and small layers on 16 x 16 images, prepared."""
+    """The method with default hyper-parameters and small layers on small examples, prepared."""
     config = methods.all_configs()[name]()
-    config = dataclasses.replace(config, augment=shrunk_views(config.augment), **changes(config))
+    views = {"augment": shrunk_views(config.augment)} if hasattr(config, "augment") else {}
+    config = dataclasses.replace(config, **views, **changes(config))
     return pretrain.prepare(config, data.from_arrays(images()))
 
 
@@ -128,6 +133,27 @@ def meta(encoder, **more):
         **more,
     }
     return json.loads(json.dumps(recorded))
+
+
+def is_text(encoder):
+    """Whether the encoder of that name reads texts."""
+    return isinstance(ENCODERS[encoder], models.TextTransformerConfig)
+
+
+def batch(encoder):
+    """A batch of what the encoder of that name is trained on: 16 images, or texts of 16 bytes."""
+    examples = {"tokens": texts()} if is_text(encoder) else {"image": images()}
+    return examples | {"index": np.arange(16, dtype=np.int32)}
+
+
+def texts(num_texts=16):
+    """uint16 [B, 16], words of letters with separators between some of them."""
+    generator = np.random.default_rng(0)
+    letters = generator.integers(ord("a"), ord("e"), (num_texts, SIZE), dtype=np.uint16)
+    between = generator.random((num_texts, SIZE))
+    return np.where(between < 0.2, ord(" "), np.where(between > 0.95, 256, letters)).astype(
+        np.uint16
+    )
 
 
 def images(num_images=16):

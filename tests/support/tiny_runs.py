@@ -10,6 +10,7 @@ import time
 import numpy as np
 import tiny
 
+from jaxssl import data
 from jaxssl.runs import recipe
 
 BATCH_SIZE = 8
@@ -25,11 +26,14 @@ SMALL_ENCODERS = {
     "ResNetConfig": "--encoder.depth 10 --encoder.width-multiplier 0.0625",
     "ConvNeXtConfig": "--encoder.depths 1 1 1 1 --encoder.dims 4 8 8 16 --encoder.stem-patch 2",
     "SplitConfig": "--encoder.half.depth 10 --encoder.half.width-multiplier 0.0625",
+    "TextTransformerConfig": (
+        "--encoder.width 16 --encoder.depth 1 --encoder.num-heads 2 --encoder.length 16"
+    ),
 }
 
 
 def write_data(path):
-    """An .npz file of colour images in four classes; returns its path."""
+    """An .npz file of colour images in four classes, and texts beside it; returns its path."""
     images = tiny.images(NUM_TRAIN + NUM_TEST)
     labels = np.arange(len(images)) % 4
     np.savez(
@@ -39,25 +43,38 @@ def write_data(path):
         test_images=images[NUM_TRAIN:],
         test_labels=labels[NUM_TRAIN:],
     )
+    for number, text in enumerate(tiny.texts(NUM_TRAIN + NUM_TEST)):
+        split = "train" if number < NUM_TRAIN else "test"
+        place = path.with_suffix("") / split / f"class {number % 4}" / f"{number}.txt"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes((text[1:] % 256).astype(np.uint8).tobytes())
     return path
 
 
-def words(name, data, out, *more):
+def words(name, path, out, *more):
     """The command line of a shrunken run: ten steps, a row each, a checkpoint every four."""
     return [
-        "pretrain", name, "--out", str(out), "--data.path", str(data),
-        "--data.image-size", str(tiny.SIZE), *shrunk(name),
+        "pretrain", name, "--out", str(out), *_data_words(recipe.load(name), path), *shrunk(name),
         "--training.batch-size", str(BATCH_SIZE), "--training.epochs", "2.5",
         "--optimizer.warmup-epochs", "0.5", "--run.log-every", "1", "--run.checkpoint-every", "4",
         *map(str, more),
     ]  # fmt: skip
 
 
+def _data_words(config, path):
+    """What makes a recipe read small examples: a file of images, or the texts beside it."""
+    if isinstance(config.data, data.TextData):
+        texts = path.with_suffix("") if path.suffix == ".npz" else path
+        return ["--data.path", str(texts), "--data.length", str(tiny.SIZE)]
+    return ["--data.path", str(path), "--data.image-size", str(tiny.SIZE)]
+
+
 def shrunk(name):
     """The options that make a recipe small; everything else stays as it is shipped."""
     config = recipe.load(name)
-    views = tiny.view_sizes(config.method.augment)
-    fields = {f"augment.{field}": value for field, value in views.items()}
+    views = getattr(config.method, "augment", None)
+    sizes = {} if views is None else tiny.view_sizes(views)
+    fields = {f"augment.{field}": value for field, value in sizes.items()}
     fields |= tiny.changes(config.method)
     options = [
         word

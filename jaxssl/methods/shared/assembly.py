@@ -20,23 +20,26 @@ def assemble(
     init: Callable[[Array, Views], tuple[PyTree, PyTree]],
     loss: Callable[[PyTree, PyTree, Views, Array, Clock], tuple[Array, tuple[PyTree, Metrics]]],
     *,
-    size: int,
+    size: int | None = None,
     **others: Callable | None,
 ) -> Method:
-    """The ``types.Method`` whose encoder is evaluated on whole images.
+    """The ``types.Method`` whose encoder is evaluated on whole examples.
 
     Args:
         view: see ``types.Method``, as for all that follow.
         init: of parameters and state.
         loss: of a batch of views.
-        size: side in pixels that evaluation resizes images to; see ``resize_image``.
+        size: side in pixels that evaluation resizes images to; see ``resize_image``. None where
+            ``inputs`` is among the others.
         **others: further fields of the method. ``advance`` may be left out or None where the state
             changes in the loss alone, and ``encoder`` where it is what lies under "encoder" in
             params and state; ``answer`` is there with ``ask`` and only with it.
     """
     others["advance"] = others.get("advance") or _keep_state
     others.setdefault("encoder", functional.encoder_variables)
-    return Method(view=view, init=init, loss=loss, inputs=resize_image(size), **others)
+    if size is not None:
+        others["inputs"] = resize_image(size)
+    return Method(view=view, init=init, loss=loss, **others)
 
 
 def resize_image(size: int) -> Callable[[Example], dict[str, Array]]:

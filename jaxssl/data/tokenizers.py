@@ -1,0 +1,115 @@
+"""From text to token numbers and back: bytes, or a file of Hugging Face's tokenizers."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from jaxssl import vocabulary as vocabularies
+
+if TYPE_CHECKING:
+    import tokenizers
+
+BYTES = "bytes"
+SEPARATOR_SIGN, MASK_SIGN = "¶", "█"  # how the two special tokens are shown
+
+
+class Tokenizer(Protocol):
+    """What turns texts into numbers 0 … M-3; M-2 and M-1 are special (``jaxssl.vocabulary``).
+
+    Attributes:
+        vocabulary: M.
+    """
+
+    vocabulary: int
+
+    def encode(self, texts: Sequence[bytes]) -> list[np.ndarray]:
+        """The tokens of each text, integers [n]."""
+
+    def decode(self, tokens: np.ndarray) -> str:
+        """The text of tokens [n], special ones as signs; what is no text as U+FFFD."""
+
+
+class Bytes:
+    """Every byte of a text is a token."""
+
+    vocabulary = vocabularies.BYTES
+
+    def encode(self, texts: Sequence[bytes]) -> list[np.ndarray]:
+        """See ``Tokenizer``."""
+        return [np.frombuffer(text, np.uint8) for text in texts]
+
+    def decode(self, tokens: np.ndarray) -> str:
+        """See ``Tokenizer``."""
+        signs = {
+            vocabularies.separator(self.vocabulary): SEPARATOR_SIGN.encode(),
+            vocabularies.mask(self.vocabulary): MASK_SIGN.encode(),
+        }
+        pieces = [signs.get(token) or bytes([token]) for token in np.asarray(tokens).tolist()]
+        return b"".join(pieces).decode("utf-8", errors="replace")
+
+
+class FromFile:
+    """The tokenizer of a tokenizer.json, without the special tokens that it would add.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ModuleNotFoundError: the package tokenizers is not installed.
+        ValueError: no such file, or not one of a tokenizer.
+    """
+
+    def __init__(self, path: str):
+        self._tokenizer = _load(path)
+        self.vocabulary = self._tokenizer.get_vocab_size() + vocabularies.NUM_SPECIAL
+
+    def encode(self, texts: Sequence[bytes]) -> list[np.ndarray]:
+        """See ``Tokenizer``; bytes that are no UTF-8 become U+FFFD."""
+        words = [text.decode("utf-8", errors="replace") for text in texts]
+        encoded = self._tokenizer.encode_batch(words, add_special_tokens=False)
+        return [np.array(each.ids, np.uint32) for each in encoded]
+
+    def decode(self, tokens: np.ndarray) -> str:
+        """See ``Tokenizer``."""
+        signs = {
+            vocabularies.separator(self.vocabulary): SEPARATOR_SIGN,
+            vocabularies.mask(self.vocabulary): MASK_SIGN,
+        }
+        parts, run = [], []
+        for token in [*np.asarray(tokens).tolist(), None]:
+            if token is not None and token not in signs:
+                run.append(token)
+                continue
+            parts += [self._tokenizer.decode(run, skip_special_tokens=False), signs.get(token, "")]
+            run = []
+        return "".join(parts)
+
+
+def open_tokenizer(name: str) -> Tokenizer:
+    """Bytes by that name, or the tokenizer of a file."""
+    return Bytes() if name == BYTES else FromFile(name)
+
+
+def _load(path: str) -> "tokenizers.Tokenizer":
+    try:
+        import tokenizers
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"TextData: tokenizer {path} must find the package tokenizers installed; got no such "
+            "module. Install jaxssl[text], or take bytes."
+        ) from error
+    place = pathlib.Path(path).expanduser()
+    if not place.is_file():
+        raise ValueError(
+            f'TextData: tokenizer must be "{BYTES}" or a tokenizer.json; got {path}, where there '
+            "is no file."
+        )
+    try:
+        return tokenizers.Tokenizer.from_file(str(place))
+    except Exception as error:  # the package raises bare Exception
+        raise ValueError(
+            f"TextData: tokenizer {path} must be a file that Hugging Face's tokenizers wrote; got "
+            f"one it cannot read ({error})."
+        ) from error
