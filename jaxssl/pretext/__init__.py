@@ -8,6 +8,7 @@ corruption    the image before noise was put on it
 holes         what stood in a hole
 masking       which patches are hidden
 block_masking which blocks of patches are hidden, kept or asked for
+hog           which way the edges run
 color         which bin or cluster of colours a pixel belongs to
 gamut         which bins of colour there are
 temporal      the colours of a frame, from the frames before it
@@ -39,6 +40,7 @@ __all__ = [
     "cpc",
     "gamut",
     "greyness",
+    "hog",
     "holes",
     "masking",
     "patches",

@@ -33,6 +33,22 @@ def check_encoder(owner: str, encoder: nn.Module, *, can: str, sees_pixels: bool
         )
 
 
+def count_hidden(owner: str, grid: tuple[int, int], mask_ratio: float) -> int:
+    """Patches that a ratio hides of a grid, to the nearest whole number.
+
+    Raises:
+        ValueError: none of them, or all.
+    """
+    num_patches = grid[0] * grid[1]
+    num_hidden = round(num_patches * mask_ratio)
+    if not 0 < num_hidden < num_patches:
+        raise ValueError(
+            f"{owner}: mask_ratio must keep at least 1 and hide at least 1 of {num_patches} "
+            f"patches; got {mask_ratio}, which hides {num_hidden}."
+        )
+    return num_hidden
+
+
 @dataclasses.dataclass(frozen=True)
 class WithHidden:
     """A ViT from which patches are hidden, and a head that reads every token.
@@ -113,6 +129,11 @@ def cover(images: Array, hidden: Array, patch_size: int, values: Array | float =
     return patches.unpatchify(covered, patch_size, grid=grid)
 
 
+def show_hidden(images: Array, hidden: Array, patch_size: int) -> list[Picture]:
+    """What ``Method.show`` gives where what is predicted is no picture; see ``cover``."""
+    return [("view", images), ("what the encoder sees", cover(images, hidden, patch_size))]
+
+
 def show_reconstruction(
     images: Array, hidden: Array, prediction: Array, config: models.ViTConfig
 ) -> list[Picture]:
@@ -134,8 +155,5 @@ def show_reconstruction(
         for value in (config.std, config.mean)
     )
     predicted = jnp.clip(prediction * std + mean, 0, 1)
-    return [
-        ("view", images),
-        ("what the encoder sees", cover(images, hidden, size)),
-        ("reconstruction", cover(images, hidden, size, predicted)),
-    ]
+    reconstruction = ("reconstruction", cover(images, hidden, size, predicted))
+    return [*show_hidden(images, hidden, size), reconstruction]
