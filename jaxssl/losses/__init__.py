@@ -15,6 +15,7 @@ from jaxssl.losses.copying import copy_cross_entropy, copy_values
 from jaxssl.losses.cpc import grid_logits
 from jaxssl.losses.decoupled import dcl, dclw
 from jaxssl.losses.distribution import sigreg, view_invariance
+from jaxssl.losses.hidden import ibot
 from jaxssl.losses.neighbours import koleo, nearest_neighbours
 from jaxssl.losses.reconstruction import (
     masked_mse,
@@ -42,6 +43,7 @@ __all__ = [
     "gan_generator",
     "gram",
     "grid_logits",
+    "ibot",
     "info_nce",
     "koleo",
     "masked_mse",

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from jaxssl import checks, losses, schedules
 from jaxssl.augment import policies
-from jaxssl.methods.shared import assembly, ema, functional, multi_crop
-from jaxssl.models import heads, prototypes
+from jaxssl.methods.shared import assembly, ema, functional, multi_crop, teacher
+from jaxssl.models import prototypes
 from jaxssl.types import Array, Clock, Embeddings, Method, Picture, PyTree, Views
 
 
@@ -114,26 +114,26 @@ class DINO:
         def loss(params, state, views, key, clock):
             del key
             _, student, new_state = score(params, state, views, self.drop_path)
-            _, teacher, target_state = teach(state, views)
+            _, taught, target_state = teach(state, views)
             temperature = schedules.warmup(
                 self.warmup_temperature, self.teacher_temperature, clock.epoch, self.warmup_epochs
             )
             center = state["center"]
             values = losses.dino(
                 student,
-                teacher,
+                taught,
                 center=center,
                 student_temperature=self.student_temperature,
                 teacher_temperature=temperature,
             )
-            entropy = _entropy(_probabilities(teacher, center, temperature)).mean()
+            entropy = teacher.entropy(teacher.probabilities(taught, center, temperature)).mean()
             metrics = {
                 "teacher_entropy": entropy,
                 "teacher_student_kl": jax.lax.stop_gradient(values.mean()) - entropy,
             }
             new_state["target"] = state["target"] | {"state": target_state}
             new_state["center"] = losses.dino_center(
-                center, teacher, momentum=self.center_momentum, axis_name=axis_name
+                center, taught, momentum=self.center_momentum, axis_name=axis_name
             )
             return values, (new_state, metrics)
 
@@ -146,14 +146,14 @@ class DINO:
             return functional.encoder_variables(**state["target"])
 
         def frozen(params: PyTree, clock: Clock) -> PyTree:
-            nowhere = jax.tree.map(lambda _: False, params)
-            is_early = clock.epoch < self.freeze_epochs
-            return nowhere | {"prototypes": jax.tree.map(lambda _: is_early, params["prototypes"])}
+            return teacher.freeze_prototypes(params, clock, self.freeze_epochs)
 
         def embed(params: PyTree, state: PyTree, views: Views) -> Embeddings:
             del params
             rows, scores, _ = teach(state, views)
-            assignments = _probabilities(scores[:, 0], state["center"], self.teacher_temperature)
+            assignments = teacher.probabilities(
+                scores[:, 0], state["center"], self.teacher_temperature
+            )
             return Embeddings(rows[:, 0], rows[:, 1], assignments)
 
         def show(params: PyTree, state: PyTree, views: Views) -> list[Picture]:
@@ -174,23 +174,11 @@ class DINO:
         )
 
     def _network(self, encoder: nn.Module, axis_name: str | None) -> functional.WithHead:
-        projector = heads.MLP(
-            (self.projector_width, self.projector_width, self.projector_dim),
+        projector = teacher.make_projector(
+            encoder,
+            self.projector_width,
+            self.projector_dim,
             batch_norm=self.batch_norm,
-            activation="gelu",
-            # The authors truncate it at 100 standard deviations, which changes nothing.
-            kernel_init=nn.initializers.normal(0.02),
-            dtype=encoder.config.dtype,
             axis_name=axis_name,
         )
         return functional.WithHead(encoder, projector, "projector")
-
-
-def _probabilities(scores: Array, center: Array, temperature: Array | float) -> Array:
-    """P_t of the teacher's scores [..., M]."""
-    shape = (1,) * (scores.ndim - 1) + center.shape
-    return jax.nn.softmax((scores - center.reshape(shape)) / temperature, axis=-1)
-
-
-def _entropy(probabilities: Array) -> Array:
-    return jax.scipy.special.entr(probabilities).sum(axis=-1)

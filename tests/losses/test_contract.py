@@ -80,6 +80,9 @@ LOSSES = {
         losses.grid_logits, {"prediction": "B H W D", "target": "B H W D"}, "B Q", across=True,
         options={"offset": 1}, then=lambda output: losses.cross_entropy(*output),
     ),
+    "ibot": Loss(
+        losses.ibot, {"student": "B N M", "teacher": "B N M", "mask": "B N ?", "center": "M"}
+    ),
     "info_nce": Loss(losses.info_nce, QUERIES, across=True),
     "info_nce, tiled": Loss(losses.info_nce, QUERIES, across=True, options=TILED),
     "info_nce, queue": Loss(losses.info_nce, QUEUE),

@@ -19,6 +19,10 @@ LIGHTNESS = {"color_space": "lightness", "mean": (50.0,), "std": (25.0,)}
 REFUSED = {
     ("MAE", "ResNet-50"): r"MAE: the encoder must be a ViT",
     ("SimMIM", "ResNet-50"): r"SimMIM: the encoder must be a ViT",
+    ("Data2Vec", "ResNet-50"): r"Data2Vec: the encoder must be a ViT",
+    ("IBOT", "ResNet-50"): r"IBOT: the encoder must be a ViT",
+    ("MaskFeat", "ResNet-50"): r"MaskFeat: the encoder must be a ViT",
+    ("IJEPA", "ResNet-50"): r"IJEPA: the encoder must be a ViT",
     ("SplitBrain", "ViT-B/16"): r"SplitBrain: the encoder must be a Split",
     ("Jigsaw", "ViT-B/16"): r"multiples of the patch size; got image 255x255, patch 16",
     # The authors' transformers have patches of 14 pixels.

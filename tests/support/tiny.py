@@ -23,6 +23,7 @@ ENCODERS = {
     "SmallLightness": small_encoder.SmallConfig(color_space="lightness", mean=(50.0,), std=(25.0,)),
     "SmallSplit": small_encoder.SmallSplitConfig(),
     "ViT": models.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4, pool="mean"),
+    "ViTClass": models.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4),
     "ResNet": models.ResNetConfig(
         depth=10, width_multiplier=1 / 16, stem="small", zero_init_residual=False
     ),
