@@ -50,6 +50,7 @@ MAY_IMPORT = {
     "runs.standardising": GROUND | {"data", "checkpoints", "runs.recipe"},
     "runs.pretrain": GROUND | {"data", "checkpoints", "training", "runs.recipe", "runs.record"}
     | {"runs.standardising", "runs.start", "__init__"},
+    "runs.held_out": GROUND | {"data", "evaluation", "runs.opened", "__init__"},
     "report": GROUND | {"data", "checkpoints", "collapse", "training", "evaluation", "runs.opened"},
     "audit": GROUND | {"data", "checkpoints", "evaluation", "report", "__init__"}
     | {"runs.recipe", "runs.record", "runs.opened", "runs.pretrain"},

@@ -23,6 +23,7 @@ COMMANDS = (  # in the order of the usage
     "knn-eval",
     "evaluate",
     "few-label",
+    "pretext-eval",
     "report",
     "audit",
     "propagate",
