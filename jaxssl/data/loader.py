@@ -80,13 +80,7 @@ class Loader:
         """
         checks.at_least("Loader.batch", 0, step=step)
         if isinstance(self.source, arrays.ArraySource):
-            rows = self.rows(step)
-            taken = {
-                name: np.take(column, rows, axis=0)
-                for name, column in self.source.columns.items()
-                if name != arrays.LABEL
-            }
-            return taken | {arrays.ROW_NUMBERS: rows.astype(np.int32)}
+            return self._taken(self.rows(step))
         position = step * self._local_size
         if self._ahead is None or self._ahead.closed or self._ahead.position != position:
             self.close()
@@ -98,6 +92,15 @@ class Loader:
                 num_ahead=AHEAD_BATCHES * self._local_size,
             )
         return _stacked(self._ahead.take(self._local_size))
+
+    def example(self) -> dict[str, np.ndarray]:
+        """The first example of this process's first batch as a batch of its own, B = 1.
+
+        For shapes; nothing else is decoded.
+        """
+        if isinstance(self.source, arrays.ArraySource):
+            return self._taken(self.rows(0)[:1])
+        return _stacked([self._record(0)])
 
     def rows(self, step: int) -> np.ndarray:
         """Rows of the source in this process's batch of one step; int64 [B]."""
@@ -116,6 +119,15 @@ class Loader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _taken(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Rows of a source in memory as a batch."""
+        taken = {
+            name: np.take(column, rows, axis=0)
+            for name, column in self.source.columns.items()
+            if name != arrays.LABEL
+        }
+        return taken | {arrays.ROW_NUMBERS: rows.astype(np.int32)}
 
     def _record(self, position: int) -> dict[str, np.ndarray]:
         """Record at a position in the endless stream of this process, and its row number."""

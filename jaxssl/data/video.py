@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import itertools
 import os
 import pathlib
@@ -12,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from jaxssl.data import layout, transforms, tree
+from jaxssl.data import filmprint, layout, transforms, tree
 from jaxssl.data import source as source_lib
 
 if typing.TYPE_CHECKING:
@@ -74,12 +73,13 @@ class VideoSource:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """sha256 of the content of the files and of the frames of every clip."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.clips))
-        for file in self.files:
-            with open(file.path, "rb") as content:
-                digest.update(hashlib.file_digest(content, "sha256").digest())
-        return digest.hexdigest()
+        """sha256 of the frames of every clip and of the files; see ``filmprint``."""
+        return filmprint.fingerprint(self.clips, (file.path for file in self.files))
+
+    def former_fingerprint(self) -> str:
+        """The same of every byte of the files, as records of earlier versions hold it."""
+        paths = (file.path for file in self.files)
+        return filmprint.fingerprint(self.clips, paths, read_all=True)
 
     def identities(self) -> list[tuple[pathlib.Path, int]]:
         """File and first frame of each clip."""

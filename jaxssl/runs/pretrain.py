@@ -58,7 +58,7 @@ def run(
         if note:
             console.print(note, soft_wrap=True, highlight=False, markup=False)
         with _loader(recipe, source) as loader:
-            identity = _identity(recipe, source)
+            identity = _as_recorded(_identity(recipe, source), source, directory)
             prepared = prepare_once(recipe, source, directory)
             job = build(prepared, source, loader)
             if recipe.start is not None and not checkpoints.complete_steps(directory.path):
@@ -81,7 +81,7 @@ def build(recipe: Recipe, source: data.Source, loader: data.Loader) -> Job:
     encoder = recipe.encoder.build(axis_name=parallel.AXIS)
     method = recipe.method.build(encoder, axis_name=parallel.AXIS)
     plan = recipe.training.plan(loader.steps_per_epoch, freezes=method.frozen is not None)
-    example = inputs.of_example(jax.tree.map(lambda rows: rows[0], loader.batch(0)))
+    example = inputs.of_example(jax.tree.map(lambda rows: rows[0], loader.example()))
     fed = inputs.of_method(method, example)
 
     def pooled_features(variables: PyTree, batch: Batch) -> Array:
@@ -204,6 +204,20 @@ def _check_vocabulary(recipe: Recipe) -> None:
 def _identity(recipe: Recipe, source: data.Source) -> dict:
     """What makes a run this run, as config.json records it."""
     return {"config": record.to_json(recipe), "dataset": _dataset(recipe, source)}
+
+
+def _as_recorded(identity: dict, source: data.Source, directory: RunDirectory) -> dict:
+    """The identity by the fingerprint that the directory holds, where an earlier version made it.
+
+    Films were read whole for it, which only such a record is worth.
+    """
+    found = directories.read_identity(directory)
+    if found is None or not hasattr(source, "former_fingerprint"):
+        return identity
+    dataset, recorded = identity["dataset"], found["dataset"].get("fingerprint")
+    if recorded == dataset["fingerprint"] or recorded != source.former_fingerprint():
+        return identity
+    return {**identity, "dataset": {**dataset, "fingerprint": recorded}}
 
 
 def _dataset(recipe: Recipe, source: data.Source) -> dict:

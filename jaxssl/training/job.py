@@ -17,10 +17,13 @@ from jaxssl.types import Array, Batch, Method, Plan, PyTree, TrainState
 
 
 class Loader(Protocol):
-    """Gives the batch of a step, as ``data.Loader`` does."""
+    """Gives the batch of a step, and an example, as ``data.Loader`` does."""
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """This process's rows of the batch of a step, from 0, in any order."""
+
+    def example(self) -> dict[str, np.ndarray]:
+        """The first row of the first batch, B = 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Job:
     @functools.cached_property
     def example(self) -> dict[str, np.ndarray]:
         """The first row of the first batch, which fixes the shapes."""
-        return jax.tree.map(lambda rows: rows[:1], self.loader.batch(0))
+        return self.loader.example()
 
     def begin(self) -> TrainState:
         """The state before the first step."""

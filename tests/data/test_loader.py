@@ -131,6 +131,21 @@ def test_reading_ahead_is_bounded_and_not_repeated(numbered):
     assert len(set(source.decoded)) == len(source.decoded)
 
 
+@pytest.mark.parametrize("process", [0, 1])
+def test_an_example_is_the_first_of_the_first_batch_and_all_that_is_decoded(numbered, process):
+    options = {"batch_size": 6, "seed": 5, "process_index": process, "process_count": 2}
+    source = Decoded(numbered)
+    with data.Loader(source, **options) as decoding:
+        example = decoding.example()
+    memory = data.Loader(numbered, **options)
+    assert example.keys() == memory.example().keys() == memory.batch(0).keys()
+    for name, column in memory.batch(0).items():
+        for found in (example[name], memory.example()[name]):
+            np.testing.assert_array_equal(found, column[:1])
+            assert found.dtype == column.dtype
+    assert source.decoded == example["index"].tolist()
+
+
 def test_closing_ends_the_threads_and_the_loader_goes_on(numbered):
     before = grain_threads()  # of other tests, until they are collected
     loader = data.Loader(Decoded(numbered), batch_size=4, seed=0)

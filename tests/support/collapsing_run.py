@@ -77,6 +77,9 @@ class Loader:
             os.kill(os.getpid(), signal.SIGTERM)
         return {"image": IMAGES[step * 4 % 32 :][:8]}
 
+    def example(self):
+        return {"image": IMAGES[:1]}
+
 
 def train(out, *, of=None, loader=None, run=RUN, features=None, **collapse_fields):
     """One call of the loop; returns the outcome and what the console shows."""

@@ -79,6 +79,9 @@ class Loader:
             self._before()
         return {"image": IMAGES[step * 4 % 32 :][:8]}
 
+    def example(self):
+        return {"image": IMAGES[:1]}
+
 
 def job(loader=None, of=None):
     return Job(
@@ -224,7 +227,7 @@ def test_a_finished_run_is_left_alone(whole):
     outcome, text = train(out, loader)
     assert outcome == loop.Outcome(step=10, total_steps=10, stopped=False)
     assert "resuming after step 10 of 10" in text
-    assert set(loader.asked) == {0}  # for its shape
+    assert not loader.asked
     assert rows(out) == before
 
 
