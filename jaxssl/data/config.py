@@ -37,6 +37,8 @@ class ImageData:
             channel, and in arrays of other numbers than uint8. None measures it once, on the
             training split: from its 0.1 to its 99.9 percentile.
         max_pixels: of one image file; larger ones are refused.
+        max_unreadable: share of the images of a split that may be unreadable; the next ones stand
+            in for them.
     """
 
     path: str
@@ -49,6 +51,7 @@ class ImageData:
     in_memory: bool = False
     value_range: tuple[float, float] | None = None
     max_pixels: int = imagefiles.MAX_PIXELS
+    max_unreadable: float = 0.01
 
     # How films are read; fields of ``ClipData``.
     num_frames: ClassVar[int] = 1
@@ -59,6 +62,7 @@ class ImageData:
     def __post_init__(self) -> None:
         checks.at_least(self, 1, "image_size", "num_threads", "max_pixels")
         checks.choice(self, (1, 3), "channels", fix="1 is grey, 3 is RGB.")
+        checks.in_range(self, 0, 1, "max_unreadable", fix="It is a share: 0.01 is 1 %.")
         if self.value_range is not None:
             valuerange.check(self.value_range, f"{type(self).__name__}: value_range")
 
@@ -70,6 +74,7 @@ class ImageData:
         if self.path in known.NAMES:
             needless["value_range"] = f"the images of {self.path} have 8 bits"
             needless["max_pixels"] = f"the images of {self.path} are small"
+            needless["max_unreadable"] = f"all images of {self.path} are read at once"
         return needless
 
     @property
@@ -122,6 +127,7 @@ class ClipData(ImageData):
         value_range: LOW HIGH, the values that are black and white in still images of more than 8
             bits a channel; None measures it.
         max_pixels: of one image file; larger ones are refused.
+        max_unreadable: share of still images that may be unreadable; the next ones stand in.
         num_frames: T, frames of a clip; 1 takes frames as images.
         frame_rate: frames a second within a clip, whatever the rate of the file.
         clip_rate: clips a second that begin in a film; they may overlap. None is ``frame_rate``.

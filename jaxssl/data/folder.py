@@ -120,10 +120,7 @@ class FolderSource:
                 value_range=self.value_range,
             )
         except (OSError, ValueError) as error:
-            raise ValueError(
-                f"open_source: {path} must be a readable image; got {error}. Remove it, or prepare "
-                "the folder, which leaves such files out."
-            ) from error
+            raise source_lib.UnreadableError(str(path), error) from error
         labels = self.listing.labels
         return {"image": image} if labels is None else {"image": image, "label": int(labels[index])}
 

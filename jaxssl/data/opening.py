@@ -18,6 +18,7 @@ from jaxssl.data import (
     layout,
     memory,
     photographs,
+    readable,
     tfds_source,
     video,
 )
@@ -59,7 +60,8 @@ def open_source(config: "ImageData", split: str) -> source_lib.Source:
         decodes on demand, or with ``config.in_memory`` what it decodes to; of videos, a
         ``video.VideoSource`` either way. Unlabelled data has ``labelled`` False and no "label" in
         its records. Images of more than 8 bits a channel are scaled by ``config.value_range``, or
-        by one measured on ``config.train_split`` whichever split is opened; see ``valuerange``.
+        by one measured on ``config.train_split`` whichever split is opened; see ``valuerange``. For
+        files and records that cannot be read others stand in; see ``readable``.
 
     Raises:
         FileNotFoundError: where there is nothing at the path, or tfds:NAME is not prepared.
@@ -72,9 +74,13 @@ def open_source(config: "ImageData", split: str) -> source_lib.Source:
         rows = source_lib.part_of_train(len(source), split, name=source.name)
         is_in_memory = isinstance(source, arrays.ArraySource)
         source = source.subset(rows) if is_in_memory else source_lib.Subset(source, rows)
-    if config.in_memory and isinstance(source, video.VideoSource):
-        return source.hold_in_memory()
-    if config.in_memory and not isinstance(source, arrays.ArraySource):
+    if isinstance(source, video.VideoSource):
+        return source.hold_in_memory() if config.in_memory else source
+    if isinstance(source, arrays.ArraySource):
+        return source
+    # Around any part of a split, so that what stands in for an image is of the same part.
+    source = readable.Readable(source, config.max_unreadable)
+    if config.in_memory:
         return memory.hold_in_memory(source, num_threads=config.num_threads)
     return source
 

@@ -23,11 +23,13 @@ class Account(NamedTuple):
         divided: where "train" is part of a single set: how much of it, and what is kept back.
         unlabelled: why records carry no label.
         notes: lines of their own: what was left out, and what may be meant otherwise.
+        unreadable: the images for which others stood in, as far as it was read.
     """
 
     divided: str = ""
     unlabelled: str = ""
     notes: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 class Source(Protocol):
@@ -74,17 +76,29 @@ class Source(Protocol):
     def __getitem__(self, index: int) -> Mapping[str, np.ndarray | int]: ...
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Subset:
-    """Some rows of a source that decodes on demand.
+class UnreadableError(ValueError):
+    """One image of a split cannot be read.
 
     Attributes:
-        source: the whole.
-        rows: int64 [N], ascending.
+        example: which one, such as its path.
+        reason: why, in a few words.
+    """
+
+    def __init__(self, example: str, reason: object):
+        super().__init__(f"open_source: {example} must be a readable image; got {reason}.")
+        self.example = example
+        self.reason = reason
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Wrapped:
+    """What a source is called that reads from another one.
+
+    Attributes:
+        source: the other one.
     """
 
     source: Source
-    rows: np.ndarray = dataclasses.field(repr=False)
 
     @property
     def name(self) -> str:
@@ -110,6 +124,18 @@ class Subset:
     def value_range(self) -> tuple[float, float] | None:
         """The whole's; None of one that has none."""
         return getattr(self.source, "value_range", None)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subset(Wrapped):
+    """Some rows of a source that decodes on demand.
+
+    Attributes:
+        source: the whole.
+        rows: int64 [N], ascending.
+    """
+
+    rows: np.ndarray = dataclasses.field(repr=False)
 
     @property
     def fingerprint(self) -> str:

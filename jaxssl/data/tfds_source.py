@@ -88,9 +88,7 @@ class TfdsSource:
             else:
                 image = transforms.fit_array(record[IMAGE][None], **shape)[0]
         except ValueError as error:
-            raise ValueError(
-                f"open_source: record {index} of {self.name} must be a readable image; got {error}."
-            ) from error
+            raise source_lib.UnreadableError(f"record {index} of {self.name}", error) from error
         return {"image": image, "label": int(record[LABEL])} if self.labelled else {"image": image}
 
 

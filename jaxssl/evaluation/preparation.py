@@ -153,6 +153,9 @@ def protocol_of(
         "layer": layer,
         "seed": subject.seed,
     }
+    for name, source in (("train", train), ("test", test)):
+        if unreadable := data.account_of(source).unreadable:
+            described[f"{name}_unreadable"] = len(unreadable)  # others of the split stood in
     if not subject.is_network and inputs.image_side(fed):
         side = pixels.averaging(*fed[0].shape, pixels.MAX_VALUES)
         if side > 1:

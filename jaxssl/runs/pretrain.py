@@ -14,8 +14,8 @@ from rich.console import Console
 
 import jaxssl
 from jaxssl import checkpoints, data, draws, files, inputs, named, parallel
+from jaxssl.runs import changed_data, record, standardising
 from jaxssl.runs import directory as directories
-from jaxssl.runs import record, standardising
 from jaxssl.runs import start as starts
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.runs.recipe import Recipe
@@ -63,7 +63,12 @@ def run(
             job = build(prepared, source, loader)
             if recipe.start is not None and not checkpoints.complete_steps(directory.path):
                 job = starts.begin_from(job, prepared)
-            claim(directory, identity)
+            changes = ""
+            if recipe.run.accept_changed_data:
+                changes = changed_data.accept(directory, identity, prepared, job.plan)
+            claim(directory, identity, changes_data=bool(changes))
+            if changes:
+                console.print(changes, soft_wrap=True, markup=False, highlight=False)
             outcome = loop.train(job, recipe.run, directory, console)
     console.print(f"{_ending(outcome)} after step {outcome.step} of {outcome.total_steps}: {out}")
     return outcome
@@ -170,19 +175,30 @@ def _with_range(recipe: Recipe, value_range: tuple[float, float] | None) -> Reci
     )
 
 
-def claim(directory: RunDirectory, identity: Mapping) -> None:
+def claim(directory: RunDirectory, identity: Mapping, *, changes_data: bool = False) -> None:
     """Writes config.json into a run directory that is new, of this run, or has saved nothing.
+
+    Args:
+        directory: of the run.
+        identity: what config.json is to say.
+        changes_data: whether the run goes on with other data; see ``changed_data.accept``.
 
     Raises:
         ValueError: it holds another run.
     """
     found = directories.read_identity(directory)
     if found is not None and checkpoints.complete_steps(directory.path):
-        if differing := record.differences(identity, found):
+        differing = record.differences(identity, found)
+        if differing and not changes_data:
+            fix = "Choose another --out."
+            if not record.differences(identity, found, any_data=True):
+                fix = (
+                    "Choose another --out, bring the data back, or go on with them as they are: "
+                    "--run.accept-changed-data."
+                )
             raise ValueError(
                 f"--out {directory.path}: must be new or the directory of this very run; it holds "
-                f"another one, which differs in (now, there): {', '.join(differing[:5])}. Choose "
-                f"another --out."
+                f"another one, which differs in (now, there): {', '.join(differing[:5])}. {fix}"
             )
     if jax.process_count() > 1:  # what the first one writes, the others must not find
         multihost_utils.sync_global_devices("jaxssl: run directory checked")

@@ -11,7 +11,7 @@ from jaxssl.training.optimizers import OptimizerConfig
 from jaxssl.types import MethodConfig
 
 # Fields of a data set that let it be read at all, and change no number of what is read.
-ALLOWING = ("num_threads", "max_pixels")
+ALLOWING = ("num_threads", "max_pixels", "max_unreadable")
 
 
 def to_json(recipe: Recipe) -> dict:
@@ -96,7 +96,7 @@ def differing_fields(ours: Mapping, theirs: Mapping, prefix: str = "") -> list[s
     return names
 
 
-def differences(ours: Mapping, theirs: Mapping) -> list[str]:
+def differences(ours: Mapping, theirs: Mapping, *, any_data: bool = False) -> list[str]:
     """What makes two runs different ones: their recipes and their data; see ``differing_fields``.
 
     Where the content of the data is the same, it may lie and be read anywhere.
@@ -104,10 +104,13 @@ def differences(ours: Mapping, theirs: Mapping) -> list[str]:
     Args:
         ours: "config" and "dataset" as a run directory records them.
         theirs: the same of the run that is found there, maybe of an earlier version.
+        any_data: whether the content of the data does not count either.
     """
     ours, theirs = through_json(ours), dict(theirs)
     theirs["config"] = complete(theirs["config"], ours["config"])
     same_content = ours["dataset"]["fingerprint"] == theirs["dataset"].get("fingerprint")
+    if any_data:
+        same_content, theirs["dataset"] = True, ours["dataset"]
     mine, other = (
         _without_place(each) if same_content else each
         for each in (

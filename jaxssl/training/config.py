@@ -52,6 +52,8 @@ class RunConfig:
         keep_checkpoints: newest checkpoints kept, beside the one with the lowest loss.
         tensorboard: write TensorBoard event files beside the JSON lines.
         collapse: when the run counts as collapsed, and what happens then.
+        accept_changed_data: go on where the data set is another one than the run began with, and
+            say what that changes; without it such a run is refused.
         watchers: further watchers, of a config file's choice; not recorded.
     """
 
@@ -63,6 +65,7 @@ class RunConfig:
     keep_checkpoints: int = 2
     tensorboard: bool = False
     collapse: CollapseConfig = CollapseConfig()
+    accept_changed_data: bool = False
     watchers: tuple[WatcherConfig, ...] = ()
 
     def __post_init__(self):

@@ -20,7 +20,7 @@ def test_a_large_split_is_thinned_evenly(images, labels):
 def test_only_what_is_wanted_is_decoded(class_folder):
     source = data.ImageData(str(class_folder), 8, 3).open("all")
     for row in (1, 5, 10):  # of 12, the rows 0, 3, 7, 11 are wanted
-        (source.listing.root / source.listing.files[row]).write_bytes(b"broken")
+        (source.source.listing.root / source.source.listing.files[row]).write_bytes(b"broken")
     part = data.sample(source, 4)
     assert isinstance(part, data.ArraySource) and part.class_names == ("cat", "dog")
     for place, row in enumerate((0, 3, 7, 11)):

@@ -107,7 +107,7 @@ def test_corrupt_files_are_named_counted_and_left_out(class_folder, tmp_path, ca
 
 def all_good_records(folder, bad):
     source = data.ImageData(str(folder), 8, 3).open("all")
-    for row, file in enumerate(source.listing.files):
+    for row, file in enumerate(source.source.listing.files):
         if os.path.basename(file) not in bad:
             yield source[row]
 

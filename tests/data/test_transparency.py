@@ -77,5 +77,5 @@ def test_prepared_images_are_on_the_same_background(tmp_path):
         folder[row]["image"].tobytes() for row in range(3)
     }
     # Readers that look at no transparency see it too.
-    stored = [prepared.records[row]["image"] for row in range(3)]
+    stored = [prepared.source.records[row]["image"] for row in range(3)]
     assert not any(Image.open(io.BytesIO(each)).has_transparency_data for each in stored)

@@ -7,8 +7,9 @@ import numpy as np
 import pictures
 import pytest
 
-from jaxssl import data, named
-from jaxssl.evaluation import knn, splits
+from jaxssl import data, inputs, named
+from jaxssl.evaluation import knn, preparation, splits
+from jaxssl.evaluation.subject import Subject
 
 
 @pytest.fixture
@@ -94,3 +95,15 @@ def test_a_split_without_labels_is_named():
     text = r'at least 0; got -1 in the split "test" of birds.*another with --test-split'
     with pytest.raises(ValueError, match=text):
         splits.check(splits.Splits(labelled, hidden, "train", "test"))
+
+
+def test_images_that_others_stand_in_for_are_counted(tmp_path):
+    for split, count in (("train", 5), ("test", 4)):
+        pictures.write_pictures(tmp_path / split / "cat", count)
+    (tmp_path / "test" / "cat" / "02.png").write_bytes(b"nope")
+    opened = splits.choose(data.ImageData(str(tmp_path), 8, 3))
+    for source in (opened.train, opened.test):
+        assert sum(len(batch["label"]) for batch in data.batches(source, 2)) == len(source)
+    fed = (inputs.Input("image", (8, 8, 3), "uint8"),)
+    protocol = preparation.protocol_of(opened, fed, subject=Subject())
+    assert protocol["test_unreadable"] == 1 and "train_unreadable" not in protocol

@@ -1,0 +1,98 @@
+"""A split of which a few images cannot be read: others stand in for them, always the same ones."""
+
+import dataclasses
+import logging
+import math
+import threading
+from collections.abc import Hashable, Mapping, Sequence
+
+import numpy as np
+
+from jaxssl.data import source as source_lib
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Readable(source_lib.Wrapped):
+    """A source that never raises for a single image that cannot be read.
+
+    In its place comes the whole record, with its label, of the next row that can be read; after the
+    last row comes the first. That depends on the files alone: every process, every resumed run and
+    every evaluation reads the same. Each such image is logged once, and too many of them are an
+    error.
+
+    Attributes:
+        source: the whole, which raises ``source.UnreadableError``.
+        max_unreadable: share of the rows that may be unreadable, in [0, 1]; rounded up.
+    """
+
+    max_unreadable: float
+    _unreadable: dict[int, str] = dataclasses.field(
+        default_factory=dict, init=False, repr=False
+    )  # row -> what and where it is
+    _lock: threading.Lock = dataclasses.field(
+        default_factory=threading.Lock, init=False, repr=False
+    )
+
+    @property
+    def fingerprint(self) -> str:
+        """The whole's."""
+        return self.source.fingerprint
+
+    @property
+    def account(self) -> source_lib.Account:
+        """The whole's, with what was found unreadable so far."""
+        found = tuple(self._unreadable[row] for row in sorted(self._unreadable))
+        return source_lib.account_of(self.source)._replace(unreadable=found)
+
+    def identities(self) -> Sequence[Hashable]:
+        """The whole's."""
+        return self.source.identities()
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Mapping[str, np.ndarray | int]:
+        """The record of a row, or of the next one that can be read.
+
+        Raises:
+            IndexError: no such row.
+            ValueError: more rows cannot be read than may.
+        """
+        num_rows = len(self)
+        if not -num_rows <= index < num_rows:
+            raise IndexError(f"row {index} of {num_rows}")
+        for row in range(index, index + num_rows):
+            row %= num_rows
+            if row in self._unreadable:
+                continue
+            try:
+                return self.source[row]
+            except source_lib.UnreadableError as error:
+                self._remember(row, error)
+        raise ValueError(f"open_source: {self.name} must hold a readable image; got none.")
+
+    def _remember(self, row: int, error: source_lib.UnreadableError) -> None:
+        """Logs a row that cannot be read, once; ValueError where there are too many by now."""
+        num_allowed = math.ceil(self.max_unreadable * len(self))
+        with self._lock:
+            if row in self._unreadable:  # another thread was faster
+                return
+            count = len(self._unreadable) + 1
+            if is_allowed := count <= num_allowed:
+                self._unreadable[row] = error.example
+        if not is_allowed:
+            raise ValueError(
+                f"open_source: of the {len(self):,} images of {self.name} at most {num_allowed:,} "
+                f"({100 * self.max_unreadable:g} %) may be unreadable; got {count:,}, the last "
+                f"{error.example}: {error.reason}. Repair or remove them, let jaxssl prepare leave "
+                "them out, or allow more with --data.max-unreadable."
+            ) from error
+        with_label = ", with its label" if self.labelled else ""
+        _LOGGER.warning(
+            "%s cannot be read (%s); the next image of its split stands in for it%s",
+            error.example,
+            error.reason,
+            with_label,
+        )
