@@ -59,6 +59,21 @@ def config(tmp_path_factory):
     )
 
 
+class Unread:
+    """A source of which only the length may be asked."""
+
+    def __len__(self):
+        return 5000
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(methods.all_configs().keys() - {"Colorization", "SplitBrain", "VideoColorization"}),
+)
+def test_only_tasks_of_colours_read_images_before_a_run(name):
+    pretrain.prepare(methods.all_configs()[name](), Unread())
+
+
 def test_statistics_are_taken_once_and_kept_by_the_checkpoint(config, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrain, "NUM_SAMPLED", 10)
     ASKED.clear()
