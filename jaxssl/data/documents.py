@@ -1,6 +1,7 @@
 """Texts from files: which documents a path holds, and which of them belong to a split."""
 
 import json
+import os
 import pathlib
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
@@ -9,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxssl import words
+from jaxssl.data import layout, tree
 from jaxssl.data import source as source_lib
 
 PYTHON = "python"  # the corpus that every machine with Python has
 SUFFIXES = (".txt", ".text", ".md", ".rst", ".py")  # a document a file
 ROW_SUFFIXES = (".jsonl", ".parquet")  # a document a row
-SPLIT_FOLDERS = ("train", "test", "val", "validation")
 # Packages of the standard library with files enough to tell them apart.
 _PACKAGES = ("asyncio", "email", "importlib", "multiprocessing", "unittest", "xml")
 _OTHER, _TOPICS = "single modules", "documentation"
@@ -38,7 +39,7 @@ def read_split(path: str, split: str) -> list[Document]:
     """The documents of one split, in the order of their names.
 
     A path may be the known name "python", a file, or a directory. A directory of nothing but
-    folders called train, test, val or validation has these splits. Else the documents are one set:
+    folders of splits (``layout.SPLIT_NAMES``) has these. Else the documents are one set:
     of a permutation that depends on nothing but their number a fifth is "test", and a single
     document is cut in two, the last fifth of its lines "test".
 
@@ -101,14 +102,27 @@ def python_library() -> list[Document]:
 
 
 def _split_folders(place: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Folders of a directory by the splits they are, where it holds nothing else."""
+    """Folders of a directory by the splits they are, where it holds nothing else.
+
+    Raises:
+        ValueError: two folders of one split.
+    """
     if not place.is_dir():
         return {}
-    children = [child for child in sorted(place.iterdir()) if not child.name.startswith(".")]
-    are_splits = all(child.is_dir() and child.name in SPLIT_FOLDERS for child in children)
-    if not are_splits or not any(child.name == "train" for child in children):
+    entries = tree.read_directory(place)
+    names = sorted(entries.folders + entries.links)
+    splits = [layout.split_of(name) for name in names]
+    if entries.files or None in splits or "train" not in splits:
         return {}
-    return {child.name: child for child in children}
+    found: dict[str, pathlib.Path] = {}
+    for name, split in zip(names, splits, strict=True):
+        if split in found:
+            raise ValueError(
+                f"TextData: {place} must have one folder of the split {split}; got "
+                f"{found[split].name} and {name}. Rename one of them."
+            )
+        found[split] = place / name
+    return found
 
 
 def _read(place: pathlib.Path) -> list[Document]:
@@ -122,20 +136,18 @@ def _read(place: pathlib.Path) -> list[Document]:
             raise ValueError(f"TextData: {place} must hold a text; got none.")
         return found
     files = sorted(
-        file
-        for file in place.rglob("*")
-        if file.suffix.lower() in SUFFIXES + ROW_SUFFIXES
-        and file.is_file()
-        and not any(part.startswith((".", "__")) for part in file.relative_to(place).parts)
+        os.path.join(inside, name)
+        for inside, names in tree.Walk(place)
+        for name in names
+        if os.path.splitext(name)[1].lower() in SUFFIXES + ROW_SUFFIXES
+        and "__pycache__" not in inside.split(os.sep)
     )
     if not files:
         raise ValueError(
             f"TextData: {place} must hold files of text ({' '.join(SUFFIXES + ROW_SUFFIXES)}); got "
             "none."
         )
-    found = [
-        document for file in files for document in _read_file(file, str(file.relative_to(place)))
-    ]
+    found = [document for name in files for document in _read_file(place / name, name)]
     if not all("/" in each.name for each in found):
         return found
     return [

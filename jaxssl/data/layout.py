@@ -50,12 +50,12 @@ def find(folder: pathlib.Path) -> Layout:
     """
     entries = tree.read_directory(folder)
     for reason, name in entries.left_out:
-        if reason == tree.BROKEN and _split_of(name):
+        if reason == tree.BROKEN and split_of(name):
             raise ValueError(
                 f"open_source: {folder / name} must lead to the images of a split; got a broken "
                 "link. Mount what it points to, or remove it."
             )
-    meant = {name: _split_of(name) for name in _with_images(folder, entries)}
+    meant = {name: split_of(name) for name in _with_images(folder, entries)}
     splits = [name for name in meant if meant[name]]
     others = [name for name in meant if not meant[name]]
     if not splits:
@@ -72,7 +72,7 @@ def find(folder: pathlib.Path) -> Layout:
     folders: dict[str, pathlib.Path] = {}
     for name in sorted(splits, key=lambda each: tuple(SPLIT_NAMES).index(meant[each])):
         split = "validation" if name.lower() == "validation" else meant[name]
-        if meant[name] in {_split_of(each.name) for each in folders.values()}:
+        if meant[name] in {split_of(each.name) for each in folders.values()}:
             both = [each for each in splits if meant[each] == meant[name]]
             raise ValueError(
                 f"open_source: {folder} must hold one folder of each split; got {_some(both)}, "
@@ -130,7 +130,7 @@ def _is_file(entry: os.DirEntry) -> bool:
         return False
 
 
-def _split_of(name: str) -> str | None:
+def split_of(name: str) -> str | None:
     """The split that a folder's name stands for."""
     return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
 

@@ -83,6 +83,22 @@ def test_a_directory_of_splits_has_these(tmp_path):
     assert len(windows(path, "validation")[0]) == len(windows(path, "fit")[0]) == 1
 
 
+def test_folders_of_splits_may_have_their_other_names(tmp_path):
+    path = write(tmp_path, Training__1_txt="aaa", dev__1_txt="bbb", TEST__1_txt="ccc")
+    texts = {"train": b"aaa", "validation": b"bbb", "val": b"bbb", "test": b"ccc"}
+    for split, text in texts.items():
+        np.testing.assert_array_equal(windows(path, split)[0], [[SEPARATOR, *text]])
+    write(tmp_path, train__1_txt="ddd")
+    with pytest.raises(ValueError, match="one folder of the split train; got Training and train"):
+        windows(path, "train")
+
+
+def test_a_link_to_the_parent_is_not_followed_for_ever(tmp_path):
+    path = write(tmp_path, a__1_txt="aaa", b__1_txt="bbb")
+    (tmp_path / "a" / "again").symlink_to(tmp_path)
+    assert len(documents.read_split(path, "all")) == 2
+
+
 def test_rows_of_json_and_of_parquet_are_documents(tmp_path):
     rows = [{"text": "aaa", "label": 7}, {"text": "", "label": 8}, {"text": "bbb", "label": "q"}]
     write(tmp_path, rows="")
