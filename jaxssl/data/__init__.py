@@ -15,6 +15,7 @@ from jaxssl.data.imagefiles import MAX_PIXELS
 from jaxssl.data.loader import Loader, batches
 from jaxssl.data.memory import sample
 from jaxssl.data.moments import measure as measure_moments
+from jaxssl.data.pairs import PairData
 from jaxssl.data.preparation import Prepared, prepare
 from jaxssl.data.source import Account, Source, account_of
 from jaxssl.data.text import TextData
@@ -27,6 +28,7 @@ __all__ = [
     "ClipData",
     "ImageData",
     "Loader",
+    "PairData",
     "Prepared",
     "Source",
     "TextData",

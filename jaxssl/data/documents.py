@@ -159,7 +159,7 @@ def _read(place: pathlib.Path) -> list[Document]:
 def _read_file(file: pathlib.Path, name: str) -> Iterator[Document]:
     suffix = file.suffix.lower()
     if suffix == ".jsonl":
-        yield from _rows(file, name, _json_rows)
+        yield from _rows(file, name, json_rows)
     elif suffix == ".parquet":
         yield from _rows(file, name, _parquet_rows)
     elif text := file.read_bytes():
@@ -183,7 +183,12 @@ def _rows(
             )
 
 
-def _json_rows(file: pathlib.Path) -> Iterator[object]:
+def json_rows(file: pathlib.Path) -> Iterator[object]:
+    """The values of a .jsonl, one a line; empty lines are passed over.
+
+    Raises:
+        ValueError: a line that is no JSON, by its number.
+    """
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
@@ -191,8 +196,7 @@ def _json_rows(file: pathlib.Path) -> Iterator[object]:
                     yield json.loads(line)
                 except ValueError as error:
                     raise ValueError(
-                        f"TextData: every line of {file} must be JSON; line {number} is not "
-                        f"({error})."
+                        f"every line of {file} must be JSON; line {number} is not ({error})."
                     ) from error
 
 

@@ -6,7 +6,8 @@ import functools
 import hashlib
 import os
 import pathlib
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -34,11 +35,34 @@ class ImageFiles:
     class_names: tuple[str, ...] | None
     account: source_lib.Account = source_lib.Account()
 
+    def read(self, row: int) -> bytes:
+        """The content of a file."""
+        return (self.root / self.files[row]).read_bytes()
+
+    def size(self, row: int) -> int:
+        """Its bytes, without reading it."""
+        return (self.root / self.files[row]).stat().st_size
+
+    def identities(self) -> list[str]:
+        """The files, by the one path that leads to each without a link."""
+        real_directory = functools.cache(os.path.realpath)
+        found = []
+        for file in self.files:
+            directory, name = os.path.split(self.root / file)
+            path = os.path.join(real_directory(directory), name)
+            found.append(os.path.realpath(path) if os.path.islink(path) else path)
+        return found
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """Some of the files."""
+        labels = None if self.labels is None else self.labels[np.asarray(rows, np.int64)]
+        return dataclasses.replace(
+            self, files=tuple(self.files[row] for row in rows), labels=labels
+        )
+
     def find_value_range(self) -> valuerange.ValueRange | None:
         """What of the images is black and white; None where they have 8 bits a channel."""
-        return deep.value_range_of(
-            len(self.files), lambda row: (self.root / self.files[row]).read_bytes()
-        )
+        return deep.value_range_of(len(self.files), self.read)
 
     def fit_images(
         self, *, image_size: int, channels: int, value_range: valuerange.ValueRange | None = None
@@ -92,34 +116,28 @@ class FolderSource:
     def fingerprint(self) -> str:
         """sha256 of the names and sizes in bytes of all files; asks the disk once per file."""
         digest = hashlib.sha256()
-        for file in self.listing.files:
+        for row, file in enumerate(self.listing.files):
             digest.update(os.fsencode(file))
-            digest.update(f"\0{(self.listing.root / file).stat().st_size}\n".encode())
+            digest.update(f"\0{self.listing.size(row)}\n".encode())
         return digest.hexdigest()
 
     def identities(self) -> list[str]:
-        """The files, by the one path that leads to each without a link."""
-        real_directory = functools.cache(os.path.realpath)
-        found = []
-        for file in self.listing.files:
-            directory, name = os.path.split(self.listing.root / file)
-            path = os.path.join(real_directory(directory), name)
-            found.append(os.path.realpath(path) if os.path.islink(path) else path)
-        return found
+        """Where the files are."""
+        return self.listing.identities()
 
     def __len__(self) -> int:
         return len(self.listing.files)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray | int]:
-        path = self.listing.root / self.listing.files[index]
         try:
             image = transforms.decode(
-                path.read_bytes(),
+                self.listing.read(index),
                 image_size=self.image_size,
                 channels=self.channels,
                 value_range=self.value_range,
             )
         except (OSError, ValueError) as error:
+            path = self.listing.root / self.listing.files[index]
             raise source_lib.UnreadableError(str(path), error) from error
         labels = self.listing.labels
         return {"image": image} if labels is None else {"image": image, "label": int(labels[index])}
@@ -130,7 +148,7 @@ def splits(found: layout.Layout) -> tuple[str, ...]:
     return tuple(found.splits) or source_lib.SINGLE_SET_SPLITS[:2]
 
 
-def list_images(found: layout.Layout, split: str) -> ImageFiles:
+def list_images(found: layout.Layout, split: str, *, beside: Collection[str] = ()) -> ImageFiles:
     """Lists the images of one split, sorted, without opening any.
 
     Inside a split, subfolders with images are classes, and images that lie in it directly have no
@@ -140,6 +158,7 @@ def list_images(found: layout.Layout, split: str) -> ImageFiles:
     Args:
         found: the folder, which has splits or is a single set.
         split: one of ``splits``, or the name of its folder; "all" of a single set.
+        beside: suffixes of files that somebody else reads, in small letters.
 
     Raises:
         ValueError: for an unknown split, or no image at all.
@@ -148,7 +167,7 @@ def list_images(found: layout.Layout, split: str) -> ImageFiles:
     if found.splits:
         chosen = source_lib.chosen_split(str(folder), found.meant(split), tuple(found.splits))
         root = found.splits[chosen]
-    contents = _read(root)
+    contents = _read(root, beside)
     by_class, loose = contents.by_class, contents.loose
     files = [*loose, *(file for name in by_class for file in by_class[name])]
     if not files:
@@ -195,7 +214,7 @@ class _Contents(NamedTuple):
     left_out: list[str]
 
 
-def _read(root: pathlib.Path) -> _Contents:
+def _read(root: pathlib.Path, beside: Collection[str]) -> _Contents:
     """Walks through a folder; paths are relative to it."""
     walk = tree.Walk(root)
     images: dict[str, list[str]] = collections.defaultdict(list)  # "" holds the loose ones
@@ -203,10 +222,11 @@ def _read(root: pathlib.Path) -> _Contents:
     for inside, names in walk:
         of_folder = images[inside.split(os.sep)[0]]
         for name in names:
+            suffix = os.path.splitext(name)[1].lower()
             if layout.is_image(name):
                 of_folder.append(os.path.join(inside, name))
-            else:
-                others[os.path.splitext(name)[1].lower() or "without a suffix"] += 1
+            elif suffix not in beside:
+                others[suffix or "without a suffix"] += 1
     left_out = walk.notes()
     loose = sorted(images.pop("", []))
     if empty := sorted(name for name, files in images.items() if not files):

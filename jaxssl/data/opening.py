@@ -4,7 +4,7 @@ import contextlib
 import functools
 import pathlib
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from jaxssl import words
@@ -28,6 +28,9 @@ if typing.TYPE_CHECKING:  # a config opens itself by this module
     from jaxssl.data.config import ImageData
 
 
+Images = arrays.ArraySource | folder.ImageFiles  # at the size and channels they have on disk
+
+
 class Unprepared(NamedTuple):
     """A data set that was not prepared by TFDS.
 
@@ -37,7 +40,7 @@ class Unprepared(NamedTuple):
     """
 
     splits: tuple[str, ...]
-    open: Callable[[str], arrays.ArraySource | folder.ImageFiles]
+    open: Callable[[str], Images]
 
 
 def open_source(config: "ImageData", split: str) -> source_lib.Source:
@@ -69,9 +72,19 @@ def open_source(config: "ImageData", split: str) -> source_lib.Source:
     """
     imagefiles.allow_pixels(config.max_pixels)
     whole = _whole_of(config, split)
-    source = _open(config, whole)
-    if whole != split and split in source_lib.PARTS_OF_TRAIN:
-        rows = source_lib.part_of_train(len(source), split, name=source.name)
+    return finished(config, _open(config, whole), split if whole != split else None)
+
+
+def finished(config: "ImageData", source: source_lib.Source, part: str | None) -> source_lib.Source:
+    """A split as it is read: or a part of it, held in memory, others standing in for the damaged.
+
+    Args:
+        config: of the data set.
+        source: the split.
+        part: "fit" or "validation", of "train"; None for the whole.
+    """
+    if part is not None:
+        rows = source_lib.part_of_train(len(source), part, name=source.name)
         is_in_memory = isinstance(source, arrays.ArraySource)
         source = source.subset(rows) if is_in_memory else source_lib.Subset(source, rows)
     if isinstance(source, video.VideoSource):
@@ -100,8 +113,7 @@ def _whole_of(config: "ImageData", split: str) -> str:
         own = tfds_source.split_names(directory)
     else:
         own = find_unprepared(config.path).splits
-    names = ("validation", "val") if split == "validation" else ("fit",)
-    return split if any(name in own for name in names) else "train"
+    return whole_of(split, own)
 
 
 def _open(config: "ImageData", split: str) -> source_lib.Source:
@@ -123,13 +135,37 @@ def _open(config: "ImageData", split: str) -> source_lib.Source:
         open_split = functools.partial(tfds_source.open_directory, directory, **shape)
     else:
         open_split = find_unprepared(config.path).open
-    images = open_split(split)
-    value_range = config.value_range or images.find_value_range()
     train = _whole_of(config, config.train_split)
-    if config.value_range is None and value_range is not None and split != train:
+    training = None if train == split else functools.partial(open_split, train)
+    return fitted(config, open_split(split), training)
+
+
+def whole_of(split: str, own: Collection[str]) -> str:
+    """ "train" for a part of it, where the data set has none of that name among its own."""
+    if split not in source_lib.PARTS_OF_TRAIN:
+        return split
+    names = ("validation", "val") if split == "validation" else ("fit",)
+    return split if any(name in own for name in names) else "train"
+
+
+def fitted(
+    config: "ImageData", images: Images, training: Callable[[], Images] | None
+) -> source_lib.Source:
+    """Images at the size and channels of a config, those of more than 8 bits scaled to 8.
+
+    Args:
+        config: size, channels and range.
+        images: of a split.
+        training: gives those of the training split, whose range is every split's; None where they
+            are these.
+    """
+    value_range = config.value_range or images.find_value_range()
+    if config.value_range is None and value_range is not None and training is not None:
         with contextlib.suppress(ValueError):  # no such split, then this one's own
-            value_range = open_split(train).find_value_range() or value_range
-    return images.fit_images(**shape, value_range=value_range)
+            value_range = training().find_value_range() or value_range
+    return images.fit_images(
+        image_size=config.image_size, channels=config.channels, value_range=value_range
+    )
 
 
 def _place_of_videos(config: "ImageData") -> pathlib.Path | None:

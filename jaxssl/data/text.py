@@ -1,7 +1,6 @@
 """A data set of texts, as windows of tokens."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -51,7 +50,7 @@ class TextData:
     @property
     def vocabulary(self) -> int:
         """M, with the two special tokens."""
-        return _opened(self.tokenizer).vocabulary
+        return tokenizers.open_tokenizer(self.tokenizer).vocabulary
 
     def open(self, split: str) -> arrays.ArraySource:
         """One split: "tokens", uint16 or uint32 [N, L], and "label" where every document has one.
@@ -81,7 +80,7 @@ class TextData:
 
     def decode(self, tokens: np.ndarray) -> str:
         """Tokens [n] as text; special ones as signs."""
-        return _opened(self.tokenizer).decode(tokens)
+        return tokenizers.open_tokenizer(self.tokenizer).decode(tokens)
 
     def _classes(self, read: Sequence[documents.Document]) -> tuple[str, ...] | None:
         """The classes of the whole data set in order; None where a document has none."""
@@ -93,7 +92,7 @@ class TextData:
     def _windows(
         self, read: Sequence[documents.Document], classes: tuple[str, ...] | None
     ) -> dict[str, np.ndarray]:
-        tokenizer = _opened(self.tokenizer)
+        tokenizer = tokenizers.open_tokenizer(self.tokenizer)
         separator = [vocabularies.separator(tokenizer.vocabulary)]
         encoded = tokenizer.encode([each.text for each in read])
         dtype = np.uint16 if tokenizer.vocabulary <= 2**16 else np.uint32
@@ -113,9 +112,3 @@ class TextData:
         middles = np.arange(count) * self.length + self.length // 2
         numbers = np.array([classes.index(each.label) for each in read], np.int32)
         return columns | {arrays.LABEL: numbers[np.searchsorted(ends, middles, side="right")]}
-
-
-@functools.cache
-def _opened(name: str) -> tokenizers.Tokenizer:
-    """A tokenizer, read once: a file is not asked again in the middle of a run."""
-    return tokenizers.open_tokenizer(name)

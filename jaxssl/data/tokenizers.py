@@ -1,5 +1,6 @@
 """From text to token numbers and back: bytes, or a file of Hugging Face's tokenizers."""
 
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -87,8 +88,9 @@ class FromFile:
         return "".join(parts)
 
 
+@functools.cache  # a file is not asked again in the middle of a run
 def open_tokenizer(name: str) -> Tokenizer:
-    """Bytes by that name, or the tokenizer of a file."""
+    """Bytes by that name, or the tokenizer of a file, read once."""
     return Bytes() if name == BYTES else FromFile(name)
 
 
@@ -97,19 +99,19 @@ def _load(path: str) -> "tokenizers.Tokenizer":
         import tokenizers
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"TextData: tokenizer {path} must find the package tokenizers installed; got no such "
+            f"data.tokenizer {path} must find the package tokenizers installed; got no such "
             "module. Install jaxssl[text], or take bytes."
         ) from error
     place = pathlib.Path(path).expanduser()
     if not place.is_file():
         raise ValueError(
-            f'TextData: tokenizer must be "{BYTES}" or a tokenizer.json; got {path}, where there '
+            f'data.tokenizer must be "{BYTES}" or a tokenizer.json; got {path}, where there '
             "is no file."
         )
     try:
         return tokenizers.Tokenizer.from_file(str(place))
     except Exception as error:  # the package raises bare Exception
         raise ValueError(
-            f"TextData: tokenizer {path} must be a file that Hugging Face's tokenizers wrote; got "
+            f"data.tokenizer {path} must be a file that Hugging Face's tokenizers wrote; got "
             f"one it cannot read ({error})."
         ) from error
