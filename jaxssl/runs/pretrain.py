@@ -14,7 +14,7 @@ from rich.console import Console
 
 import jaxssl
 from jaxssl import checkpoints, data, draws, files, inputs, named, parallel
-from jaxssl.runs import changed_data, record, standardising
+from jaxssl.runs import changed_data, record, standardising, value_range
 from jaxssl.runs import directory as directories
 from jaxssl.runs import start as starts
 from jaxssl.runs.directory import RunDirectory
@@ -51,9 +51,9 @@ def run(
         directories.check_is_run(directory)
         if recipe.start is not None:
             recipe = dataclasses.replace(recipe, start=starts.resolve(recipe.start, directory))
-        recipe = with_recorded_range(recipe, directory)
+        recipe = value_range.as_recorded(recipe, directory)
         source = recipe.data.open(recipe.data.train_split)
-        recipe = with_measured_range(recipe, source)
+        recipe = value_range.as_measured(recipe, source)
         recipe, note = standardising.settle(recipe, to_measure, source, directory)
         if note:
             console.print(note, soft_wrap=True, highlight=False, markup=False)
@@ -145,34 +145,6 @@ def prepare_once(recipe: Recipe, source: data.Source, directory: RunDirectory) -
         if named.short(recorded["name"]) == named.short(method):  # else refused by claim
             return dataclasses.replace(recipe, method=record.method_from_json(recorded))
     return dataclasses.replace(recipe, method=prepare(method, source))
-
-
-def with_recorded_range(recipe: Recipe, directory: RunDirectory) -> Recipe:
-    """The recipe with the range of values that a run began with, where none is asked for.
-
-    Args:
-        recipe: as asked for.
-        directory: of the run; another run than this one is refused by ``claim``.
-    """
-    is_open = getattr(recipe.data, "value_range", ()) is None
-    if not is_open or not checkpoints.complete_steps(directory.path):
-        return recipe
-    recorded = data.from_json(checkpoints.read_meta(directory.path)["config"]["data"])
-    return _with_range(recipe, getattr(recorded, "value_range", None))
-
-
-def with_measured_range(recipe: Recipe, source: data.Source) -> Recipe:
-    """The recipe with the range of values that its source has measured, where it has."""
-    measured = getattr(source, "value_range", None)
-    if measured is None or not hasattr(recipe.data, "value_range"):
-        return recipe
-    return _with_range(recipe, measured)
-
-
-def _with_range(recipe: Recipe, value_range: tuple[float, float] | None) -> Recipe:
-    return dataclasses.replace(
-        recipe, data=dataclasses.replace(recipe.data, value_range=value_range)
-    )
 
 
 def claim(directory: RunDirectory, identity: Mapping, *, changes_data: bool = False) -> None:
@@ -276,17 +248,9 @@ def _about(recipe: Recipe, source: data.Source) -> str:
         how_many = f"{divided} (--data.train-split all takes them too)"
     return (
         f"{named.short(recipe.method)} of a {named.short(recipe.encoder)} on {source.name}: "
-        f"{how_many}{_about_range(recipe)}; {optimizer.name} with learning rate {peak:g} = "
+        f"{how_many}{value_range.describe(recipe)}; {optimizer.name} with learning rate {peak:g} = "
         f"{optimizer.base_learning_rate:g} x {batch_size} / 256"
     )
-
-
-def _about_range(recipe: Recipe) -> str:
-    """Which values are black and white, where the data have others than those of uint8."""
-    if (value_range := getattr(recipe.data, "value_range", None)) is None:
-        return ""
-    low, high = value_range
-    return f" with values {low:g} to {high:g} as 0 to 255 (--data.value-range)"
 
 
 def _about_views(recipe: Recipe, method: Method, example: inputs.Inputs) -> list[str]:
