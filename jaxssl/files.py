@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, whatever ends: the process, the disk, the power."""
 
 import os
 from pathlib import Path
@@ -13,17 +13,52 @@ def write_whole(path: str | os.PathLike, text: str) -> None:
     Args:
         path: in a directory that exists.
         text: written as UTF-8.
+
+    Raises:
+        OSError: it cannot be written; names the file. What was written of it is taken away.
     """
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    # The new name is in the directory, which a loss of power forgets until it is written too.
-    directory = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        error.filename = error.filename or os.fspath(path)
+        raise
+    sync(path.parent)
+
+
+def sync(path: str | os.PathLike) -> None:
+    """Returns when a file is on the disk, or the names in a directory are.
+
+    A new name, or one that is gone, is forgotten by a loss of power until its directory is synced.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)
+
+
+def sync_tree(directory: str | os.PathLike) -> None:
+    """The same for a directory, its own name, and everything below it."""
+    for each in (*Path(directory).rglob("*"), directory, Path(directory).parent):
+        sync(each)
+
+
+def make_directory(path: str | os.PathLike) -> list[Path]:
+    """Makes a directory and its parents, which a loss of power does not take away.
+
+    Returns:
+        Those that were missing, the outermost first.
+    """
+    path = Path(path)
+    missing = [each for each in (path, *path.parents) if not each.exists()][::-1]
+    path.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync(each.parent)
+    return missing

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "vocabulary": set(),
     "checks": set(),
     "files": set(),
-    "runs.directory": {"jsonable", "meta"},
+    "runs.directory": {"files", "jsonable", "meta"},
     "collectives": {"types"},
     "parallel": {"types", "checks"},
     "schedules": {"types"},

@@ -140,7 +140,7 @@ class Checkpoints:
         for step in sorted(steps, reverse=True):
             _wait_for_all(f"delete {step}")  # until each process knows that it is there
             if jax.process_index() == 0:
-                (self._root / str(step) / manifest.MANIFEST).unlink()
+                manifest.remove(self._root / str(step))
             self._manager.delete(step)
             _wait_for_all(f"deleted {step}")
 

@@ -31,7 +31,7 @@ def locate(directory: Path, *, create: bool) -> Path:
     if directory.name != below.name:
         directory = below
     if create:
-        directory.mkdir(parents=True, exist_ok=True)
+        files.make_directory(directory)
     return directory
 
 
@@ -59,13 +59,24 @@ def list_steps(root: Path) -> list[int]:
 
 
 def write(step_directory: Path) -> None:
-    """Writes the sha256 of every file of a committed step, by its path inside the step."""
+    """Writes the sha256 of every file of a committed step, by its path inside the step.
+
+    The files are on the disk before: not even a loss of power leaves a step that counts, and is
+    damaged.
+    """
+    files.sync_tree(step_directory)
     sums = {
         path.relative_to(step_directory).as_posix(): _sha256(path)
         for path in sorted(step_directory.rglob("*"))
         if path.is_file()
     }
     files.write_whole(step_directory / MANIFEST, json.dumps(sums, indent=1))
+
+
+def remove(step_directory: Path) -> None:
+    """Removes the manifest of a step, which counts no more from then on."""
+    (step_directory / MANIFEST).unlink()
+    files.sync(step_directory)
 
 
 def verify(step_directory: Path, items: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxssl import jsonable, meta
+from jaxssl import files, jsonable, meta
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -113,7 +113,7 @@ class _Held:
     def take(self, directory: RunDirectory) -> None:
         """Takes the lock; sets ``reason`` where that is refused."""
         try:
-            self._made = _made_directories(directory.path)
+            self._made = files.make_directory(directory.path)
         except (FileExistsError, NotADirectoryError):
             self.reason = (
                 f"--out {directory.path}: must be a directory; got a file. Choose another --out."
@@ -169,13 +169,6 @@ def _holder(path: Path) -> str:
         return f"process {found['pid']} on {found['host']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
-
-
-def _made_directories(path: Path) -> list[Path]:
-    """Makes a directory and its parents; those that were missing, outermost first."""
-    missing = [each for each in (path, *path.parents) if not each.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    return missing[::-1]
 
 
 def _any_process(flag: bool) -> bool:

@@ -155,6 +155,8 @@ def claim(directory: RunDirectory, identity: Mapping, *, changes_data: bool = Fa
         identity: what config.json is to say.
         changes_data: whether the run goes on with other data; see ``changed_data.accept``.
 
+    It is written once, and again only where it says another thing: where data lie, or how it runs.
+
     Raises:
         ValueError: it holds another run.
     """
@@ -174,9 +176,8 @@ def claim(directory: RunDirectory, identity: Mapping, *, changes_data: bool = Fa
             )
     if jax.process_count() > 1:  # what the first one writes, the others must not find
         multihost_utils.sync_global_devices("jaxssl: run directory checked")
-    text = json.dumps(identity, indent=1) + "\n"
-    if jax.process_index() == 0 and (found is None or directory.config.read_text() != text):
-        files.write_whole(directory.config, text)
+    if jax.process_index() == 0 and found != record.through_json(identity):
+        files.write_whole(directory.config, json.dumps(identity, indent=1) + "\n")
 
 
 def _check_vocabulary(recipe: Recipe) -> None:

@@ -1,5 +1,6 @@
 """From a recipe to a run: what is asked of the data set once, and kept."""
 
+import copy
 import dataclasses
 import io
 import json
@@ -165,3 +166,18 @@ def test_processes_agree_before_the_first_writes(monkeypatch, tmp_path):
     pretrain.claim(RunDirectory(tmp_path / "run"), identity)
     assert calls == [[tmp_path / "run"]]
     assert (tmp_path / "run" / "config.json").exists()
+
+
+def test_config_json_is_written_only_where_it_says_another_thing(config, tmp_path, monkeypatch):
+    directory = RunDirectory(tmp_path)
+    identity = pretrain._identity(config, config.data.open("train"))
+    other = copy.deepcopy(identity)
+    other["config"]["run"]["log_every"] += 1
+    written = []
+    write = pretrain.files.write_whole
+    monkeypatch.setattr(
+        pretrain.files, "write_whole", lambda *args: written.append(args) or write(*args)
+    )
+    for asked in (identity, identity, other, other):
+        pretrain.claim(directory, asked)
+    assert len(written) == 2
