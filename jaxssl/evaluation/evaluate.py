@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -124,11 +124,12 @@ def few_label_eval(
     prepared = prepared or preparation.prepare(run, subject)
     train, test = prepared.train, prepared.test
     usual, options = options.budgets, options.fit_to(train.labels)
+    sources = {layer: prepared.source_of(layer) for layer in (prepared.main, *prepared.stages)}
     measured = {
         layer: few_label.evaluate(
             train.layers[layer], train.labels, test.layers[layer], test.labels, config=options
         )
-        for layer in dict.fromkeys((prepared.main, *prepared.stages))
+        for layer in dict.fromkeys(sources.values())
     }
     if left_out := [name for name in usual if name not in options.budgets]:
         print(
@@ -152,8 +153,8 @@ def few_label_eval(
         if budget.known is not None:
             best[name]["known"] = budget.known._asdict()
     layers = {
-        layer: {name: budget.to_json() for name, budget in budgets.items()}
-        for layer, budgets in measured.items()
+        layer: {name: budget.to_json() for name, budget in measured[source].items()}
+        for layer, source in sources.items()
     }
     rows = {
         name: [draw.rows for draw in budget.draws]
@@ -179,8 +180,18 @@ def best_held_out(results: Mapping) -> dict:
     names = ("layer", "num_features", "test_accuracy", "half_width", "known")
     return {name: best[name] for name in names if name in best} | {
         "holdout_accuracy": held_out(best),
-        "chosen_from": len({each["layer"] for each in measured}),
+        "chosen_from": len(_distinct(measured)),
     }
+
+
+def _distinct(measured: Sequence[Mapping]) -> list[dict]:
+    """Results without those that differ in nothing but the name of their layer."""
+    found = []
+    for each in measured:
+        unnamed = {name: value for name, value in each.items() if name not in ("layer", "stages")}
+        if unnamed not in found:
+            found.append(unnamed)
+    return found
 
 
 def _measured(
@@ -200,8 +211,7 @@ def _measured(
         return results
     stages = []
     for layer in prepared.stages:
-        # The last stage of a ResNet is what it pools: the same features need no second fit.
-        is_main = np.array_equal(train[layer], train[prepared.main])
+        is_main = prepared.source_of(layer) == prepared.main
         stages.append(results | {"layer": layer} if is_main else named(layer))
     return results | {"stages": stages}
 

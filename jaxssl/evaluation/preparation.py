@@ -36,6 +36,15 @@ class Prepared:
     subject: dict
     class_names: tuple[str, ...] | None = None
 
+    def source_of(self, layer: str) -> str:
+        """The main layer where this one holds the same features, else itself.
+
+        The last stage of a ResNet is what it pools: the same features need no second fit, and are
+        no second choice.
+        """
+        features = self.train.layers
+        return self.main if np.array_equal(features[layer], features[self.main]) else layer
+
     def described(self, layer: str) -> str:
         """A layer by name and size, such as "stage 2 as a 4 x 4 grid, 512 features"."""
         return f"{layer}, {self.train.layers[layer].shape[1]:,} features"

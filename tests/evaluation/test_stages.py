@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxssl.evaluation import evaluate, features, knn, linear, preparation, protocol
+from jaxssl.evaluation import evaluate, features, few_label, knn, linear, preparation, protocol
 from jaxssl.evaluation.subject import Subject
 
 LABELS = np.arange(60) % 3
@@ -79,6 +79,23 @@ def test_every_stage_is_measured_and_the_pooled_one_once(
     assert record["results"]["stages"][1] == json.loads(json.dumps(second))
 
 
+def test_few_labels_fit_the_same_features_once(tmp_path, prepared, monkeypatch):
+    widths = []
+    fit = few_label.evaluate
+
+    def counted(train, *arguments, **options):
+        widths.append(train.shape[1])
+        return fit(train, *arguments, **options)
+
+    monkeypatch.setattr(few_label, "evaluate", counted)
+    options = few_label.FewLabelConfig(per_class=(2,), fractions=(), draws=1)
+    results = evaluate.few_label_eval(tmp_path, Subject(), options, prepared)["results"]
+    assert widths == [5, 4, 6]
+    assert results["best"]["2 per class"]["chosen_from"] == 3
+    assert results["layers"].keys() == prepared.train.layers.keys()
+    assert results["layers"]["stage 2"] == results["layers"]["pooled"]
+
+
 @EVALUATORS
 def test_one_layer_alone(tmp_path, prepared, fits, measure, options, read):
     whole = measure(tmp_path, Subject(), options, prepared)["results"]
@@ -92,7 +109,7 @@ def test_one_layer_alone(tmp_path, prepared, fits, measure, options, read):
 def test_the_held_out_part_chooses_the_best_layer(tmp_path, prepared):
     results = evaluate.linear_eval(tmp_path, Subject(), PROBE, prepared)["results"]
     best = results["best"]
-    assert best["layer"] == "stage 1" and best["chosen_from"] == 4
+    assert best["layer"] == "stage 1" and best["chosen_from"] == 3  # pooled is stage 2
     assert best["test_accuracy"] == 1.0 and best["holdout_accuracy"] == 1.0
 
     def layer(name, held_out, test):
