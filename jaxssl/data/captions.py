@@ -125,7 +125,12 @@ def _of_folder(found: layout.Layout, split: str) -> Captioned:
             f"PairData: images of {listing.root} must have a text beside them, a {TEXT_SUFFIX} of "
             f"the same name; got {tree.counted(without, 'image', 'images')}, and no text."
         )
-    return Captioned(_noting(listing.take(rows), without), texts)
+    own = dataclasses.replace(
+        listing,
+        files=tuple(listing.files[row] for row in rows),
+        labels=None if listing.labels is None else listing.labels[rows],
+    )
+    return Captioned(_noting(own, without), texts)
 
 
 def _of_files(place: pathlib.Path, files: Sequence[pathlib.Path]) -> Found:

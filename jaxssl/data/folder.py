@@ -6,8 +6,8 @@ import functools
 import hashlib
 import os
 import pathlib
-from collections.abc import Collection, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Collection
+from typing import NamedTuple
 
 import numpy as np
 
@@ -52,13 +52,6 @@ class ImageFiles:
             path = os.path.join(real_directory(directory), name)
             found.append(os.path.realpath(path) if os.path.islink(path) else path)
         return found
-
-    def take(self, rows: Sequence[int]) -> Self:
-        """Some of the files."""
-        labels = None if self.labels is None else self.labels[np.asarray(rows, np.int64)]
-        return dataclasses.replace(
-            self, files=tuple(self.files[row] for row in rows), labels=labels
-        )
 
     def find_value_range(self) -> valuerange.ValueRange | None:
         """What of the images is black and white; None where they have 8 bits a channel."""

@@ -8,8 +8,7 @@ import dataclasses
 import os
 import pathlib
 import tarfile
-from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from jaxssl.data import folder, layout
 
@@ -66,11 +65,6 @@ class TarredImages(folder.ImageFiles):
         """The archives, by the one path that leads to each without a link, and places in them."""
         real = {archive: os.path.realpath(archive) for archive, _, _ in self.spans}
         return [(real[archive], start) for archive, start, _ in self.spans]
-
-    def take(self, rows: Sequence[int]) -> Self:
-        """Some of the files."""
-        taken = super().take(rows)
-        return dataclasses.replace(taken, spans=tuple(self.spans[row] for row in rows))
 
 
 def examples(archive: pathlib.Path) -> list[Example]:

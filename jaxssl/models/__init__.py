@@ -10,6 +10,7 @@ from jaxssl.models.conv_decoder import ConvDecoder
 from jaxssl.models.convnext import ConvNeXt, ConvNeXtConfig
 from jaxssl.models.dense import DenseHead
 from jaxssl.models.discriminator import Discriminator
+from jaxssl.models.dual import Dual, DualConfig
 from jaxssl.models.heads import MLP
 from jaxssl.models.patches import gather_rows, patchify, sincos_positions, unpatchify
 from jaxssl.models.predictor import MaskedPredictor
@@ -26,6 +27,8 @@ __all__ = [
     "ConvNeXtConfig",
     "DenseHead",
     "Discriminator",
+    "Dual",
+    "DualConfig",
     "GridContext",
     "GridPredictor",
     "MaskedPredictor",

@@ -101,6 +101,12 @@ def test_images_without_a_text_are_left_out_and_said(tmp_path):
     source = opened(tmp_path, "train")
     assert texts(source) == ["text 00", "text 01"] and not source.labelled
     (note,) = source.account.notes
+    write_pictures(tmp_path / "other" / "cat", 3)
+    write_pictures(tmp_path / "other" / "dog", 3, seed=1)
+    write_texts(tmp_path / "other" / "dog")
+    (tmp_path / "other" / "cat" / "02.txt").write_text("text")
+    labelled = opened(tmp_path / "other")
+    assert [labelled[row]["label"] for row in range(len(labelled))] == [0, 1, 1, 1]
     assert note == f"left out of {tmp_path}: 2 images without a text such as 02.png"
 
 
