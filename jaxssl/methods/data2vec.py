@@ -105,22 +105,18 @@ class Data2Vec:
             params, state = network.init(key, views["image"])
             return params, state | {"target": ema.start(params, state, ("encoder",))}
 
-        def teach(state: PyTree, images: Array) -> tuple[Array, PyTree]:
-            """Targets of all patches [B, N, D], and the teacher's state."""
-            target = state["target"]
-            features, new_state = functional.apply(
-                encoder, target["params"]["encoder"], target["state"]["encoder"], images
-            )
-            return jax.lax.stop_gradient(self._contextualise(features)), new_state
+        def teach(state: PyTree, images: Array) -> Array:
+            """Targets of all patches [B, N, D]."""
+            features = encoder.apply(functional.encoder_variables(**state["target"]), images)
+            return jax.lax.stop_gradient(self._contextualise(features))
 
         def loss(params, state, views, key, clock):
             del key, clock
             images, hide = views["image"], views["hide"]
-            target, target_state = teach(state, images)
             prediction, new_state = network.apply(params, state, images, hide)
+            target = teach(state, images)
             values = losses.masked_smooth_l1(prediction, target, hide, beta=self.beta)
-            new_state["target"] = state["target"] | {"state": {"encoder": target_state}}
-            return values, (new_state, {})
+            return values, (state | new_state, {})
 
         def advance(params: PyTree, state: PyTree, clock: Clock) -> PyTree:
             del clock
@@ -128,7 +124,7 @@ class Data2Vec:
 
         def embed(params: PyTree, state: PyTree, views: Views) -> Embeddings:
             del params
-            return Embeddings(teach(state, views["image"])[0].mean(axis=1))
+            return Embeddings(teach(state, views["image"]).mean(axis=1))
 
         def show(params: PyTree, state: PyTree, views: Views) -> list[Picture]:
             del params, state

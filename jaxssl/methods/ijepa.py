@@ -106,35 +106,29 @@ class IJEPA:
             state = {"encoder": state, "predictor": predictor_state}
             return params, state | {"target": ema.start(params, state, ("encoder",))}
 
-        def teach(state: PyTree, images: Array) -> tuple[Array, PyTree]:
-            """Targets of all patches [B, N, D], and the target encoder's state."""
-            target = state["target"]
-            features, new_state = functional.apply(
-                encoder, target["params"]["encoder"], target["state"]["encoder"], images
-            )
-            return jax.lax.stop_gradient(vits.layer_normalize(features.tokens)), new_state
+        def teach(state: PyTree, images: Array) -> Array:
+            """Targets of all patches [B, N, D]."""
+            tokens = encoder.apply(functional.encoder_variables(**state["target"]), images).tokens
+            return jax.lax.stop_gradient(vits.layer_normalize(tokens))
 
         def loss(params, state, views, key, clock):
             del key, clock
             images, keep, asked = views["image"], views["keep"], views["targets"]
-            whole, target_state = teach(state, images)
-            features, encoder_state = functional.apply(
-                encoder, params["encoder"], state["encoder"], images, keep=keep
-            )
+            # Nothing here has batch statistics, so that the state stays as it is.
+            variables = functional.encoder_variables(params, state)
+            tokens = encoder.apply(variables, images, keep=keep).tokens
 
             def describe(block: Array) -> Array:
                 variables = functional.variables(params["predictor"], state["predictor"])
-                return narrow.apply(variables, features.tokens, keep, block, grid=grid)
+                return narrow.apply(variables, tokens, keep, block, grid=grid)
 
             # Each block by itself: the patches of one do not see those of another.
             prediction = jax.vmap(describe, in_axes=1, out_axes=1)(asked)  # [B, M, A, D]
             prediction = prediction.reshape(len(images), -1, prediction.shape[-1])
-            target = patches.gather_rows(whole, asked.reshape(len(images), -1))
+            target = patches.gather_rows(teach(state, images), asked.reshape(len(images), -1))
             all_of_them = jnp.ones(target.shape[:2])
             values = losses.masked_smooth_l1(prediction, target, all_of_them, beta=1.0)
-            new_state = state | {"encoder": encoder_state}
-            new_state["target"] = state["target"] | {"state": {"encoder": target_state}}
-            return values, (new_state, {})
+            return values, (state, {})
 
         def advance(params: PyTree, state: PyTree, clock: Clock) -> PyTree:
             momentum = schedules.warmup(self.target_momentum, 1.0, clock.progress, 1.0)
@@ -146,7 +140,7 @@ class IJEPA:
 
         def embed(params: PyTree, state: PyTree, views: Views) -> Embeddings:
             del params
-            return Embeddings(teach(state, views["image"])[0].mean(axis=1))
+            return Embeddings(teach(state, views["image"]).mean(axis=1))
 
         def show(params: PyTree, state: PyTree, views: Views) -> list[Picture]:
             """The view, the context, and the target blocks."""

@@ -75,7 +75,9 @@ def blocks(
 
     block_key, rest_key = jax.random.split(key)
     draws = jax.random.uniform(block_key, (_NUM_ATTEMPTS, 4))
-    mask, _ = jax.lax.scan(attempt, jnp.zeros(grid, bool), draws)
+    # Nothing is hidden at first; of the draws, so that it differs between devices as they do.
+    nothing = jnp.broadcast_to(draws[0, 0] < 0, grid)
+    mask, _ = jax.lax.scan(attempt, nothing, draws)
     return _exactly(rest_key, mask.ravel(), num_hidden)
 
 
@@ -140,8 +142,9 @@ def multi_block(
 
     The targets of one example have one size; the context's aspect is 1. To be of a fixed number,
     targets lose rows, the last one in part, from a corner drawn at random, down to the area of the
-    smallest block that can be drawn, and the context loses patches drawn at random, down to the
-    number that is left to the smallest context when no two targets overlap.
+    smallest block that can be drawn, A. The context has K = C (N - M A) / N patches, rounded down:
+    what targets apart from each other leave of the smallest context, C. Where more are left, some
+    are dropped at random; where fewer are, patches around the block are taken.
 
     It differs from the official code, where sizes are drawn once for a batch and sets are cut to
     the smallest of the batch, always at the end of the raster; where one draw decides scale and
@@ -161,7 +164,7 @@ def multi_block(
         their last axis; no patch is in both.
 
     Raises:
-        ValueError: a scale outside (0, 1], an aspect not above 0, no target, or targets that may
+        ValueError: a scale outside (0, 1], an aspect not above 0, no target, or targets that
             leave no context.
 
     Source: Assran et al., Self-Supervised Learning from Images with a Joint-Embedding Predictive
@@ -175,12 +178,13 @@ def multi_block(
     target_sizes = _sizes(grid, target_scale, target_aspect)
     context_sizes = _sizes(grid, context_scale, (1.0, 1.0))
     num_asked = int(target_sizes.prod(axis=1).min())
-    num_kept = int(context_sizes.prod(axis=1).min()) - num_targets * num_asked
+    num_left = math.prod(grid) - num_targets * num_asked
+    num_kept = int(context_sizes.prod(axis=1).min()) * num_left // math.prod(grid)
     if num_kept < 1:
         raise ValueError(
-            f"multi_block: the smallest context must have more patches than all targets; got "
-            f"{num_kept + num_targets * num_asked} patches and {num_targets} targets of {num_asked}"
-            f", on a grid of {grid[0]}x{grid[1]}. Use fewer or smaller targets, or smaller patches."
+            f"multi_block: targets must leave a context; got {num_targets} targets of {num_asked} "
+            f"patches on a grid of {grid[0]}x{grid[1]}. Use fewer or smaller targets, or smaller "
+            "patches."
         )
 
     size_key, corner_key, target_key, context_key, rest_key = jax.random.split(key, 5)
@@ -198,8 +202,9 @@ def multi_block(
     targets = jax.vmap(target)(jax.random.split(target_key, num_targets), mirrored)
     place_key, size_key = jax.random.split(context_key)
     context = _place(place_key, grid, *jax.random.choice(size_key, jnp.asarray(context_sizes)))
-    left = _exactly(rest_key, context.at[targets.ravel()].set(False), jnp.int32(num_kept))
-    return jnp.argsort(~left)[:num_kept].astype(jnp.int32), targets
+    is_target = jnp.zeros(context.size, bool).at[targets.ravel()].set(True)
+    kept = _exactly(rest_key, context & ~is_target, jnp.int32(num_kept), barred=is_target)
+    return jnp.argsort(~kept)[:num_kept].astype(jnp.int32), targets
 
 
 def _sizes(
@@ -233,8 +238,12 @@ def _rectangle(grid: tuple[int, int], top, left, height, width) -> Array:
     return in_rows[:, None] & in_columns[None]
 
 
-def _exactly(key: Array, mask: Array, count: Array) -> Array:
-    """The mask [N] with exactly ``count`` patches: some more, or some fewer, drawn at random."""
-    order = jnp.argsort(jax.random.uniform(key, mask.shape) - mask.astype(jnp.float32))
+def _exactly(key: Array, mask: Array, count: Array, *, barred: Array | bool = False) -> Array:
+    """The mask [N] with exactly ``count`` patches: some more, or some fewer, drawn at random.
+
+    Those ``barred`` come last.
+    """
+    draws = jax.random.uniform(key, mask.shape) - mask.astype(jnp.float32)
+    order = jnp.argsort(jnp.where(barred, 2.0, draws))
     rank = jnp.zeros(mask.size, jnp.int32).at[order].set(jnp.arange(mask.size, dtype=jnp.int32))
     return rank < count

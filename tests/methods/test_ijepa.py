@@ -123,5 +123,5 @@ def test_ijepa_refuses_an_encoder_without_patches():
 def test_ijepa_refuses_a_grid_that_is_too_small_for_its_blocks():
     module = models.ViTConfig(width=16, depth=1, num_heads=2, patch_size=8, pool="mean").build()
     method = CONFIG.build(module, axis_name=None)
-    with pytest.raises(ValueError, match=r"multi_block: the smallest context must have more"):
+    with pytest.raises(ValueError, match=r"multi_block: targets must leave a context"):
         method.view(KEY, {"image": tiny.images(1)[0]})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
+from jaxssl import parallel
 from jaxssl.pretext import block_masking
 
 GRIDS = [(14, 14), (7, 7), (4, 4), (6, 9)]
@@ -99,7 +100,8 @@ def test_one_square_is_where_its_centre_is(key):
 def test_targets_are_blocks_and_the_context_has_none_of_their_patches(key):
     keep, targets = draw(block_masking.multi_block, key, 60, (14, 14))
     # The smallest target is 5 x 6 of at least int(0.15 · 196) = 29, the smallest context 13 x 13.
-    assert targets.shape == (60, 4, 30) and keep.shape == (60, 13 * 13 - 4 * 30)
+    assert targets.shape == (60, 4, 30)
+    assert keep.shape == (60, 13 * 13 * (196 - 4 * 30) // 196)
     assert keep.dtype == targets.dtype == np.int32
     assert (np.diff(keep) > 0).all() and (np.diff(targets) > 0).all()
     for kept, blocks in zip(keep, targets):
@@ -110,6 +112,22 @@ def test_targets_are_blocks_and_the_context_has_none_of_their_patches(key):
         assert len(set(widths)) == 1 and max(heights) - min(heights) <= 1
         assert 4 <= widths[0] <= 7 and max(heights) <= 8
         assert extent(kept, 14) >= (13, 12)
+
+
+def test_a_context_is_a_block_where_enough_of_it_is_left(key):
+    """One target of one patch, and contexts of 9 x 9 in 18 x 18: at most the target is missing."""
+    scales = {"num_targets": 1, "target_scale": (1 / 324,) * 2, "context_scale": (0.25,) * 2}
+    keep, targets = draw(block_masking.multi_block, key, 40, (18, 18), **scales)
+    assert keep.shape == (40, 81 * 323 // 324) and targets.shape == (40, 1, 1)
+    assert all(extent(row, 18) in {(9, 9), (9, 8), (8, 9)} for row in keep)
+
+
+def test_patches_around_a_context_make_up_for_targets_in_it(key):
+    """Contexts of 2 x 2 and targets that cover most of the grid."""
+    scales = {"num_targets": 3, "target_scale": (0.25,) * 2, "context_scale": (0.25,) * 2}
+    keep, targets = draw(block_masking.multi_block, key, 100, (4, 4), **scales)
+    assert keep.shape == (100, 4 * (16 - 12) // 16)
+    assert all(not set(k) & set(t.ravel()) for k, t in zip(keep, targets))
 
 
 @pytest.mark.parametrize("grid", [(14, 14), (16, 16), (7, 7), (4, 4), (6, 9)])
@@ -136,18 +154,32 @@ def test_targets_favour_no_side(key):
         np.testing.assert_allclose(share, other, atol=0.08)
 
 
-@pytest.mark.parametrize("name", ["blocks", "inverse_blocks", "multi_block"])
+FUNCTIONS = {
+    "blocks": lambda key: block_masking.blocks(key, (6, 6), 15, min_patches=4),
+    "inverse_blocks": lambda key: block_masking.inverse_blocks(key, (6, 6), 0.7),
+    "multi_block": lambda key: block_masking.multi_block(key, (6, 6)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_key_fixes_the_mask_and_vmap_changes_nothing(name, key):
-    function = {
-        "blocks": lambda key: block_masking.blocks(key, (6, 6), 15, min_patches=4),
-        "inverse_blocks": lambda key: block_masking.inverse_blocks(key, (6, 6), 0.7),
-        "multi_block": lambda key: block_masking.multi_block(key, (6, 6)),
-    }[name]
-    keys = jax.random.split(key, 3)
+    function, keys = FUNCTIONS[name], jax.random.split(key, 3)
     batch = jax.jit(jax.vmap(function))(keys)
     for row, each in enumerate(keys):
         alone = jax.jit(function)(each)
         jax.tree.map(lambda a, b, row=row: np.testing.assert_array_equal(a, b[row]), alone, batch)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_devices_draw_masks_of_their_own(name, key):
+    mapped = jax.shard_map(
+        jax.vmap(FUNCTIONS[name]),
+        mesh=parallel.mesh(axis_name="data"),
+        in_specs=jax.P("data"),
+        out_specs=jax.P("data"),
+    )
+    masks = jax.eval_shape(mapped, jax.random.split(key, 16))
+    assert all(len(leaf) == 16 for leaf in jax.tree.leaves(masks))
 
 
 @pytest.mark.parametrize(
@@ -172,8 +204,8 @@ def test_a_key_fixes_the_mask_and_vmap_changes_nothing(name, key):
         ),
         (
             lambda key: block_masking.multi_block(key, (4, 4), target_scale=(0.5, 0.5)),
-            "the smallest context must have more patches than all targets; got 16 patches and 4 "
-            "targets of 9, on a grid of 4x4. Use fewer or smaller targets",
+            "multi_block: targets must leave a context; got 4 targets of 9 patches on a grid of "
+            "4x4. Use fewer or smaller targets",
         ),
         (
             lambda key: block_masking.multi_block(key, (4, 4), context_scale=(0.5, 1.5)),
