@@ -8,8 +8,40 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl.models import activations, initialization, layers
+from jaxssl.models import activations, initialization, layers, rotary
 from jaxssl.types import Array, PyTree
+
+
+class Order(NamedTuple):
+    """What attention knows of its tokens beside their features, the same in every block.
+
+    Attributes:
+        mask: bool [B or 1, N, N], which key, last, a query sees; None: every one.
+        rotation: of queries and keys; None: none.
+    """
+
+    mask: Array | None = None
+    rotation: rotary.Rotation | None = None
+
+
+NO_ORDER = Order()
+
+
+def prefix_mask(num_tokens: int, num_seen: Array) -> Array:
+    """Which token a token sees: the first ones, and of the others itself and those before it.
+
+    Args:
+        num_tokens: N.
+        num_seen: int32 [B], how many of the first are seen by all; 0 or 1: causal attention.
+
+    Returns:
+        bool [B, N, N], query by key, for ``Order.mask``.
+
+    Source: Raffel et al., Exploring the Limits of Transfer Learning with a Unified Text-to-Text
+        Transformer, 2019, arXiv:1910.10683, section 3.2.1 ("causal with prefix").
+    """
+    is_seen = jnp.arange(num_tokens)[None, None] < num_seen[:, None, None]
+    return is_seen | jnp.tri(num_tokens, dtype=bool)[None]
 
 
 class Attention(nn.Module):
@@ -20,6 +52,7 @@ class Attention(nn.Module):
         dtype: compute dtype; the softmax is float32 whatever it is.
         kernels: how the kernels begin.
         causal: a token sees itself and those before it, not every other.
+        library: weights and average by ``jax.nn.dot_product_attention``, the same up to rounding.
 
     Source: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, eq. 1.
     """
@@ -28,9 +61,10 @@ class Attention(nn.Module):
     dtype: str = "float32"
     kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
     causal: bool = False
+    library: bool = False
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, order: Order = NO_ORDER) -> Array:
         """Maps [B, N, D] to [B, N, D]."""
         width = x.shape[-1]
         qkv = layers.linear(
@@ -41,13 +75,13 @@ class Attention(nn.Module):
             einops.rearrange(each, "b n (h d) -> b n h d", h=self.num_heads)
             for each in jnp.split(qkv, 3, axis=-1)
         )
-        scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
-        scores = scores * (width // self.num_heads) ** -0.5
-        if self.causal:
-            is_past = jnp.tri(x.shape[1], dtype=bool)[None, None]  # query by key
-            scores = jnp.where(is_past, scores, -jnp.inf)
-        weights = nn.softmax(scores).astype(self.dtype)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, v)
+        if order.rotation is not None:
+            q, k = (rotary.rotate(each, order.rotation) for each in (q, k))
+        mask = None if order.mask is None else order.mask[:, None]
+        if self.library:
+            mixed = jax.nn.dot_product_attention(q, k, v, mask=mask, is_causal=self.causal)
+        else:
+            mixed = self._mix(q, k, v, mask)
         return layers.linear(
             mixed.reshape(x.shape),
             width,
@@ -56,11 +90,24 @@ class Attention(nn.Module):
             kernel_init=self.kernels.linear,
         )
 
+    def _mix(self, q: Array, k: Array, v: Array, mask: Array | None) -> Array:
+        scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
+        scores = scores * q.shape[-1] ** -0.5
+        if self.causal:
+            is_past = jnp.tri(q.shape[1], dtype=bool)[None, None]  # query by key
+            scores = jnp.where(is_past, scores, -jnp.inf)
+        if mask is not None:
+            scores = jnp.where(mask, scores, -jnp.inf)
+        weights = nn.softmax(scores).astype(self.dtype)
+        return jnp.einsum("bhqk,bkhd->bqhd", weights, v)
+
 
 class Block(nn.Module):
     """Pre-norm transformer block: x + attention(norm(x)), then x + mlp(norm(x)).
 
-    The hidden layer is 4 times as wide, with exact (erf) GELU. The residual stream stays float32.
+    The hidden layer is 4 times as wide, with exact (erf) GELU; or, with ``swiglu``, two thirds of
+    that, and each of its features a product, silu(first) · second: about as many parameters. The
+    residual stream stays float32.
 
     Attributes:
         num_heads: heads; must divide the width.
@@ -68,9 +115,13 @@ class Block(nn.Module):
         kernels: how the kernels begin.
         layer_scale: what the learned factors of each branch's features begin with; None: none.
         causal: see ``Attention``.
+        swiglu: see above; the width is rounded up to a multiple of 8, as in DINOv2.
+        library: see ``Attention``.
 
     Source: Dosovitskiy et al., An Image Is Worth 16x16 Words, 2020, arXiv:2010.11929, eq. 2 and 3;
-        factors: Touvron et al., Going Deeper with Image Transformers, 2021, arXiv:2103.17239.
+        factors: Touvron et al., Going Deeper with Image Transformers, 2021, arXiv:2103.17239;
+        products: Shazeer, GLU Variants Improve Transformer, 2020, arXiv:2002.05202, eq. 6, and
+        swiglu_ffn.py of facebookresearch/dinov2 (its biases kept).
     """
 
     num_heads: int
@@ -78,9 +129,11 @@ class Block(nn.Module):
     kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
     layer_scale: float | None = None
     causal: bool = False
+    swiglu: bool = False
+    library: bool = False
 
     @nn.compact
-    def __call__(self, x: Array, scale: Array | None = None) -> Array:
+    def __call__(self, x: Array, scale: Array | None = None, order: Order = NO_ORDER) -> Array:
         """Maps float32 [B, N, D] to float32 [B, N, D]; ``scale`` [2, B] multiplies the branches."""
 
         def scaled(branch: Array, index: int) -> Array:
@@ -97,13 +150,17 @@ class Block(nn.Module):
 
         y = layers.layer_norm(x, dtype=self.dtype, name="norm1")
         attention = Attention(
-            self.num_heads, self.dtype, self.kernels, self.causal, name="attention"
+            self.num_heads, self.dtype, self.kernels, self.causal, self.library, name="attention"
         )
-        y = attention(y)
+        y = attention(y, order)
         x = x + scaled(y, 0)
         y = layers.layer_norm(x, dtype=self.dtype, name="norm2")
-        y = mlp_linear(y, 4 * x.shape[-1], "mlp_in")
-        y = activations.gelu(y)
+        if self.swiglu:
+            hidden = -(-(8 * x.shape[-1] // 3) // 8) * 8
+            gate, value = jnp.split(mlp_linear(y, 2 * hidden, "mlp_in"), 2, axis=-1)
+            y = nn.silu(gate) * value
+        else:
+            y = activations.gelu(mlp_linear(y, 4 * x.shape[-1], "mlp_in"))
         y = mlp_linear(y, x.shape[-1], "mlp_out")
         return x + scaled(y, 1)
 
@@ -121,6 +178,8 @@ class Stack(NamedTuple):
         kernels: how the kernels of each block begin.
         layer_scale: what the factors of each block's branches begin with; None: none.
         causal: see ``Attention``.
+        swiglu: see ``Block``.
+        library: see ``Attention``.
     """
 
     depth: int
@@ -131,6 +190,8 @@ class Stack(NamedTuple):
     kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
     layer_scale: float | None = None
     causal: bool = False
+    swiglu: bool = False
+    library: bool = False
 
 
 def apply_blocks(
@@ -139,6 +200,7 @@ def apply_blocks(
     *,
     summary: Callable[[Array], PyTree] | None = None,
     branch_scale: Array | None = None,
+    order: Order = NO_ORDER,
 ) -> tuple[Array, tuple[PyTree, ...]]:
     """Runs a stack of blocks as submodules of the calling linen module.
 
@@ -148,6 +210,7 @@ def apply_blocks(
         summary: what to keep of the tokens [B, N, D] after each block; None: nothing.
         branch_scale: float32 [depth, 2, B], what the two branches of each block are multiplied by,
             as ``drop_path.branch_scale`` makes it; None: nothing.
+        order: what attention is told, in every block.
 
     Returns:
         float32 [B, N, D] after the last block, and the summary after each block.
@@ -159,18 +222,24 @@ def apply_blocks(
         stages = []
         for index in range(depth):
             block = block_class(num_heads, dtype, *kind, name=f"block_{index}")
-            x = block(x, None if branch_scale is None else branch_scale[index])
+            x = block(x, None if branch_scale is None else branch_scale[index], order)
             if summary is not None:
                 stages.append(summary(x))
         return x, tuple(stages)
 
-    def body(block: nn.Module, x: Array, scale: Array | None) -> tuple[Array, PyTree]:
-        x = block(x, scale)
+    def body(block: nn.Module, x: Array, scale: Array | None, order: Order) -> tuple[Array, PyTree]:
+        x = block(x, scale, order)
         return x, None if summary is None else summary(x)
 
-    scan = nn.scan(body, variable_axes={"params": 0}, split_rngs={"params": True}, length=depth)
+    scan = nn.scan(
+        body,
+        variable_axes={"params": 0},
+        split_rngs={"params": True},
+        in_axes=(0, nn.broadcast),
+        length=depth,
+    )
     block = block_class(num_heads, dtype, *kind, name="blocks")
-    x, stages = scan(block, x, branch_scale)
+    x, stages = scan(block, x, branch_scale, order)
     if summary is None:
         return x, ()
     return x, tuple(jax.tree.map(lambda leaf, i=index: leaf[i], stages) for index in range(depth))

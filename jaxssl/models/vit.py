@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import checks, types
-from jaxssl.models import initialization, layers, patches, transformer, vit_inputs
+from jaxssl.models import initialization, layers, patches, rotary, transformer, vit_inputs
 from jaxssl.types import Array
 
 
@@ -46,8 +46,10 @@ class ViTConfig:
         patch_size: side of a square patch, pixels; must divide the image's sides.
         pool: what Features.pooled is, after the final norm: "class", a learned token that goes
             along, or "mean" of the patch tokens; with "mean" there is no class token at all.
-        position: "sincos", the fixed table of MAE (width must be a multiple of 4), or "learned", a
-            grid made for the image size of ``init`` and resized bilinearly for any other.
+        position: "sincos", the fixed table of MAE (width must be a multiple of 4); "learned", a
+            grid made for the image size of ``init`` and resized bilinearly for any other; or
+            "rope", nothing added, but queries and keys turned by where they are, in every block
+            (DINOv3; width over heads must be a multiple of 4).
         position_grid: rows and columns of patches of a square image in whose coordinates "sincos"
             places those of any other size, so that a small crop spans the whole range, as DINO's
             resized table does: image size over patch size of the global crops. None: each size has
@@ -60,6 +62,8 @@ class ViTConfig:
         layer_scale: what the learned factors begin with that multiply every feature of every
             residual branch (CaiT); the published ones: 0.1 of BEiT-B, 1e-4 of data2vec's ViT-B,
             1e-5 of DINOv2. None: there are none.
+        mlp: "gelu", or "swiglu", as DINOv2's largest; see ``transformer.Block``.
+        library_attention: attention by ``jax.nn.dot_product_attention``, the same up to rounding.
         scan_layers: run the blocks as one scan, parameters with a leading layer axis: shorter
             tracing and few leaves; ``stack_layers`` and ``unstack_layers`` convert.
         remat: recompute each block in the backward pass: less memory, about a third more work.
@@ -78,11 +82,13 @@ class ViTConfig:
     num_heads: int | None = None
     patch_size: int = 16
     pool: Literal["class", "mean"] = "class"
-    position: Literal["sincos", "learned"] = "sincos"
+    position: Literal["sincos", "learned", "rope"] = "sincos"
     position_grid: int | None = None
     initialization: Literal["mae", "moco_v3", "dino"] = "mae"
     num_registers: int = 0
     layer_scale: float | None = None
+    mlp: Literal["gelu", "swiglu"] = "gelu"
+    library_attention: bool = False
     scan_layers: bool = False
     remat: bool = False
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -93,7 +99,8 @@ class ViTConfig:
     def __post_init__(self):
         checks.choice(self, SIZES, "size")
         checks.choice(self, ("class", "mean"), "pool")
-        checks.choice(self, ("sincos", "learned"), "position")
+        checks.choice(self, ("sincos", "learned", "rope"), "position")
+        checks.choice(self, ("gelu", "swiglu"), "mlp")
         checks.choice(self, initialization.INITIALIZATIONS, "initialization")
         checks.choice(self, layers.DTYPES, "dtype")
         checks.choice(self, layers.COLOR_SPACES, "color_space")
@@ -104,8 +111,8 @@ class ViTConfig:
         checks.above(self, 0, "layer_scale", fix="Leave it out for branches without factors.")
         if self.position_grid is not None and self.position != "sincos":
             raise ValueError(
-                "ViTConfig: position_grid must be None with position 'learned', whose table is "
-                f"resized anyway; got {self.position_grid}."
+                f"ViTConfig: position_grid must be None with position {self.position!r}, which "
+                f"spans crops of any size anyway; got {self.position_grid}."
             )
         if width % num_heads:
             raise ValueError(
@@ -116,6 +123,11 @@ class ViTConfig:
             raise ValueError(
                 f"ViTConfig: width must be a multiple of 4 with position 'sincos'; got {width}. "
                 "Use position 'learned'?"
+            )
+        if self.position == "rope" and width // num_heads % 4:
+            raise ValueError(
+                "ViTConfig: width over num_heads must be a multiple of 4 with position 'rope'; got "
+                f"{width // num_heads}. Use other num_heads, or position 'learned'?"
             )
 
     @property
@@ -166,6 +178,7 @@ class ViT(nn.Module):
         branch_scale: Array | None = None,
         hide: Array | None = None,
         mask_token: Array | None = None,
+        prefix: Array | None = None,
     ) -> types.Features:
         """Encodes images, or only some of their patches, or with some of them hidden.
 
@@ -178,6 +191,10 @@ class ViT(nn.Module):
                 gets its position, or None; not together with ``keep``.
             mask_token: float32 [D], with ``hide`` and only with it. It is a parameter of who hides,
                 not of the encoder, whose tree stays the same.
+            prefix: int32 [B], how many patches, the first in raster order, every token sees; beside
+                those a patch sees itself and the ones before it. None: every token sees all. Class
+                token and registers are seen by all and see nothing behind the prefix. Not together
+                with ``keep``.
 
         Returns:
             Features in float32: pooled [B, D]; tokens [B, N, D], or [B, K, D] in the order of
@@ -195,10 +212,11 @@ class ViT(nn.Module):
         width, depth, num_heads = config.dimensions
         grid = vit_inputs.check(images, keep, config.patch_size)
         vit_inputs.check_hidden(hide, mask_token, keep, (images.shape[0], grid[0] * grid[1]), width)
+        vit_inputs.check_prefix(prefix, keep, images.shape[0])
         begin = initialization.INITIALIZATIONS[config.initialization]
 
         rows = patches.patchify(images, config.patch_size)  # [B, N, P], raw
-        positions = self._positions(grid)  # [N, D]
+        positions = self._positions(grid)  # [N, D], or angles [N, d / 2]
         if keep is None:
             positions = positions[None]
         else:
@@ -218,11 +236,18 @@ class ViT(nn.Module):
         x = x.astype(jnp.float32)
         if hide is not None:
             x = jnp.where(hide[:, :, None], mask_token[None, None], x)
-        x = x + positions
+        if config.position != "rope":
+            x = x + positions
 
         extra = self._extra_tokens()
         num_extra = extra.shape[1]
         x = jnp.concatenate([jnp.broadcast_to(extra, (x.shape[0], num_extra, width)), x], axis=1)
+        order = transformer.NO_ORDER
+        if config.position == "rope":
+            order = order._replace(rotation=rotary.rotation(positions, num_extra))
+        if prefix is not None:
+            mask = transformer.prefix_mask(x.shape[1], num_extra + prefix)
+            order = order._replace(mask=mask)
 
         def pool(tokens: Array) -> Array:
             return tokens[:, 0] if config.pool == "class" else tokens[:, num_extra:].mean(axis=1)
@@ -233,9 +258,12 @@ class ViT(nn.Module):
 
         stack = transformer.Stack(
             depth, num_heads, config.dtype, config.scan_layers, config.remat, begin.blocks,
-            layer_scale=config.layer_scale,
+            layer_scale=config.layer_scale, swiglu=config.mlp == "swiglu",
+            library=config.library_attention,
         )  # fmt: skip
-        x, kept = transformer.apply_blocks(x, stack, summary=summary, branch_scale=branch_scale)
+        x, kept = transformer.apply_blocks(
+            x, stack, summary=summary, branch_scale=branch_scale, order=order
+        )
         norm = nn.LayerNorm(epsilon=layers.LAYER_NORM_EPSILON, name="norm")
         x = norm(x)
         stages, maps = zip(*kept, strict=True)
@@ -243,8 +271,10 @@ class ViT(nn.Module):
         return types.Features(pool(x), x[:, num_extra:], stages, maps, class_tokens)
 
     def _positions(self, grid: tuple[int, int]) -> Array:
-        """Position of every patch, float32 [N, D]."""
-        width = self.config.dimensions.width
+        """Position of every patch, float32 [N, D]; with "rope", its angles, [N, d / 2]."""
+        width, _, num_heads = self.config.dimensions
+        if self.config.position == "rope":
+            return jnp.asarray(rotary.patch_angles(*grid, width // num_heads))
         if self.config.position == "sincos":
             reference = self.config.position_grid
             return jnp.asarray(patches.sincos_positions(*grid, width, reference=reference))

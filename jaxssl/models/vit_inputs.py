@@ -75,3 +75,25 @@ def check_hidden(
         raise ValueError(
             f"ViT: mask_token must be [D], here [{width}]; got {list(mask_token.shape)}."
         )
+
+
+def check_prefix(prefix: Array | None, keep: Array | None, num_images: int) -> None:
+    """Checks how many patches are seen by all.
+
+    Args:
+        prefix: see ``ViT``.
+        keep: which must not be given beside it.
+        num_images: B.
+
+    Raises:
+        ValueError: ``keep`` beside it, or a shape that is wrong.
+        TypeError: no integers.
+    """
+    if prefix is None:
+        return
+    if keep is not None:
+        raise ValueError("ViT: prefix must come without keep; got prefix, keep.")
+    if prefix.shape != (num_images,):
+        raise ValueError(f"ViT: prefix must be [B], here [{num_images}]; got {list(prefix.shape)}.")
+    if not jnp.issubdtype(prefix.dtype, jnp.integer):
+        raise TypeError(f"ViT: prefix must hold integers; got {prefix.dtype}.")

@@ -385,7 +385,7 @@ def test_nano_is_width_128_depth_4_heads_4():
     [
         ({"size": "M"}, "ViTConfig: size must be one of 'Nano', 'Ti', 'S', 'B', 'L', 'H'; got 'M'"),
         ({"pool": "max"}, "ViTConfig: pool must be one of 'class', 'mean'; got 'max'"),
-        ({"position": "rope"}, "position must be one of 'sincos', 'learned'; got 'rope'"),
+        ({"position": "polar"}, "position must be one of 'sincos', 'learned', 'rope'; got 'polar'"),
         (
             {"initialization": "timm"},
             "initialization must be one of 'mae', 'moco_v3', 'dino'; got 'timm'",
@@ -393,8 +393,8 @@ def test_nano_is_width_128_depth_4_heads_4():
         ({"position_grid": 0}, "ViTConfig: position_grid must be at least 1; got 0"),
         (
             {"position": "learned", "position_grid": 14},
-            "ViTConfig: position_grid must be None with position 'learned', whose table is resized "
-            "anyway; got 14.",
+            "ViTConfig: position_grid must be None with position 'learned', which spans crops of "
+            "any size anyway; got 14.",
         ),
         ({"dtype": "float16"}, "dtype must be one of 'float32', 'bfloat16'; got 'float16'"),
         ({"depth": 0}, "ViTConfig: depth must be at least 1; got 0"),
