@@ -34,7 +34,7 @@ def describe(recipe: Recipe) -> str:
     if (value_range := getattr(recipe.data, "value_range", None)) is None:
         return ""
     low, high = value_range
-    return f" with values {low:g} to {high:g} as 0 to 255 (--data.value-range)"
+    return f"; values {low:g} to {high:g} are 0 to 255 (--data.value-range)"
 
 
 def _with(recipe: Recipe, value_range: tuple[float, float] | None) -> Recipe:

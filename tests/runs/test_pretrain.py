@@ -140,7 +140,7 @@ def test_the_range_of_values_is_measured_once_and_kept(config, tmp_path, monkeyp
     pretrain.run(config, tmp_path / "run", Console(file=text, width=500))
     meta = checkpoints.read_meta(tmp_path / "run")
     low, high = meta["config"]["data"]["fields"]["value_range"]
-    assert f"with values {low:g} to {high:g} as 0 to 255 (--data.value-range)" in text.getvalue()
+    assert f"; values {low:g} to {high:g} are 0 to 255 (--data.value-range);" in text.getvalue()
 
     def measured_again(images):
         raise AssertionError("measured again")
