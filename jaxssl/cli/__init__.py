@@ -28,6 +28,7 @@ COMMANDS = (  # in the order of the usage
     "audit",
     "propagate",
     "prepare",
+    "train-tokenizer",
 )
 
 
@@ -64,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def usage() -> str:
     """All commands, each with a line about it; imports none of them."""
-    lines = (f"  {words:<31}{what}" for words, what in map(_summary, COMMANDS))
+    said = list(map(_summary, COMMANDS))
+    width = max(len(words) for words, _ in said) + 2
+    lines = (f"  {words:<{width}}{what}" for words, what in said)
     return "\n".join(
         [
             "usage: jaxssl COMMAND ...",

@@ -3,10 +3,12 @@
 import functools
 import pathlib
 from collections.abc import Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from jaxssl import checks, files
 from jaxssl import vocabulary as vocabularies
 
 if TYPE_CHECKING:
@@ -94,14 +96,52 @@ def open_tokenizer(name: str) -> Tokenizer:
     return Bytes() if name == BYTES else FromFile(name)
 
 
-def _load(path: str) -> "tokenizers.Tokenizer":
+def train(texts: Sequence[bytes], *, vocabulary: int, path: pathlib.Path) -> FromFile:
+    """Learns byte pairs from texts and writes their tokenizer.json; every text can be encoded.
+
+    Args:
+        texts: UTF-8; bytes that are none become U+FFFD.
+        vocabulary: M, with the two special tokens; at least 258.
+        path: of the file.
+
+    Returns:
+        The tokenizer; its vocabulary is smaller where the texts have fewer pairs.
+
+    Raises:
+        ModuleNotFoundError: the package tokenizers is not installed.
+
+    Source: Sennrich et al., Neural Machine Translation of Rare Words with Subword Units, 2016,
+        arXiv:1508.07909; over bytes: Radford et al. 2019, sec. 2.2.
+    """
+    checks.at_least("train_tokenizer", vocabularies.BYTES, vocabulary=vocabulary)
+    package = _package(str(path))
+    learned = package.Tokenizer(package.models.BPE())
+    learned.pre_tokenizer = package.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    learned.decoder = package.decoders.ByteLevel()
+    trainer = package.trainers.BpeTrainer(
+        vocab_size=vocabulary - vocabularies.NUM_SPECIAL,
+        initial_alphabet=package.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    learned.train_from_iterator((text.decode("utf-8", errors="replace") for text in texts), trainer)
+    files.write_whole(path, learned.to_str())
+    return FromFile(str(path))
+
+
+def _package(name: str) -> ModuleType:
+    """The package tokenizers, which the tokenizer of that name needs."""
     try:
         import tokenizers
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"data.tokenizer {path} must find the package tokenizers installed; got no such "
+            f"data.tokenizer {name} must find the package tokenizers installed; got no such "
             "module. Install jaxssl[text], or take bytes."
         ) from error
+    return tokenizers
+
+
+def _load(path: str) -> "tokenizers.Tokenizer":
+    package = _package(path)
     place = pathlib.Path(path).expanduser()
     if not place.is_file():
         raise ValueError(
@@ -109,7 +149,7 @@ def _load(path: str) -> "tokenizers.Tokenizer":
             "is no file."
         )
     try:
-        return tokenizers.Tokenizer.from_file(str(place))
+        return package.Tokenizer.from_file(str(place))
     except Exception as error:  # the package raises bare Exception
         raise ValueError(
             f"data.tokenizer {path} must be a file that Hugging Face's tokenizers wrote; got "

@@ -8,7 +8,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from jaxssl import data
+from jaxssl import cli, data
 from jaxssl.data import documents, tokenizers
 from jaxssl.inputs import Input
 
@@ -154,6 +154,31 @@ def test_a_tokenizer_of_a_file_numbers_the_pieces(tmp_path, tokenizer_file):
     tokens = config.open("all").columns["tokens"]
     np.testing.assert_array_equal(tokens, [[3, 0, 1, 0, 2, 3, 1]])
     assert config.decode(np.array([3, 0, 1, 4])) == "¶the cat█"
+
+
+def test_a_learned_tokenizer_writes_shorter_and_reads_back(tmp_path, capsys):
+    pytest.importorskip("tokenizers")
+    file = tmp_path / "tokenizer.json"
+    words = ["train-tokenizer", "python", "--out", str(file), "--vocabulary", "400"]
+    assert cli.main(words) == 0
+    text = capsys.readouterr().out
+    assert re.search(rf"{file}: 400 tokens, [\d.]+ bytes each on the test split", text)
+    assert "--data.tokenizer" in text and "--encoder.vocabulary 400" in text
+    tokenizer = tokenizers.open_tokenizer(str(file))
+    sample = "def naïve(self):\n\treturn 漢\n".encode()
+    (tokens,) = tokenizer.encode([sample])
+    assert tokenizer.vocabulary == 400 and len(tokens) < len(sample)
+    assert tokenizer.decode(tokens).encode() == sample
+    # No byte is unknown, and what is learned does not depend on the day.
+    assert cli.main([*words[:3], str(tmp_path / "again.json"), *words[4:]]) == 0
+    assert (tmp_path / "again.json").read_bytes() == file.read_bytes()
+
+
+def test_a_vocabulary_below_the_bytes_is_refused(tmp_path, capsys):
+    words = ["train-tokenizer", "python", "--out", str(tmp_path / "t.json"), "--vocabulary", "200"]
+    assert cli.main(words) == 2
+    assert "vocabulary must be at least 258; got 200" in capsys.readouterr().err
+    assert not (tmp_path / "t.json").exists()
 
 
 def test_matching_takes_the_length_of_the_encoder():
