@@ -49,6 +49,7 @@ class Versions(TypedDict):
 class Meta(Identity):
     """What lies beside an encoder; there may be more.
 
+    ``config`` has the method as it was prepared for the data, ``identity`` as it was asked for.
     Earlier versions had neither ``inputs`` nor ``example``, but the fields of ``OldImage``.
     """
 
@@ -56,6 +57,7 @@ class Meta(Identity):
     plan: Plan
     versions: Versions
     step: int
+    identity: NotRequired[Identity]
     inputs: NotRequired[inputs.Inputs]
     example: NotRequired[inputs.Inputs]
 

@@ -155,5 +155,7 @@ def test_what_is_no_json_is_named(saved_run):
     step = saved_run / "checkpoints" / "4"
     (step / "meta" / "metadata").write_text('{"encoder": ')
     sign(step)
-    with pytest.raises(CheckpointError, match=r"/4/meta/metadata: Expecting value"):
+    with pytest.raises(
+        CheckpointError, match=r"/4/meta/metadata: meta must be JSON; got other text: Expec"
+    ):
         checkpoints.read_meta(saved_run)

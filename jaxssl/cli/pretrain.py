@@ -23,6 +23,7 @@ class Pretrain(Generic[M, E, D]):
         recipe: what to run.
         init_from: run directory; this run begins with its encoder, and with all else that agrees.
         init_from_step: which of its checkpoints; the newest if left out.
+        restore_config: write a damaged config.json anew from the newest checkpoint.
         coordinator: host:port of process 0, for a run of several processes.
         num_processes: processes of the run, one if left out; with 0, the cluster's own variables
             decide (Slurm, TPU pod, Kubernetes).
@@ -33,6 +34,7 @@ class Pretrain(Generic[M, E, D]):
     recipe: Annotated[recipe.Recipe[M, E, D], tyro.conf.arg(name="")]
     init_from: Path | None = None
     init_from_step: int | None = None
+    restore_config: bool = False
     coordinator: str | None = None
     num_processes: int | None = None
     process_id: int | None = None
@@ -75,7 +77,8 @@ def run(words: Sequence[str]) -> None:
         start = recipe.Start(str(options.init_from), options.init_from_step)
         asked = dataclasses.replace(asked, start=start)
     to_measure = _to_measure(asked, default, option_names.typed(overrides))
-    pretrain.run(asked, options.out, console, to_measure)
+    restores = options.restore_config
+    pretrain.run(asked, options.out, console, to_measure, restore_config=restores)
 
 
 def _to_measure(

@@ -182,15 +182,16 @@ def check_is_run(directory: RunDirectory) -> None:
     """Refuses a directory that holds something else than a run.
 
     Raises:
-        ValueError: files, and none of them the config of a run; or one that is damaged.
+        ValueError: files, and none of them the config of a run; or one that is damaged, or missing
+            beside checkpoints.
     """
-    if read_identity(directory) is None and directory.config.exists():
-        if any(directory.checkpoints.glob("*")):
-            raise ValueError(
-                f"--out {directory.path}: its {directory.config.name} is damaged, so that nobody "
-                "can say of which run its checkpoints are. They can be evaluated as they are; to "
-                "train, choose another --out."
-            )
+    if read_identity(directory) is None and any(directory.checkpoints.glob("*")):
+        state = "damaged" if directory.config.exists() else "missing"
+        raise ValueError(
+            f"--out {directory.path}: its {directory.config.name} is {state}; its checkpoints hold "
+            "the recipe too. The same command with --restore-config writes it anew from the newest "
+            "one, and goes on; evaluation needs it not."
+        )
     if read_identity(directory) is None and set(directory.path.iterdir()) - directory.leftovers():
         raise ValueError(
             f"--out {directory.path}: must be new, empty or a run directory; got files without the "

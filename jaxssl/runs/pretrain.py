@@ -14,7 +14,7 @@ from rich.console import Console
 
 import jaxssl
 from jaxssl import checkpoints, data, draws, files, inputs, named, parallel
-from jaxssl.runs import changed_data, record, standardising, value_range
+from jaxssl.runs import changed_data, record, restoring, standardising, value_range
 from jaxssl.runs import directory as directories
 from jaxssl.runs import start as starts
 from jaxssl.runs.directory import RunDirectory
@@ -27,7 +27,12 @@ NUM_SAMPLED = 5000  # images that the statistics of a data set are taken from
 
 
 def run(
-    recipe: Recipe, out: Path, console: Console, to_measure: Collection[str] = ()
+    recipe: Recipe,
+    out: Path,
+    console: Console,
+    to_measure: Collection[str] = (),
+    *,
+    restore_config: bool = False,
 ) -> loop.Outcome:
     """Pretrains as a recipe says; the same recipe on the same directory goes on.
 
@@ -37,6 +42,7 @@ def run(
         console: where the progress goes.
         to_measure: of the encoder's "mean" and "std", those to be taken from the data; see
             ``standardising.settle``.
+        restore_config: write a damaged config.json anew from the newest checkpoint.
 
     Returns:
         How the run ended.
@@ -48,6 +54,9 @@ def run(
     directory = RunDirectory(out)
     parallel.check_batch_size(recipe.training.batch_size, jax.device_count())
     with directories.hold(directory):
+        note = restoring.restore_config(directory) if restore_config else ""
+        if note:
+            console.print(note, soft_wrap=True, highlight=False, markup=False)
         directories.check_is_run(directory)
         if recipe.start is not None:
             recipe = dataclasses.replace(recipe, start=starts.resolve(recipe.start, directory))
@@ -61,6 +70,7 @@ def run(
             identity = _as_recorded(_identity(recipe, source), source, directory)
             prepared = prepare_once(recipe, source, directory)
             job = build(prepared, source, loader)
+            job = dataclasses.replace(job, meta={**job.meta, "identity": identity})
             if recipe.start is not None and not checkpoints.complete_steps(directory.path):
                 job = starts.begin_from(job, prepared)
             changes = ""

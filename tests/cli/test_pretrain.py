@@ -216,6 +216,17 @@ def test_a_run_from_before_a_field_existed_is_resumed(npz, finished, tmp_path):
     assert cli.main(argv) == 0
 
 
+def test_a_damaged_config_json_is_restored_on_request(refused, npz, finished, tmp_path):
+    out = tmp_path / "damaged"
+    shutil.copytree(finished, out)
+    whole = (out / "config.json").read_bytes()
+    (out / "config.json").write_bytes(b"")
+    argv = tiny_runs.words(MAE, npz, out, "--training.epochs", 0.5, "--optimizer.warmup-epochs", 0)
+    assert_matches("config.json is damaged.*The same command with --restore-config", refused(*argv))
+    assert cli.main([*argv, "--restore-config"]) == 0
+    assert (out / "config.json").read_bytes() == whole
+
+
 def test_another_data_set_is_another_run(refused, finished, tmp_path):
     images = dict(np.load(tiny_runs.write_data(tmp_path / "tiny.npz")))
     np.savez(tmp_path / "tiny.npz", **images | {"train_images": 255 - images["train_images"]})

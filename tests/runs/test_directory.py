@@ -119,6 +119,9 @@ def test_a_config_of_no_run_identifies_none(tmp_path, text):
 
 def test_a_damaged_config_beside_checkpoints_is_named(tmp_path):
     (tmp_path / "checkpoints" / "4").mkdir(parents=True)
+    told = r"^--out .*: its config\.json is {}; its checkpoints hold the recipe too\. .*--restore-c"
+    with pytest.raises(ValueError, match=told.format("missing")):
+        directories.check_is_run(RunDirectory(tmp_path))
     (tmp_path / "config.json").write_text('{"config": {"meth')
-    with pytest.raises(ValueError, match=r"--out .*: its config\.json is damaged, so that nob"):
+    with pytest.raises(ValueError, match=told.format("damaged")):
         directories.check_is_run(RunDirectory(tmp_path))

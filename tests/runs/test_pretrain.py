@@ -181,3 +181,41 @@ def test_config_json_is_written_only_where_it_says_another_thing(config, tmp_pat
     for asked in (identity, identity, other, other):
         pretrain.claim(directory, asked)
     assert len(written) == 2
+
+
+def test_a_damaged_config_json_is_restored_on_request(config, tmp_path):
+    out = tmp_path / "run"
+    pretrain.run(config, out, Console(quiet=True))
+    path = RunDirectory(out).config
+    whole = path.read_bytes()
+    ASKED.clear()
+    for text in (b"", whole[:100], None):
+        path.unlink()
+        if text is not None:
+            path.write_bytes(text)
+        with pytest.raises(ValueError, match="The same command with --restore-config writes it"):
+            pretrain.run(config, out, Console(quiet=True))
+        console = Console(file=io.StringIO(), width=200)
+        pretrain.run(config, out, console, restore_config=True)
+        assert f"{path} restored from the checkpoint of step" in console.file.getvalue()
+        assert path.read_bytes() == whole  # as it was asked for, not as the data answered
+    assert ASKED == []
+    console = Console(file=io.StringIO(), width=200)
+    pretrain.run(config, out, console, restore_config=True)
+    assert "restored" not in console.file.getvalue()
+
+
+def test_nothing_is_restored_where_nothing_is_saved(config, tmp_path):
+    with pytest.raises(checkpoints.CheckpointError, match="must hold a complete checkpoint; got n"):
+        pretrain.run(config, tmp_path / "run", Console(quiet=True), restore_config=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_run_is_refused_with_a_restored_config_too(config, tmp_path):
+    out = tmp_path / "run"
+    pretrain.run(config, out, Console(quiet=True))
+    RunDirectory(out).config.write_text("")
+    training = dataclasses.replace(config.training, seed=7)
+    other = dataclasses.replace(config, training=training)
+    with pytest.raises(ValueError, match=r"holds another one, which .*: training\.seed \(7, 0\)"):
+        pretrain.run(other, out, Console(quiet=True), restore_config=True)
