@@ -40,6 +40,25 @@ def find_nearest(word: str, words: Iterable[str], *, cutoff: float = CUTOFF) -> 
     return by_lower[close[0]] if close else None
 
 
+def printable(name: str) -> str:
+    """A name that can be printed, drawn and written as UTF-8, whatever bytes a file system holds.
+
+    Args:
+        name: of a file or folder, as Python has it: bytes that are no UTF-8 are surrogates.
+
+    Returns:
+        The same with such bytes, line breaks and other control characters escaped, as in
+        ``\\xe9lan``.
+    """
+    return "".join(each if each.isprintable() else _escaped(each) for each in name)
+
+
+def _escaped(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode()
+
+
 def columns(words: Collection[str], *, width: int = 80) -> str:
     """Words below each other in as many columns as fit, in the order of reading down.
 

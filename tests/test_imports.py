@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "vocabulary": set(),
     "checks": set(),
     "files": set(),
-    "runs.directory": {"files", "jsonable", "meta"},
+    "runs.directory": {"files", "jsonable", "meta", "words"},
     "collectives": {"types"},
     "parallel": {"types", "checks"},
     "schedules": {"types"},

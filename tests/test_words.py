@@ -1,5 +1,7 @@
 """The nearest of some words."""
 
+import os
+
 import pytest
 
 from jaxssl import words
@@ -14,6 +16,18 @@ def test_the_nearest_is_named_whatever_its_case(word, nearest):
     assert words.nearest(word, known[:3] if nearest == "fit" else known) == (
         f' Did you mean "{nearest}"?'
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("żółw [red] $x$", "żółw [red] $x$"),
+        (os.fsdecode(b"\xe9lan"), r"\xe9lan"),
+        ("two\nlines\x1b[31m", r"two\nlines\x1b[31m"),
+    ],
+)
+def test_names_that_cannot_be_printed_are_escaped(name, shown):
+    assert words.printable(name) == shown
 
 
 def test_nothing_is_said_where_nothing_is_near():

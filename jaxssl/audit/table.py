@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _COLOURS = {
     "shortcut": "bold red",
@@ -23,7 +24,7 @@ def show(record: Mapping, console: Console) -> None:
     """
     results = record["results"]
     for line in results["lines"]:
-        console.print(line, highlight=False)
+        console.out(line, highlight=False)
     if not results["rows"]:
         return
     table = Table("requirement", "measured", "value (95 %)", "chance", "skill", "verdict")
@@ -36,14 +37,14 @@ def show(record: Mapping, console: Console) -> None:
         colour = _COLOURS.get(row["verdict"], "green")
         table.add_row(
             requirement,
-            row["name"],
+            Text(row["name"]),
             _value(row),
             "" if row["chance"] is None else f"{100 * row['chance']:.1f} %",
             "" if row["skill"] is None else f"{100 * row['skill']:.1f} %",
-            f"[{colour}]{row['verdict']}[/{colour}]",
+            Text(row["verdict"], style=colour),
         )
-    console.print(table)
-    console.print(verdict(record), highlight=False)
+    console.print(table, soft_wrap=False)
+    console.out(verdict(record), highlight=False)
 
 
 def verdict(record: Mapping) -> str:

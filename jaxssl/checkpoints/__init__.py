@@ -6,6 +6,7 @@ with the sha256 of every file is added; a step counts only once its manifest is 
 restore verifies it first, because Orbax does not notice flipped bytes in array data.
 """
 
+from jaxssl.checkpoints import patterns
 from jaxssl.checkpoints.disk import DiskFullError
 from jaxssl.checkpoints.encoder import (
     RestoredEncoder,
@@ -27,3 +28,5 @@ __all__ = [
     "restore_encoder",
     "restore_state",
 ]
+
+patterns.escape_directories()

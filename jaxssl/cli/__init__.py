@@ -46,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(jaxssl.__version__)
         return 0
     allocator.tune()
+    if hasattr(sys.stdout, "reconfigure"):  # names need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _command(argv[0]).run(argv[1:]) or 0
     except (ValueError, TypeError, OSError, ImportError) as error:
@@ -98,7 +100,8 @@ def _command(name: str) -> ModuleType:
 def _failed(error: Exception, status: int) -> int:
     if os.environ.get("JAXSSL_TRACEBACK"):
         raise error
-    print(f"jaxssl: {' '.join(str(error).split())}", file=sys.stderr)
+    # One line, in which names keep their spaces.
+    print(f"jaxssl: {' '.join(map(str.strip, str(error).splitlines()))}", file=sys.stderr)
     if listing := getattr(error, "listing", ""):
         print(listing, file=sys.stderr)
     return status

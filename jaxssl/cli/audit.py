@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Generic
 
 import tyro
-from rich.console import Console
 
 from jaxssl.audit import audit, picture, table
-from jaxssl.cli import arguments, view_sizes
+from jaxssl.cli import arguments, console, view_sizes
 from jaxssl.runs import recipe
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.runs.recipe import D, E, M
@@ -83,7 +82,7 @@ def run(words: Sequence[str]) -> int:
         if sizes:
             print(view_sizes.describe(sizes))
         record = audit.audit_recipe(options.recipe, options.options, out)
-    table.show(record, Console())
+    table.show(record, console.literal())
     if out is not None:
         print(out / audit.FILE)
         if path := picture.draw(record, out / picture.FILE):

@@ -7,9 +7,8 @@ from typing import Annotated, Generic
 
 import jax
 import tyro
-from rich.console import Console
 
-from jaxssl.cli import arguments, option_names, view_sizes
+from jaxssl.cli import arguments, console, option_names, view_sizes
 from jaxssl.runs import pretrain, recipe, standardising
 from jaxssl.runs.recipe import D, E, M
 
@@ -69,16 +68,16 @@ def run(words: Sequence[str]) -> None:
         default=Pretrain(out=tyro.MISSING, recipe=default),
     )
     _join_processes(options)
-    console = Console(quiet=jax.process_index() > 0)
+    shown = console.literal(quiet=jax.process_index() > 0)
     if sizes:
-        console.print(view_sizes.describe(sizes), soft_wrap=True, highlight=False)
+        shown.out(view_sizes.describe(sizes), highlight=False)
     asked = options.recipe
     if options.init_from is not None:
         start = recipe.Start(str(options.init_from), options.init_from_step)
         asked = dataclasses.replace(asked, start=start)
     to_measure = _to_measure(asked, default, option_names.typed(overrides))
     restores = options.restore_config
-    pretrain.run(asked, options.out, console, to_measure, restore_config=restores)
+    pretrain.run(asked, options.out, shown, to_measure, restore_config=restores)
 
 
 def _to_measure(

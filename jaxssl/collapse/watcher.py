@@ -58,7 +58,7 @@ class CollapseWatcher(watching.Watcher):
         if action == "warn":
             if not self._warned:
                 warning = policy.warning(collapse)
-                self._run.console.print(warning, soft_wrap=True, highlight=False)
+                self._run.console.out(warning, highlight=False)
             self._warned = True
             return
         healthy = self._run.newest_checkpoint(collapse.first_step)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from jaxssl import words
 from jaxssl.data import arrays
 from jaxssl.data import labels as label_lib
 from jaxssl.data import source as source_lib
@@ -30,7 +31,7 @@ def open_npz(path: pathlib.Path, split: str) -> arrays.ArraySource:
     with _load(path) as archive:
         keys = archive.files
         split_keys = _split_keys(keys)
-        name = str(path)
+        name = words.printable(str(path))
         class_names = _class_names(archive, path) if "class_names" in keys else None
         if not split_keys:
             images_key, labels_key = SINGLE_SET_KEYS

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxssl import words
 from jaxssl.data import deep, layout, transforms, tree, valuerange
 from jaxssl.data import source as source_lib
 
@@ -182,11 +183,11 @@ def list_images(found: layout.Layout, split: str, *, beside: Collection[str] = (
         files = [files[row] for row in rows]
         labels = None if labels is None else labels[rows]
     return ImageFiles(
-        name=str(folder),
+        name=words.printable(str(folder)),
         root=root,
         files=tuple(files),
         labels=labels,
-        class_names=None if labels is None else class_names,
+        class_names=None if labels is None else tuple(map(words.printable, class_names)),
         account=source_lib.Account(
             divided, unlabelled, (*found.notes, *_notes(root, contents, class_names))
         ),

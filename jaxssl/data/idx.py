@@ -12,6 +12,7 @@ import zlib
 
 import numpy as np
 
+from jaxssl import words
 from jaxssl.data import arrays
 from jaxssl.data import labels as label_lib
 from jaxssl.data import source as source_lib
@@ -45,7 +46,11 @@ def open_idx(
             read(_file(directory, each, "labels")) for each in splits(directory)
         )
     return arrays.from_arrays(
-        images, labels, class_names=class_names, class_values=values, name=str(directory)
+        images,
+        labels,
+        class_names=class_names,
+        class_values=values,
+        name=words.printable(str(directory)),
     )
 
 

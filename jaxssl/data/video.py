@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from jaxssl import words
 from jaxssl.data import filmprint, layout, transforms, tree
 from jaxssl.data import source as source_lib
 
@@ -196,7 +197,12 @@ def open_video(place: pathlib.Path, split: str, config: "ImageData") -> VideoSou
         divided = f"{part}; the last fifth of each film kept for evaluation"
     account = source_lib.Account(divided=divided, notes=notes)
     return VideoSource(
-        str(place), files, clips, config.image_size, config.channels, account=account
+        words.printable(str(place)),
+        files,
+        clips,
+        config.image_size,
+        config.channels,
+        account=account,
     )
 
 

@@ -31,6 +31,15 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure((width, height), layout="constrained")
 
 
+def as_written(name: str) -> str:
+    """A name from the data that matplotlib draws as it is: no formula between dollar signs.
+
+    Where it begins with an underscore, which would leave it out of a legend, a space stands before.
+    """
+    name = name.replace("$", r"\$")
+    return f" {name}" if name.startswith("_") else name
+
+
 def save(drawn: "Figure", path: str | os.PathLike) -> None:
     """Writes a figure as PNG."""
     # Without the version of matplotlib in it, the same numbers give the same file more often.

@@ -75,7 +75,7 @@ def draw_neighbours(
 
     def named(label: int) -> str:
         name, room = str(class_names[label] if class_names else label), int(13 * cell)
-        return name if len(name) <= room else name[: room - 1] + "…"
+        return canvas.as_written(name if len(name) <= room else name[: room - 1] + "…")
 
     for row in range(num_queries):
         _show(axes[row, 0], queries[row])
@@ -124,6 +124,7 @@ def draw_embedding(
         axis.scatter(*points[rest].T, s=size / 2, color=GREY, alpha=0.5, label=name)
     for number, label in enumerate(classes[:_MAX_CLASSES]):
         own, colour = points[labels == label], CLASS_COLOURS[number]
+        name = canvas.as_written(class_names[label]) if class_names else f"{len(own)} images"
         axis.scatter(
             *own.T,
             s=size * (1.6 if MARKERS[number] in "P*X" else 1),
@@ -131,13 +132,11 @@ def draw_embedding(
             marker=MARKERS[number],
             alpha=0.7,
             linewidths=0,
-            label=str(class_names[label]) if class_names else f"{len(own)} images",
+            label=name,
         )
         if class_names:
             box = {"boxstyle": "round,pad=0.2", "fc": "white", "ec": colour, "alpha": 0.85}
-            axis.text(
-                *np.median(own, axis=0), class_names[label], fontsize=8, ha="center", bbox=box
-            )
+            axis.text(*np.median(own, axis=0), name, fontsize=8, ha="center", bbox=box)
     axis.set_xlabel(f"first principal component ({shares[0]:.0f} % of the variance)")
     axis.set_ylabel(f"second principal component ({shares[1]:.0f} %)")
     axis.set_title(f"Features of {len(points):,} test images")

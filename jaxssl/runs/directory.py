@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxssl import files, jsonable, meta
+from jaxssl import files, jsonable, meta, words
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -112,6 +112,13 @@ class _Held:
 
     def take(self, directory: RunDirectory) -> None:
         """Takes the lock; sets ``reason`` where that is refused."""
+        whole = str(directory.path.absolute())
+        if any("\udc80" <= letter <= "\udcff" for letter in whole):
+            self.reason = (
+                f"--out {words.printable(whole)}: must be UTF-8, since arrays are written to no "
+                "other path; got other bytes. Choose another --out."
+            )
+            return
         try:
             self._made = files.make_directory(directory.path)
         except (FileExistsError, NotADirectoryError):

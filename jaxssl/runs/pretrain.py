@@ -65,7 +65,7 @@ def run(
         recipe = value_range.as_measured(recipe, source)
         recipe, note = standardising.settle(recipe, to_measure, source, directory)
         if note:
-            console.print(note, soft_wrap=True, highlight=False, markup=False)
+            console.out(note, highlight=False)
         with _loader(recipe, source) as loader:
             identity = _as_recorded(_identity(recipe, source), source, directory)
             prepared = prepare_once(recipe, source, directory)
@@ -80,7 +80,7 @@ def run(
             if changes:
                 console.print(changes, soft_wrap=True, markup=False, highlight=False)
             outcome = loop.train(job, recipe.run, directory, console)
-    console.print(f"{_ending(outcome)} after step {outcome.step} of {outcome.total_steps}: {out}")
+    console.out(f"{_ending(outcome)} after step {outcome.step} of {outcome.total_steps}: {out}")
     return outcome
 
 

@@ -111,13 +111,13 @@ def _begun(job: Job, saved: checkpoints.Checkpoints, console: Console) -> tuple[
     """The state that a call begins with, on all devices, and its step."""
     like = jax.eval_shape(job.initial_state)
     resume_step = saved.latest_step()
-    console.print(job.describe(like), soft_wrap=True)
+    console.out(job.describe(like))
     if job.about:
-        console.print(job.about, soft_wrap=True, highlight=False)
+        console.out(job.about, highlight=False)
     if resume_step is None:
         return parallel.replicate(job.begin()), 0
     state = saved.restore_state(resume_step, like, parallel.replicated())
-    console.print(f"resuming after step {resume_step} of {job.plan.total_steps}")
+    console.out(f"resuming after step {resume_step} of {job.plan.total_steps}")
     return state, resume_step
 
 

@@ -175,7 +175,7 @@ class ProgressLine(watching.Watcher):
             self._bar.bar_width = min(max(self._console.width - len(text) - 1, MIN_BAR), MAX_BAR)
             self._progress.update(self._task, completed=row["step"], description=text)
         else:
-            self._console.print("  ".join(parts), soft_wrap=True)
+            self._console.out("  ".join(parts))
 
     def close(self) -> None:
         """Leaves the terminal as it was."""

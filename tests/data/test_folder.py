@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 
@@ -218,6 +219,21 @@ def test_images_beside_classes_are_read_without_labels(class_folder):
     assert source.account.unlabelled == "no class folder holds 1 image, stray.png"
     held = data.ImageData(str(class_folder), 8, 3, in_memory=True).open("fit")
     assert data.account_of(held).unlabelled == source.account.unlabelled
+
+
+def test_names_need_not_be_utf8(class_folder):
+    fingerprint = open_folder(class_folder).fingerprint
+    odd = os.fsdecode(b"\xe9lan")
+    (class_folder / "dog" / "00.png").rename(class_folder / "dog" / f"{odd}.png")
+    source = open_folder(class_folder)
+    assert len(source) == 12 and source.fingerprint != fingerprint
+    assert [source[row]["label"] for row in range(12)] == [0] * 6 + [1] * 6
+    (class_folder / "dog").rename(class_folder / odd)
+    renamed = class_folder.rename(class_folder.with_name(odd))
+    source = open_folder(renamed)
+    assert source.class_names == ("cat", r"\xe9lan") and source.name.endswith(r"/\xe9lan")
+    assert len(source) == 12 and source[11]["label"] == 1
+    json.dumps([source.class_names, source.name], ensure_ascii=False).encode()
 
 
 def test_a_single_class_may_be_a_folder_too_high(class_folder):

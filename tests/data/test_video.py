@@ -1,5 +1,6 @@
 import contextlib
 import fractions
+import os
 import shutil
 import sys
 
@@ -236,6 +237,14 @@ def test_images_beside_videos_do_not_hide_them(films, tmp_path):
         assert len(source.files) == 1
         assert source.account.notes == (f"left out of {tmp_path}: 2 images such as a/00.png",)
     assert set(open_video(tmp_path / "a")[0]) == {"image"}
+
+
+def test_names_of_films_need_not_be_utf8(films, tmp_path):
+    path = tmp_path / os.fsdecode(b"\xe9t\xe9.mkv")
+    shutil.copy(films[".mkv"], path)
+    source, plain = (open_video(each, num_frames=4) for each in (path, films[".mkv"]))
+    assert source.fingerprint == plain.fingerprint and source.name.endswith(r"\xe9t\xe9.mkv")
+    np.testing.assert_array_equal(source[3]["video"], plain[3]["video"])
 
 
 @pytest.mark.parametrize("name", ["A_film.mkv", "z_film.mkv", "00.mov"])

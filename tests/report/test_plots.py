@@ -54,6 +54,15 @@ def test_neighbours_say_right_and_wrong_by_more_than_colour(tmp_path, drawn, pix
     assert axes[0, 1].spines["left"].get_linestyle() != axes[0, 2].spines["left"].get_linestyle()
 
 
+def test_class_names_are_no_formulas(tmp_path, drawn, pixels):
+    labels, names = np.arange(3), (r"$\nonsense{$", "_hidden", "a$b")
+    found = COLOUR[:, None], (labels, labels[:, None])
+    plots.draw_neighbours(COLOUR, *found, tmp_path / "a.png", class_names=names)
+    plots.draw_embedding(RANDOM.normal(size=(3, 4)), labels, names, tmp_path / "b.png")
+    legend = [text.get_text().replace(r"\$", "$") for text in drawn[1].legends[0].get_texts()]
+    assert legend == [names[0], " _hidden", names[2]]
+
+
 def test_long_class_names_are_cut(tmp_path, drawn):
     labels = (np.zeros(3, int), np.zeros((3, 1), int))
     names = ("a_class_name_without_end",)
