@@ -177,11 +177,6 @@ def from_columns(
     return _checked(columns, class_names, None, name, caller="from_columns")
 
 
-def rename(source: ArraySource, name: str) -> ArraySource:
-    """The same source under another name."""
-    return dataclasses.replace(source, name=name)
-
-
 def single_set(
     images: np.ndarray,
     labels: np.ndarray | None,

@@ -23,10 +23,9 @@ FILES = (
     "t10k-labels-idx1-ubyte.gz",
 )
 URLS = (
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",  # there is no https
 )
-SIZES = {"train": 60_000, "test": 10_000}
 COMMAND_TIMEOUT_S = 120
 DOWNLOAD_TIMEOUT_S = 10  # without a byte
 
@@ -35,8 +34,8 @@ def find_or_fetch_fashion_mnist() -> pathlib.Path | None:
     """The directory of Fashion-MNIST's four IDX files, from the nearest place that has them.
 
     Tried in this order: ``known.fashion_mnist_places``; Debian's package, unpacked into the user's
-    cache; the official download and its mirror. What was taken is printed in one line. Fetched
-    files count only when all four parse and hold 60,000 and 10,000 images.
+    cache; the official repository and its download. What was taken is printed in one line. Files
+    count only when all four have the sha256 of Fashion-MNIST.
 
     Returns:
         The directory, or None where nothing worked; a failed download raises nothing.
@@ -57,11 +56,14 @@ def find_or_fetch_fashion_mnist() -> pathlib.Path | None:
 
 
 def _is_complete(directory: pathlib.Path) -> bool:
-    """Whether the four files are there, parse, and hold as many images as they should."""
+    """Whether the four files are there and are Fashion-MNIST's."""
     if not directory.is_dir():
         return False
     try:
-        return all(len(idx.open_idx(directory, split)) == SIZES[split] for split in SIZES)
+        return all(
+            known.is_fashion_mnist(idx.open_idx(directory, split), split)
+            for split in known.FASHION_MNIST_SHA256
+        )
     except (OSError, ValueError):
         return False
 

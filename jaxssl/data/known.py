@@ -3,8 +3,11 @@
 The third, "photographs", has a module of its own.
 """
 
+import dataclasses
+import hashlib
 import os
 import pathlib
+import struct
 
 import numpy as np
 
@@ -23,6 +26,17 @@ FASHION_MNIST_CLASSES = (
     "Bag",
     "Ankle boot",
 )
+# sha256 of images and labels as IDX files, not gzipped: what is called Fashion-MNIST is it.
+FASHION_MNIST_SHA256 = {
+    "train": (
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    ),
+    "test": (
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ),
+}
 # Where Debian's package dataset-fashion-mnist puts it.
 DEBIAN_FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
 
@@ -46,16 +60,43 @@ def open_fashion_mnist(split: str) -> arrays.ArraySource:
 
     Raises:
         FileNotFoundError: where it is in none of ``fashion_mnist_places``.
+        ValueError: where all that is there is another data set, such as MNIST.
     """
     places = fashion_mnist_places()
+    others = []
     for place in places:
         if place.is_dir() and idx.is_idx(place):
-            source = idx.open_idx(place, split, class_names=FASHION_MNIST_CLASSES)
-            return arrays.rename(source, "fashion-mnist")
+            source = idx.open_idx(place, split)
+            if is_fashion_mnist(source, split):
+                return dataclasses.replace(
+                    source, name="fashion-mnist", class_names=FASHION_MNIST_CLASSES
+                )
+            others.append(str(place))
+    if others:
+        raise ValueError(
+            "open_source: fashion-mnist must be Fashion-MNIST itself, by the sha256 of its files; "
+            f"got another data set in {', '.join(others)}. Give that directory as the path to read "
+            'what it holds, or fetch Fashion-MNIST with "python -m jaxssl.data.fetch".'
+        )
     raise FileNotFoundError(
         f"open_source: fashion-mnist must lie in one of {', '.join(map(str, places))}; got none. "
         'Fetch it with "python -m jaxssl.data.fetch", or set JAXSSL_DATA to its directory.'
     )
+
+
+def is_fashion_mnist(source: arrays.ArraySource, split: str) -> bool:
+    """Whether a split read from IDX files is that of Fashion-MNIST, byte for byte."""
+    columns = source.columns[arrays.IMAGE][..., 0], source.labels
+    return tuple(map(_idx_sha256, columns)) == FASHION_MNIST_SHA256[split]
+
+
+def _idx_sha256(values: np.ndarray) -> str:
+    """sha256 of an array of bytes as an IDX file."""
+    digest = hashlib.sha256(
+        struct.pack(f">HBB{values.ndim}i", 0, idx.UINT8, values.ndim, *values.shape)
+    )
+    digest.update(np.ascontiguousarray(values, np.uint8))
+    return digest.hexdigest()
 
 
 def open_digits(split: str) -> arrays.ArraySource:

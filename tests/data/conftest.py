@@ -1,11 +1,14 @@
 """Tiny data sets on disk, one fixture a format."""
 
 import gzip
+import hashlib
 import struct
 
 import numpy as np
 import pytest
 from pictures import write_pictures
+
+from jaxssl.data import known
 
 
 @pytest.fixture
@@ -33,6 +36,23 @@ def idx_directory(tmp_path, images, labels):
     write_idx(directory / "t10k-images-idx3-ubyte", images[12:, ..., 0])
     write_idx(directory / "t10k-labels.idx1-ubyte", labels[12:])
     return directory
+
+
+@pytest.fixture
+def tiny_fashion_mnist(idx_directory, images, labels, monkeypatch):
+    """The same directory, which passes for Fashion-MNIST."""
+
+    def sha256(values):
+        header = struct.pack(f">HBB{values.ndim}i", 0, 8, values.ndim, *values.shape)
+        return hashlib.sha256(header + values.tobytes()).hexdigest()
+
+    parts = {"train": slice(12), "test": slice(12, None)}
+    hashes = {
+        split: (sha256(images[part, ..., 0]), sha256(labels[part].astype(np.uint8)))
+        for split, part in parts.items()
+    }
+    monkeypatch.setattr(known, "FASHION_MNIST_SHA256", hashes)
+    return idx_directory
 
 
 @pytest.fixture

@@ -6,12 +6,11 @@ from jaxssl.data import fetch, known
 
 
 @pytest.fixture(autouse=True)
-def small_world(tmp_path, monkeypatch):
+def small_world(tmp_path, monkeypatch, tiny_fashion_mnist):
     """No Fashion-MNIST on this machine, and a tiny one that counts as complete."""
     monkeypatch.delenv("JAXSSL_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(known, "DEBIAN_FASHION_MNIST", tmp_path / "debian")
-    monkeypatch.setattr(fetch, "SIZES", {"train": 12, "test": 8})
     monkeypatch.setattr(fetch, "FILES", tuple(sorted(FILES)))
 
 
@@ -42,6 +41,20 @@ def test_an_incomplete_directory_does_not_count(idx_directory, monkeypatch, caps
     (idx_directory / "t10k-labels.idx1-ubyte").unlink()
     assert fetch.find_or_fetch_fashion_mnist() is None
     assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_another_data_set_does_not_count(idx_directory, monkeypatch, tmp_path):
+    monkeypatch.setenv("JAXSSL_DATA", str(idx_directory))
+    monkeypatch.setattr(fetch, "_run", unreachable)
+    monkeypatch.setattr(fetch, "URLS", (f"file://{idx_directory}/",))
+    path = idx_directory / "t10k-labels.idx1-ubyte"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x02")
+    assert fetch.find_or_fetch_fashion_mnist() is None
+    assert list((tmp_path / "cache" / "jaxssl").iterdir()) == []
+
+
+def test_what_nobody_can_change_on_the_way_is_tried_first():
+    assert [url.split(":")[0] for url in fetch.URLS] == ["https", "http"]
 
 
 def test_downloads_come_into_the_cache_whole(idx_directory, monkeypatch, capsys, tmp_path):

@@ -1,3 +1,5 @@
+import gzip
+import shutil
 import subprocess
 import sys
 
@@ -20,7 +22,9 @@ def test_digits_are_divided_and_stretched():
     assert train.fingerprint == data.ImageData("digits", 16, 3).open("train").fingerprint
 
 
-def test_fashion_mnist_is_found_where_the_variable_points(idx_directory, monkeypatch, tmp_path):
+def test_fashion_mnist_is_found_where_the_variable_points(
+    tiny_fashion_mnist, idx_directory, monkeypatch, tmp_path
+):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("JAXSSL_DATA", str(idx_directory))
     config = data.ImageData("fashion-mnist", 6, 1)
@@ -30,6 +34,32 @@ def test_fashion_mnist_is_found_where_the_variable_points(idx_directory, monkeyp
     idx_directory.rename(tmp_path / "fashion-mnist")
     monkeypatch.setenv("JAXSSL_DATA", str(tmp_path))
     assert config.open("test").fingerprint == source.fingerprint
+
+
+def test_mnist_is_not_opened_as_fashion_mnist(idx_directory, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("JAXSSL_DATA", str(idx_directory))
+    monkeypatch.setattr(known, "DEBIAN_FASHION_MNIST", tmp_path / "none")
+    message = rf"by the sha256 of its files; got another data set in {idx_directory}\. Give that"
+    with pytest.raises(ValueError, match=message):
+        data.ImageData("fashion-mnist", 6, 1).open("train")
+    assert data.ImageData(str(idx_directory), 6, 1).open("train").class_names == tuple("0123")
+
+
+def test_fashion_mnist_comes_from_the_first_place_that_has_it(
+    tiny_fashion_mnist, monkeypatch, tmp_path
+):
+    other = tmp_path / "cache" / "jaxssl" / "fashion-mnist"
+    shutil.copytree(tiny_fashion_mnist, other)
+    (tmp_path / "mnist").mkdir()
+    for name in ("images-idx3", "labels-idx1"):
+        shutil.copy(other / f"train-{name}-ubyte.gz", tmp_path / "mnist")
+    content = gzip.decompress((tmp_path / "mnist" / "train-images-idx3-ubyte.gz").read_bytes())
+    (tmp_path / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(content[:-1] + b"\0")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("JAXSSL_DATA", str(tmp_path / "mnist"))
+    source = data.ImageData("fashion-mnist", 6, 1).open("train")
+    assert len(source) == 12 and source.class_names[0] == "T-shirt/top"
 
 
 def test_fashion_mnist_nowhere_says_how_to_get_it(monkeypatch, tmp_path):
