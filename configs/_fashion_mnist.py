@@ -8,13 +8,14 @@ import dataclasses
 
 from jaxssl import models
 from jaxssl.augment import policies
-from jaxssl.data import ImageData
+from jaxssl.data import ImageData, PairData
 from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 
 MEAN, STD = (0.286,), (0.353,)  # of the training images' pixels
 
 DATA = ImageData(path="fashion-mnist", image_size=28, channels=1)
+PAIRS = PairData(path="fashion-mnist-captions", image_size=28, channels=1, length=48)
 
 # Views of the pretext tasks, and of two families of joint-embedding methods, of equal strength:
 # clothes are centred, so that crops keep a larger part of the image.
@@ -28,6 +29,16 @@ BYOL_VIEWS = policies.byol(
 RESNET = models.ResNetConfig(depth=18, width_multiplier=0.25, stem="imagenet", mean=MEAN, std=STD)
 RESNET_OPEN = dataclasses.replace(RESNET, zero_init_residual=False)
 RESNET_LONG = models.ResNetConfig(depth=10, num_stages=2, mean=MEAN, std=STD)
+# A network of images and one of texts; half a million numbers each.
+DUAL = models.DualConfig(
+    image=models.ResNetConfig(depth=18, width_multiplier=0.25),
+    text=models.TextTransformerConfig(
+        length=48, width=128, depth=2, num_heads=4, causal=True, pool="last"
+    ),
+    dim=128,
+    mean=MEAN,
+    std=STD,
+)
 VIT = models.ViTConfig(size="Nano", patch_size=7, mean=MEAN, std=STD)
 
 OPTIMIZER = OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2)

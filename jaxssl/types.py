@@ -146,6 +146,8 @@ class Method(NamedTuple):
         ask: ``(views) -> Question`` where the task is a choice, for audits; else None.
         answer: ``(params, state, views) -> logits``, [B, num_answers] float32: the network's scores
             of the choices in evaluation mode; None exactly where ``ask`` is.
+        project: ``(params) -> params`` after the optimizer, into the set where they must lie, as a
+            number with a bound; None: anywhere.
     """
 
     view: Callable[[Array, Example], Views]
@@ -159,6 +161,7 @@ class Method(NamedTuple):
     show: Callable[[PyTree, PyTree, Views], list[Exhibit]] | None = None
     ask: Callable[[Views], Question] | None = None
     answer: Callable[[PyTree, PyTree, Views], Array] | None = None
+    project: Callable[[PyTree], PyTree] | None = None
 
 
 class EncoderConfig(Protocol):

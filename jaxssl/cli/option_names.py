@@ -19,8 +19,8 @@ class UsageError(ValueError):
 def of(cls: type, default: object, prefix: str = "") -> set[str]:
     """Every option of a dataclass as it is typed, e.g. training.batch-size.
 
-    A part that may be None has options where the default has the part. What is typed without a
-    name is no option.
+    A part that may be None, or of several kinds, has the options of what the default holds. What is
+    typed without a name is no option.
 
     Args:
         cls: the dataclass, bound where it is generic.
@@ -43,7 +43,7 @@ def of(cls: type, default: object, prefix: str = "") -> set[str]:
         choices = typing.get_args(hint)
         if dataclasses.is_dataclass(typing.get_origin(hint) or hint):
             names |= of(hint, value, prefix if flat else f"{name}.")
-        elif type(None) in choices and any(map(dataclasses.is_dataclass, choices)):
+        elif any(map(dataclasses.is_dataclass, choices)):
             if value is not None:
                 names |= of(type(value), value, f"{name}.")
         else:

@@ -34,15 +34,18 @@ def following(recipe: Recipe, words: Sequence[str]) -> list[str]:
     large = {name for name, size in views.items() if size == largest}
     if not before or not after or after == before or large & typed.keys():
         return []
+    encoder, option = recipe.encoder, "encoder"
+    if hasattr(encoder, "image"):  # one of several networks
+        encoder, option = encoder.image, "encoder.image"
     # A ViT wants whole patches; of the large views that is the user's to say.
-    patch = _number(typed.get("encoder.patch-size")) or getattr(recipe.encoder, "patch_size", 1)
+    patch = _number(typed.get(f"{option}.patch-size")) or getattr(encoder, "patch_size", 1)
     sizes = {}
     for name, size in views.items():
         size = _scaled(size, after, before)
         sizes[name] = size if name in large else max(round(size / patch), 1) * patch
-    grid = getattr(recipe.encoder, "position_grid", None)
-    if grid is not None and grid == largest // recipe.encoder.patch_size:
-        sizes["encoder.position-grid"] = max(_scaled(largest, after, before) // patch, 1)
+    grid = getattr(encoder, "position_grid", None)
+    if grid is not None and grid == largest // encoder.patch_size:
+        sizes[f"{option}.position-grid"] = max(_scaled(largest, after, before) // patch, 1)
     if views.keys().isdisjoint(typed):
         for field in getattr(recipe.method, "PIXELS", ()):
             length = getattr(recipe.method, field)

@@ -192,11 +192,13 @@ def claim(directory: RunDirectory, identity: Mapping, *, changes_data: bool = Fa
 
 def _check_vocabulary(recipe: Recipe) -> None:
     """Refuses an encoder of another number of tokens than the data have."""
-    theirs, ours = (getattr(part, "vocabulary", None) for part in (recipe.data, recipe.encoder))
+    network = getattr(recipe.encoder, "text", recipe.encoder)
+    theirs, ours = (getattr(part, "vocabulary", None) for part in (recipe.data, network))
     if theirs is not None and ours is not None and theirs != ours:
+        option = "encoder.vocabulary" if network is recipe.encoder else "encoder.text.vocabulary"
         raise ValueError(
-            f"encoder.vocabulary: must be that of the data, {theirs:,} tokens with the separator "
-            f"and the mask; got {ours:,}. Set --encoder.vocabulary {theirs}."
+            f"{option}: must be that of the data, {theirs:,} tokens with the separator "
+            f"and the mask; got {ours:,}. Set --{option} {theirs}."
         )
 
 

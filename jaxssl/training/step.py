@@ -104,6 +104,8 @@ def _step(
         updates = freezing.zero(updates, frozen)
         opt_state = freezing.keep_state(opt_state, before.opt_state, frozen)
     params = optax.apply_updates(before.params, updates)
+    if method.project is not None:
+        params = method.project(params)
     metrics = collectives.pmean(metrics, axis_name) | {
         "loss": loss,
         "grad_norm": optax.tree.norm(grads),

@@ -36,6 +36,8 @@ def encoder_for(name, architecture):
     if tiny.encoder_of(name) == "SmallLightness":
         stem = {"stem": "small"} if architecture == "ResNet-50" else {}
         return dataclasses.replace(config, **LIGHTNESS, **stem)
+    if tiny.encoder_of(name) == "SmallDual":
+        return models.DualConfig(config)
     if tiny.encoder_of(name) == "SmallSplit" and architecture == "ResNet-50":
         return models.SplitConfig(config)
     return config
@@ -49,6 +51,8 @@ def trace(name, encoder):
     method = config.build(encoder.build(), axis_name=None)
     images = jax.ShapeDtypeStruct((BATCH_SIZE, 256, 256, 3), np.uint8)
     batch = {"image": images, "index": jax.ShapeDtypeStruct((BATCH_SIZE,), np.int32)}
+    if isinstance(encoder, models.DualConfig):
+        batch["tokens"] = jax.ShapeDtypeStruct((BATCH_SIZE, encoder.text.length), np.uint16)
     optimizer = optax.sgd(0.1)
 
     def take_a_step(batch):

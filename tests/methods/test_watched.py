@@ -23,7 +23,8 @@ def job_of(name, encoder):
     """Three steps of a tiny method on all devices, measured as a run is."""
     module = tiny.ENCODERS[encoder].build(axis_name=parallel.AXIS)
     method = tiny.method(name).build(module, axis_name=parallel.AXIS)
-    loader = data.Loader(data.from_arrays(tiny.images()), batch_size=16, seed=0)
+    columns = {key: rows for key, rows in tiny.batch(encoder).items() if key != "index"}
+    loader = data.Loader(data.from_columns(columns), batch_size=16, seed=0)
     example = inputs.of_example({key: rows[0] for key, rows in loader.batch(0).items()})
     fed = inputs.of_method(method, example)
 

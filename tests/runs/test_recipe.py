@@ -83,6 +83,11 @@ def columns_like(config, count):
         return {"tokens": random.integers(0, 256, (count, config.length), np.uint16)}
     side, channels = config.image_size, config.channels
     images = random.integers(0, 256, (count, side, side, channels), np.uint8)
+    if isinstance(config, data.PairData):
+        return {
+            "image": images,
+            "tokens": random.integers(0, 256, (count, config.length), np.uint16),
+        }
     if config.num_frames == 1:
         return {"image": images}
     return {"video": np.stack([images] * config.num_frames, axis=1)}

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxssl import types
-from jaxssl.models import layers, split
+from jaxssl.models import dual, layers, split
 from jaxssl.types import Array
 
 
@@ -101,3 +101,10 @@ class SmallSplit(split.Split):
                 for pair in zip(lightness.stages, ab.stages, strict=True)
             ),
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class SmallDualConfig(dual.DualConfig):
+    """Hyper-parameters of a Dual encoder whose images go through a Small network."""
+
+    image: SmallConfig = SmallConfig()

@@ -34,6 +34,10 @@ ENCODERS = {
     "CausalText": models.TextTransformerConfig(
         width=16, depth=2, num_heads=2, length=16, causal=True
     ),
+    "SmallDual": small_encoder.SmallDualConfig(
+        text=models.TextTransformerConfig(width=16, depth=1, num_heads=2, length=16, causal=True),
+        dim=8,
+    ),
     "Split": models.SplitConfig(
         models.ResNetConfig(
             depth=10, width_multiplier=1 / 16, stem="small", zero_init_residual=False
@@ -142,8 +146,10 @@ def is_text(encoder):
 
 
 def batch(encoder):
-    """A batch of what the encoder of that name is trained on: 16 images, or texts of 16 bytes."""
-    examples = {"tokens": texts()} if is_text(encoder) else {"image": images()}
+    """A batch of what the encoder is trained on: 16 images, texts of 16 bytes, or both."""
+    examples = {} if is_text(encoder) else {"image": images()}
+    if is_text(encoder) or isinstance(ENCODERS[encoder], models.DualConfig):
+        examples["tokens"] = texts()
     return examples | {"index": np.arange(16, dtype=np.int32)}
 
 

@@ -9,8 +9,9 @@ import time
 
 import numpy as np
 import tiny
+from PIL import Image
 
-from jaxssl import data
+from jaxssl import data, models
 from jaxssl.runs import recipe
 
 BATCH_SIZE = 8
@@ -33,7 +34,10 @@ SMALL_ENCODERS = {
 
 
 def write_data(path):
-    """An .npz file of colour images in four classes, and texts beside it; returns its path."""
+    """An .npz file of colour images in four classes, and beside it texts, and images with texts.
+
+    Returns its path.
+    """
     images = tiny.images(NUM_TRAIN + NUM_TEST)
     labels = np.arange(len(images)) % 4
     np.savez(
@@ -48,7 +52,16 @@ def write_data(path):
         place = path.with_suffix("") / split / f"class {number % 4}" / f"{number}.txt"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes((text[1:] % 256).astype(np.uint8).tobytes())
+        pair = pairs_beside(path) / split / f"class {number % 4}" / f"{number}.png"
+        pair.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[number]).save(pair)
+        pair.with_suffix(".txt").write_text(f"a photo of a class {number % 4}")
     return path
+
+
+def pairs_beside(path):
+    """The folder of images with texts beside an .npz."""
+    return path.with_name(f"{path.stem} pairs")
 
 
 def words(name, path, out, *more):
@@ -66,6 +79,8 @@ def _data_words(config, path):
     if isinstance(config.data, data.TextData):
         texts = path.with_suffix("") if path.suffix == ".npz" else path
         return ["--data.path", str(texts), "--data.length", str(tiny.SIZE)]
+    if isinstance(config.data, data.PairData) and path.suffix == ".npz":
+        path = pairs_beside(path)
     return ["--data.path", str(path), "--data.image-size", str(tiny.SIZE)]
 
 
@@ -81,7 +96,17 @@ def shrunk(name):
         for field, value in fields.items()
         for word in (f"--method.{field.replace('_', '-')}", str(value))
     ]
-    return SMALL_ENCODERS[type(config.encoder).__name__].split() + options
+    return _small(config.encoder, "encoder") + options
+
+
+def _small(encoder, prefix):
+    """What makes an encoder small, its options under a prefix."""
+    if isinstance(encoder, models.DualConfig):
+        image, text = (
+            _small(getattr(encoder, each), f"{prefix}.{each}") for each in ("image", "text")
+        )
+        return [*image, *text, f"--{prefix}.dim", "8", f"--{prefix}.text.length", "48"]
+    return SMALL_ENCODERS[type(encoder).__name__].replace("--encoder", f"--{prefix}").split()
 
 
 def environment(devices):
