@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxssl import words
-from jaxssl.data import deep, layout, transforms, tree, valuerange
+from jaxssl.data import deep, foreign, layout, transforms, tree, valuerange
 from jaxssl.data import source as source_lib
 
 
@@ -165,9 +165,10 @@ def list_images(found: layout.Layout, split: str, *, beside: Collection[str] = (
     by_class, loose = contents.by_class, contents.loose
     files = [*loose, *(file for name in by_class for file in by_class[name])]
     if not files:
+        fix = f" {foreign.advice(contents.other_kind)}" if contents.other_kind else ""
         raise ValueError(
             f"open_source: {root} must hold images ({' '.join(layout.SUFFIXES)}), IDX files or a "
-            f"prepared TFDS data set; got {'; '.join(contents.left_out) or 'nothing'}."
+            f"prepared TFDS data set; got {'; '.join(contents.left_out) or 'nothing'}.{fix}"
         )
     labels, unlabelled = None, ""
     if loose:
@@ -201,11 +202,13 @@ class _Contents(NamedTuple):
         by_class: by the name of a subfolder, the images at any depth in it; all sorted.
         loose: images directly in the folder, sorted.
         left_out: all else, in words.
+        other_kind: the suffix of most other files; nothing where there are none.
     """
 
     by_class: dict[str, list[str]]
     loose: list[str]
     left_out: list[str]
+    other_kind: str
 
 
 def _read(root: pathlib.Path, beside: Collection[str]) -> _Contents:
@@ -225,13 +228,13 @@ def _read(root: pathlib.Path, beside: Collection[str]) -> _Contents:
     loose = sorted(images.pop("", []))
     if empty := sorted(name for name, files in images.items() if not files):
         left_out.append(tree.counted(empty, "folder without images", "folders without images"))
+    kinds = [kind for kind, _ in others.most_common(3)]
     if others:
-        kinds = [f"{count:,} {kind}" for kind, count in others.most_common(4)]
-        kinds[3:] = ["…"] * (len(others) > 3)
+        shown = [f"{others[kind]:,} {kind}" for kind in kinds] + ["…"] * (len(others) > 3)
         files = "1 other file" if others.total() == 1 else f"{others.total():,} other files"
-        left_out.append(f"{files} ({', '.join(kinds)})")
+        left_out.append(f"{files} ({', '.join(shown)})")
     by_class = {name: sorted(images[name]) for name in sorted(images) if images[name]}
-    return _Contents(by_class, loose, left_out)
+    return _Contents(by_class, loose, left_out, next(iter(kinds), ""))
 
 
 def _notes(root: pathlib.Path, contents: _Contents, class_names: tuple[str, ...]) -> list[str]:

@@ -12,6 +12,7 @@ from jaxssl.data import (
     archives,
     arrays,
     folder,
+    foreign,
     idx,
     imagefiles,
     known,
@@ -207,10 +208,10 @@ def find_unprepared(path: str) -> Unprepared:
             + words.nearest(path, known.NAMES)
         )
     if place.is_file():
-        if place.suffix != ".npz":
+        if place.suffix.lower() != ".npz":
             raise ValueError(
                 f"open_source: a file must be a video ({' '.join(video.SUFFIXES)}) or must be a "
-                f"NumPy .npz archive; got {place}. Give the directory that holds it."
+                f"NumPy .npz archive; got {place}. {foreign.advice(place.name)}"
             )
         return Unprepared(archives.npz_splits(place), lambda split: archives.open_npz(place, split))
     if idx.is_idx(place):
