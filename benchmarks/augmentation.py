@@ -1,17 +1,19 @@
-"""Images per second of augmentation policies, beside the same in Pillow.
+"""Images per second of augmentation policies, fast and exact, beside the same in Pillow.
 
     python benchmarks/augmentation.py                    # everything, one core, about two minutes
     python benchmarks/augmentation.py --sides 32 96 --cores 2 --rounds 9 --batch 128
 
-jaxssl: one jitted call on a uint8 batch, float32 views out. Pillow: one image after the other in
+jaxssl: one jitted call on a uint8 batch, float32 views out; exact: the same with torchvision's
+operations one by one, where a policy has colours. Pillow: one image after the other in
 one thread, uint8 in, float32 views out, with the published operations (crops by
-``resize(box=)``, jitter in shuffled order with a clip after each, HSV hue, ``GaussianBlur``). Both
-start from decoded images in memory and use no other process. Rounds alternate between the two;
+``resize(box=)``, jitter in shuffled order with a clip after each, HSV hue, ``GaussianBlur``). All
+start from decoded images in memory and use no other process. Rounds alternate between them;
 a line gives the median and the range over rounds. The machine pins itself to ``--cores``; Pillow
 can use only one of them.
 """
 
 import argparse
+import dataclasses
 import math
 import os
 import random
@@ -153,15 +155,26 @@ def main():
             sharp = policies.simclr(side, jitter_strength=0.5, blur_prob=0.0).first
             cases.insert(0, ("SimCLR", sharp, pillow_simclr, 2))
         for name, policy, view, num_views in cases:
-            ours, compile_seconds = jaxssl_batch(policy, jax.device_put(images), num_views)
-            theirs = pillow_batch(view, policy, images, num_views)
-            fast, slow = rates([ours, theirs], batch, arguments.rounds)
-            ratios = [a / b for a, b in zip(fast, slow)]
+            made = {"jaxssl": policy}
+            if isinstance(policy, policies.View):
+                made["exact"] = dataclasses.replace(policy, exact=True)
+            on_device = jax.device_put(images)
+            compiled = [jaxssl_batch(each, on_device, num_views) for each in made.values()]
+            runs = [run for run, _ in compiled] + [pillow_batch(view, policy, images, num_views)]
+            *ours, pillow = rates(runs, batch, arguments.rounds)
+            parts = [f"Pillow {spread(pillow, '{:.0f}'.format)}"]
+            for label, rate, (_, seconds) in zip(made, ours, compiled):
+                ratios = [a / b for a, b in zip(rate, pillow)]
+                parts.append(
+                    f"{label} {spread(rate, '{:.0f}'.format)}, {spread(ratios, '{:.1f}'.format)} "
+                    f"times Pillow, compile {seconds:.1f} s"
+                )
+            if len(ours) > 1:
+                ratios = [a / b for a, b in zip(*ours)]
+                parts.append(f"jaxssl / exact {spread(ratios, '{:.1f}'.format)}")
             print(
-                f"{name}, {num_views} view(s), {source}x{source}x{channels} "
-                f"-> {side}, batch {batch}: jaxssl {spread(fast, '{:.0f}'.format)}, "
-                f"Pillow {spread(slow, '{:.0f}'.format)}, "
-                f"ratio {spread(ratios, '{:.1f}'.format)}, compile {compile_seconds:.1f} s",
+                f"{name}, {num_views} view(s), {source}x{source}x{channels} -> {side}, "
+                f"batch {batch}: {'; '.join(parts)}",
                 flush=True,
             )
 

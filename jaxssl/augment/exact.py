@@ -11,6 +11,7 @@ Here too there is no gather and no branch: an order that differs between images 
 and one turn of hue, whatever it is.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -50,7 +51,8 @@ def hue(image: Array, shift: Array | float) -> Array:
     if image.shape[-1] != 3:
         return image
     red, green, blue = image[..., 0], image[..., 1], image[..., 2]
-    largest, smallest = image.max(axis=-1), image.min(axis=-1)
+    largest = jnp.maximum(jnp.maximum(red, green), blue)
+    smallest = jnp.minimum(jnp.minimum(red, green), blue)
     chroma = largest - smallest
     divisor = jnp.where(chroma == 0.0, 1.0, chroma)
     sixths = jnp.where(
@@ -82,27 +84,23 @@ def jitter(image: Array, factors: Array, order: Array) -> Array:
     Returns:
         [H, W, C] float32 in [0, 1]. Without exactly three channels, brightness and contrast alone.
     """
-    is_color = image.shape[-1] == 3
-    hue_place = jnp.argmax(order == HUE)
+    places = jnp.arange(4)
 
-    def blend(image: Array, place: int, happens: Array | bool) -> Array:
-        operation, luma = order[place], _luma(image)
-        happens &= (operation != HUE) & (is_color | (operation != SATURATION))
-        factor = jnp.sum(jnp.where(jnp.arange(4, dtype=order.dtype) == operation, factors, 0.0))
+    def blend(image: Array, step: tuple[Array, Array]) -> tuple[Array, None]:
+        operation, happens = step
+        luma = _luma(image)
+        factor = jnp.sum(jnp.where(places.astype(order.dtype) == operation, factors, 0.0))
         ground = jnp.where(operation == CONTRAST, luma.mean(), luma)
         ground = jnp.where(operation == BRIGHTNESS, 0.0, ground)
-        return _blend(image, ground, jnp.where(happens, factor, 1.0))  # exactly the image at 1
+        return _blend(image, ground, jnp.where(happens, factor, 1.0)), None  # the image at 1
 
-    if not is_color:
-        for place in range(4):
-            image = blend(image, place, True)
-        return image
-    for place in range(3):
-        image = blend(image, place, place < hue_place)
+    # Loops, since XLA would otherwise work out all operations so far anew in each (4 times slower).
+    if image.shape[-1] != 3:
+        return jax.lax.scan(blend, image, (order, order <= CONTRAST))[0]
+    hue_place = jnp.argmax(order == HUE)
+    image, _ = jax.lax.scan(blend, image, (order[:3], places[:3] < hue_place))
     image = hue(image, factors[HUE])
-    for place in range(1, 4):
-        image = blend(image, place, place > hue_place)
-    return image
+    return jax.lax.scan(blend, image, (order[1:], places[1:] > hue_place))[0]
 
 
 def grayscale(image: Array) -> Array:
