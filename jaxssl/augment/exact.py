@@ -7,8 +7,8 @@ of the same image and the same factor up to rounding of float32; the crops of ``
 ``color.solarize`` do so already. Sources: torchvision.transforms, ColorJitter, RandomGrayscale and
 GaussianBlur.
 
-Here too there is no gather and no branch: an order that differs between images costs six blends
-and one turn of hue, whatever it is.
+Here too there is no branch: an order that differs between images costs six blends and one turn of
+hue, whatever it is.
 """
 
 import jax
