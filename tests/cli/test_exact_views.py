@@ -11,7 +11,9 @@ from jaxssl.runs import pretrain, recipe
 COLORED = [
     name
     for name in tiny_runs.NAMES
-    if isinstance(recipe.load(name).method.augment, policies.Pair | policies.MultiCrop)
+    if isinstance(
+        getattr(recipe.load(name).method, "augment", None), policies.Pair | policies.MultiCrop
+    )
 ]
 
 
