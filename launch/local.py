@@ -94,6 +94,9 @@ def wait(processes: list[subprocess.Popen]) -> int:
         statuses = [process.poll() for process in processes]
         failed = next((status for status in statuses if status), None)
         if failed is not None:
+            if failed < 0:
+                name = signal.Signals(-failed).name
+                print(f"process {statuses.index(failed)} was killed by {name}; so end the others.")
             for process in processes:
                 process.kill()
             return failed if failed > 0 else 128 - failed

@@ -16,6 +16,7 @@ import pytest
 import tiny_runs
 
 from jaxssl import checkpoints
+from jaxssl.cli import peers
 
 SCRIPT = Path(__file__).parent.parent / "launch" / "local.py"
 LAUNCHER = (sys.executable, str(SCRIPT), "--num-processes", "2")
@@ -134,8 +135,49 @@ def test_a_killed_process_counts_as_failed():
     process = launch(
         "import os, sys, time\nif sys.argv[-1] == '0': os.kill(os.getpid(), 9)\ntime.sleep(100)"
     )
-    process.communicate(timeout=60)
+    text, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + 9
+    assert text == "process 0 was killed by SIGKILL; so end the others.\n"
+
+
+def test_when_one_is_killed_the_other_says_which_in_one_line(tmp_path):
+    """Without the launcher, which would kill the other one too."""
+    npz, out = tiny_runs.write_data(tmp_path / "tiny.npz"), tmp_path / "run"
+    argv = tiny_runs.words("mae_fashion_mnist", npz, out, "--training.epochs", 500)
+    argv += ["--run.checkpoint-every", "1000000", "--num-processes", "2"]
+    argv += ["--coordinator", f"127.0.0.1:{load().free_port()}", "--process-id"]
+    first, second = (tiny_runs.start([*argv, str(index)], devices=1) for index in range(2))
+    try:
+        tiny_runs.signal_at(first, signal.SIGKILL, out, 2, to=second)
+        second.communicate()
+        text, _ = first.communicate(timeout=40)  # JAX would wait for a minute
+    finally:
+        first.kill()
+        second.kill()
+    assert first.returncode == 1
+    assert "Traceback" not in text and "gloo" not in text.splitlines()[-1].lower()
+    told = r"jaxssl: process 1 of 2 was lost, so that process 0 cannot go on\. .*resumes from the n"
+    assert re.match(told, text.splitlines()[-1])
+    assert not (out / "lock").exists()
+
+
+CLOSED = "UNKNOWN: Gloo all-reduce failed: [pair.cc:547] Connection closed by peer [10.0.0.3]:171"
+
+
+@pytest.mark.parametrize(
+    ("error", "count", "told"),
+    [
+        (jax.errors.JaxRuntimeError(CLOSED), 2, "process 1 of 2 was lost, so that process 0 canno"),
+        (jax.errors.JaxRuntimeError(CLOSED), 8, "another of the 8 processes, at 10.0.0.3, was lo"),
+        (jax.errors.JaxRuntimeError(CLOSED), 1, None),
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 2, None),
+        (RuntimeError(CLOSED), 2, None),
+    ],
+)
+def test_a_lost_process_is_told_from_other_errors(monkeypatch, error, count, told):
+    monkeypatch.setattr(jax, "process_count", lambda: count)
+    note = peers.lost(error)
+    assert note is None if told is None else note.startswith(told)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

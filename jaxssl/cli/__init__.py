@@ -54,11 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(error, 2)
     except RuntimeError as error:
         from jaxssl.checkpoints import DiskFullError  # not above: they import JAX
+        from jaxssl.cli import peers
         from jaxssl.collapse.policy import CollapsedError
         from jaxssl.training.rows import DivergedError
 
         if isinstance(error, (DivergedError, CollapsedError, DiskFullError)):
             return _failed(error, 1)
+        if (note := peers.lost(error)) and not os.environ.get("JAXSSL_TRACEBACK"):
+            peers.leave(note)
         raise
     except KeyboardInterrupt:
         print("jaxssl: interrupted", file=sys.stderr)

@@ -142,15 +142,15 @@ def finish(process):
     return text
 
 
-def signal_at(process, number, out, step):
-    """Sends a started run a signal once the row of a step is in its metrics."""
+def signal_at(process, number, out, step, *, to=None):
+    """Sends a started run, or another process, a signal once a step's row is in its metrics."""
     path = out / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while not path.exists() or f'"step": {step},' not in path.read_text():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(number)
+    (to or process).send_signal(number)
 
 
 def kill_at(process, out, step):
