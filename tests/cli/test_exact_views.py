@@ -20,7 +20,7 @@ COLORED = [
 @pytest.mark.parametrize("name", COLORED)
 def test_every_recipe_of_colours_is_exact_on_request(name, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(pretrain, "run", lambda asked, *_: seen.append(asked))
+    monkeypatch.setattr(pretrain, "run", lambda asked, *_, **__: seen.append(asked))
     before = recipe.load(name)
     views = before.method.augment
     names = option_names.of(type(views), views, "method.augment.")

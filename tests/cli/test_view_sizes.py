@@ -61,7 +61,7 @@ def test_nothing_follows_from_images_of_the_same_size(words):
 def test_every_shipped_recipe_takes_images_of_twice_the_size(name, tmp_path, monkeypatch):
     """One number is enough, and all that follows from it fits together."""
     seen = []
-    monkeypatch.setattr(pretrain, "run", lambda asked, *_: seen.append(asked))
+    monkeypatch.setattr(pretrain, "run", lambda asked, *_, **__: seen.append(asked))
     before = recipe.load(name)
     size = 2 * before.data.image_size
     argv = ["pretrain", name, "--out", str(tmp_path), "--data.image-size", str(size)]
@@ -78,7 +78,7 @@ def test_every_shipped_recipe_takes_images_of_twice_the_size(name, tmp_path, mon
 
 
 def test_what_follows_is_said_first(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(pretrain, "run", lambda *_: None)
+    monkeypatch.setattr(pretrain, "run", lambda *_, **__: None)
     argv = ["pretrain", "simclr_fashion_mnist", "--out", str(tmp_path)]
     assert cli.main([*argv, "--data.image-size", "96"]) == 0
     assert capsys.readouterr().out == f"as --data.image-size asks: {VIEWS}.first.size 96\n"
@@ -108,7 +108,7 @@ def test_an_option_that_nothing_uses_is_refused(refused, tmp_path, words, text):
 
 
 def test_a_script_may_name_one_process(tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrain, "run", lambda *_: None)
+    monkeypatch.setattr(pretrain, "run", lambda *_, **__: None)
     several = "--coordinator localhost:1 --num-processes 1 --process-id 0".split()
     assert cli.main(["pretrain", "simclr_fashion_mnist", "--out", str(tmp_path), *several]) == 0
 
