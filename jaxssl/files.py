@@ -4,15 +4,15 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: str | os.PathLike, text: str) -> None:
+def write_whole(path: str | os.PathLike, content: str | bytes) -> None:
     """Writes a file that no crash and no full disk leaves half-written.
 
-    What stood there before stays until the new text is on the disk. Beside it a file of the same
+    What stood there before stays until the new content is on the disk. Beside it a file of the same
     name and ``.tmp`` may be left behind, where the process was killed.
 
     Args:
         path: in a directory that exists.
-        text: written as UTF-8.
+        content: bytes, or text, which is written as UTF-8.
 
     Raises:
         OSError: it cannot be written; names the file. What was written of it is taken away.
@@ -20,8 +20,8 @@ def write_whole(path: str | os.PathLike, text: str) -> None:
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -60,7 +60,7 @@ MAY_IMPORT = {
     | {"runs.recipe", "runs.record", "runs.opened", "runs.pretrain"},
     "runs": set(),
     "cli": None,  # everything
-    "__init__": {"checkpoints"},
+    "__init__": {"checkpoints", "evaluation"},
     "__main__": {"cli"},
 }  # fmt: skip
 ONLY_IN = {

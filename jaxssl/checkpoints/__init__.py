@@ -15,7 +15,7 @@ from jaxssl.checkpoints.encoder import (
     restore_state,
 )
 from jaxssl.checkpoints.manager import Checkpoints
-from jaxssl.checkpoints.manifest import MANIFEST, CheckpointError, complete_steps
+from jaxssl.checkpoints.manifest import MANIFEST, CheckpointError, complete_steps, fingerprint
 
 __all__ = [
     "MANIFEST",
@@ -24,6 +24,7 @@ __all__ = [
     "DiskFullError",
     "RestoredEncoder",
     "complete_steps",
+    "fingerprint",
     "read_meta",
     "restore_encoder",
     "restore_state",

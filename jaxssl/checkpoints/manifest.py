@@ -116,6 +116,23 @@ def verify(step_directory: Path, items: tuple[str, ...]) -> None:
             raise CheckpointError(f"checkpoint {path} {state}. {way_out}")
 
 
+def fingerprint(directory: str | os.PathLike, step: int) -> str:
+    """sha256 that tells the encoder of a step from any other, without reading an array.
+
+    Args:
+        directory: a run directory, or the ``checkpoints`` directory inside it.
+        step: one that is complete.
+
+    Raises:
+        CheckpointError: no such step, or a damaged one.
+    """
+    path = find_step("fingerprint", directory, step)
+    verify(path, ())
+    sums = jsonable.parse((path / MANIFEST).read_bytes(), MANIFEST)
+    own = {name: each for name, each in sums.items() if name.startswith("encoder/")}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
+
+
 def _is_manifest(sums: object) -> bool:
     """Whether this maps paths inside of a step, as ``write`` spells them, to sums."""
     return isinstance(sums, dict) and all(

@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from jaxssl import jsonable
-from jaxssl.evaluation import classes, few_label, knn, linear, preparation, protocol
+from jaxssl.evaluation import (
+    classes,
+    few_label,
+    kept_probe,
+    knn,
+    linear,
+    preparation,
+    protocol,
+)
 from jaxssl.evaluation.subject import Subject
 
 
@@ -18,6 +26,8 @@ def linear_eval(
     prepared: preparation.Prepared | None = None,
 ) -> dict:
     """Linear evaluation of a run; one file below ``RUN/evaluation`` (``protocol.path``).
+
+    Beside it the classifier of the trained encoder's main layer is kept (``kept_probe``).
 
     The results are those of the main layer: the pooled features, or the stage, the grid or the
     class tokens that ``subject`` names. Beside the main one stand ``"stages"``, a list with the
@@ -41,14 +51,24 @@ def linear_eval(
     prepared = prepared or preparation.prepare(run, subject)
     labels = prepared.train.labels, prepared.test.labels
 
+    main = None
+
     def probe(train: np.ndarray, test: np.ndarray) -> dict:
         fitted = linear.fit(train, labels[0], test, labels[1], config=options, seed=subject.seed)
+        nonlocal main
+        main = fitted if main is None else main  # the first layer that is measured
         return fitted.to_json()
 
     results = _measured(prepared, probe)
     if "stages" in results:
         results["best"] = best_held_out(results)
-    return _write(run, "linear", prepared, options, results)
+    if names := kept_probe.names_of(main.classes, prepared):
+        results["class_names"] = list(names)
+    described = _described("linear", prepared, options)
+    if prepared.reading is not None:
+        place = protocol.path(run, described, prepared.subject)
+        kept_probe.save(place.with_suffix(kept_probe.SUFFIX), main, prepared, described)
+    return _write(run, described, prepared, results)
 
 
 def knn_eval(
@@ -90,7 +110,8 @@ def knn_eval(
             for result in voted
         }
 
-    return _write(run, "knn", prepared, options, _measured(prepared, vote))
+    described = _described("knn", prepared, options)
+    return _write(run, described, prepared, _measured(prepared, vote))
 
 
 def few_label_eval(
@@ -161,7 +182,7 @@ def few_label_eval(
         for name, budget in measured[prepared.main].items()
     }
     results = {"best": best, "layers": layers, "rows": rows}
-    return _write(run, "few-label", prepared, options, results)
+    return _write(run, _described("few-label", prepared, options), prepared, results)
 
 
 def held_out(results: Mapping) -> float:
@@ -216,15 +237,19 @@ def _measured(
     return results | {"stages": stages}
 
 
-def _write(
-    run: str | os.PathLike,
+def _described(
     evaluator: str,
     prepared: preparation.Prepared,
     options: linear.LinearConfig | knn.KnnConfig | few_label.FewLabelConfig,
-    results: dict,
+) -> dict:
+    """The protocol of a result."""
+    return prepared.protocol | {"evaluator": evaluator} | jsonable.to_json(options)
+
+
+def _write(
+    run: str | os.PathLike, described: dict, prepared: preparation.Prepared, results: dict
 ) -> dict:
     one_sided = classes.compare(prepared.train.labels, prepared.test.labels, prepared.class_names)
-    described = prepared.protocol | {"evaluator": evaluator} | jsonable.to_json(options)
     return protocol.write(
         protocol.path(run, described, prepared.subject),
         protocol=described,

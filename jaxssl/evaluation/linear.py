@@ -8,7 +8,7 @@ number depends on the features and on nothing that could be tuned.
 import dataclasses
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -225,6 +225,18 @@ def fit(
     )
 
 
+def logits(rows: Standardised, weights: np.ndarray, bias: np.ndarray) -> Iterator[np.ndarray]:
+    """What a classifier gives rows, float64 [B, K] a block, in order; the largest is the class.
+
+    Args:
+        rows: [N, D], standardised by the classifier's own mean and scale.
+        weights: float64 [D, K].
+        bias: float64 [K].
+    """
+    for _, block in rows.wide_blocks():
+        yield block @ weights + bias
+
+
 def _search(
     features: np.ndarray,
     targets: np.ndarray,
@@ -287,8 +299,8 @@ def _hold_out(targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:
 
 
 def _predict(rows: Standardised, solution: logistic.Solution) -> np.ndarray:
-    logits = [block @ solution.weights + solution.bias for _, block in rows.wide_blocks()]
-    return np.concatenate([block.argmax(axis=1) for block in logits])
+    blocks = logits(rows, solution.weights, solution.bias)
+    return np.concatenate([block.argmax(axis=1) for block in blocks])
 
 
 def _peak_bytes() -> int:

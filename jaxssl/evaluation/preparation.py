@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -12,6 +12,21 @@ from jaxssl import checkpoints, data, inputs
 from jaxssl.evaluation import classes, counts, features, layers, pixels, random_encoder, splits
 from jaxssl.evaluation.subject import Subject
 from jaxssl.types import Array, Features, PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How features are made, so that those of other examples are made by the same program.
+
+    Attributes:
+        layers: all that are read at once; the first is the main one.
+        batch_size: examples encoded at a time.
+        weights: sha256 of the encoder's (``checkpoints.fingerprint``).
+    """
+
+    layers: tuple[layers.Layer, ...]
+    batch_size: int
+    weights: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +41,7 @@ class Prepared:
         protocol: what must agree for two results to be comparable.
         subject: what was measured.
         class_names: of all classes; None where labels are numbers alone.
+        reading: how the features were made; None of all but the trained encoder.
     """
 
     train: features.FeatureSet
@@ -35,6 +51,7 @@ class Prepared:
     protocol: dict
     subject: dict
     class_names: tuple[str, ...] | None = None
+    reading: Reading | None = None
 
     def source_of(self, layer: str) -> str:
         """The main layer where this one holds the same features, else itself.
@@ -110,7 +127,10 @@ def prepare(
         if subject.encoder == "pca":
             train, test = pixels.pca(train, test, shapes.pooled.shape[1])
     classes.compare(train.labels, test.labels, opened.train.class_names)
-    meta = encoder.meta
+    meta, reading = encoder.meta, None
+    if subject.encoder == "trained":
+        weights = checkpoints.fingerprint(run, meta["step"])
+        reading = Reading(choice.all, subject.batch_size, weights)
     return Prepared(
         train=train,
         test=test,
@@ -130,6 +150,7 @@ def prepare(
         }
         | made,
         class_names=opened.train.class_names,
+        reading=reading,
     )
 
 
@@ -187,21 +208,27 @@ def encode(
     batch_size: int,
 ) -> features.FeatureSet:
     """Some layers of a source, by name, batch norm in eval mode; see ``features.extract``."""
+    return features.extract(
+        reader(encoder, wanted),
+        encoder.variables,
+        data.batches(source, batch_size),
+        columns=[each.name for each in encoder.inputs],
+        num_examples=len(source),
+        batch_size=batch_size,
+    )
+
+
+def reader(
+    encoder: checkpoints.RestoredEncoder, wanted: Sequence[layers.Layer]
+) -> Callable[..., Mapping[str, Array]]:
+    """(variables, what the encoder is fed) to some layers, by name; for ``features.extract``."""
     apply = functools.partial(encoder.module.apply, train=False)
 
     def read(variables: PyTree, *arrays: Array) -> Mapping[str, Array]:
         output = apply(variables, *arrays)
         return {layer.name: layer.read(output) for layer in wanted}
 
-    batches = data.batches(source, batch_size)
-    return features.extract(
-        read,
-        encoder.variables,
-        batches,
-        columns=[each.name for each in encoder.inputs],
-        num_examples=len(source),
-        batch_size=batch_size,
-    )
+    return read
 
 
 def output_shapes(encoder: checkpoints.RestoredEncoder) -> Features:

@@ -1,4 +1,3 @@
-import jax
 import pytest
 import tiny_runs
 
@@ -14,11 +13,7 @@ def npz(tmp_path_factory):
 @pytest.fixture(scope="session")
 def finished(npz, tmp_path_factory):
     """A finished MAE run of two steps."""
-    out = tmp_path_factory.mktemp("runs") / "mae"
-    with jax.numpy_dtype_promotion("standard"):
-        assert cli.main(tiny_runs.words("mae_fashion_mnist", npz, out, "--training.epochs", 0.5,
-                                        "--optimizer.warmup-epochs", 0)) == 0  # fmt: skip
-    return out
+    return tiny_runs.train_two_steps(npz, tmp_path_factory.mktemp("runs") / "mae")
 
 
 @pytest.fixture

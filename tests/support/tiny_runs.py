@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import tiny
 from PIL import Image
 
-from jaxssl import data, models
+from jaxssl import cli, data, models
 from jaxssl.runs import recipe
 
 BATCH_SIZE = 8
@@ -72,6 +73,14 @@ def words(name, path, out, *more):
         "--optimizer.warmup-epochs", "0.5", "--run.log-every", "1", "--run.checkpoint-every", "4",
         *map(str, more),
     ]  # fmt: skip
+
+
+def train_two_steps(path, out):
+    """A finished MAE run of two steps, made in this process; returns its directory."""
+    brief = ("--training.epochs", 0.5, "--optimizer.warmup-epochs", 0)
+    with jax.numpy_dtype_promotion("standard"):  # optax relies on it
+        assert cli.main(words("mae_fashion_mnist", path, out, *brief)) == 0
+    return out
 
 
 def _data_words(config, path):
