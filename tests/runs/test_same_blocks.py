@@ -5,11 +5,15 @@ import dataclasses
 import pytest
 import tiny_runs
 
-from jaxssl import models
+from jaxssl import data, models
 from jaxssl.runs import recipe
 
 NUM_IMAGES = 60_000  # of Fashion-MNIST's training split
-CLOTHES = [name for name in tiny_runs.NAMES if "fashion_mnist" in name]
+CLOTHES = [
+    name
+    for name in tiny_runs.NAMES
+    if "fashion_mnist" in name and type(recipe.load(name).data) is data.ImageData  # no captions
+]
 LONG = [name for name in CLOTHES if name.endswith("_long")]
 # "The joint-embedding family", the rows with a ResNet.
 JOINT = [
