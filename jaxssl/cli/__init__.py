@@ -24,6 +24,8 @@ COMMANDS = (  # in the order of the usage
     "evaluate",
     "few-label",
     "pretext-eval",
+    "zero-shot",
+    "retrieval",
     "report",
     "audit",
     "propagate",

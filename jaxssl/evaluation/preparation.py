@@ -127,9 +127,9 @@ def prepare(
         if subject.encoder == "pca":
             train, test = pixels.pca(train, test, shapes.pooled.shape[1])
     classes.compare(train.labels, test.labels, opened.train.class_names)
-    meta, reading = encoder.meta, None
+    reading = None
     if subject.encoder == "trained":
-        weights = checkpoints.fingerprint(run, meta["step"])
+        weights = checkpoints.fingerprint(run, encoder.meta["step"])
         reading = Reading(choice.all, subject.batch_size, weights)
     return Prepared(
         train=train,
@@ -137,21 +137,26 @@ def prepare(
         main=choice.main.name,
         stages=tuple(layer.name for layer in choice.stages),
         protocol=protocol_of(opened, encoder.inputs, subject=subject, layer=choice.main.name),
-        subject={
-            "encoder": subject.encoder,
-            "method": meta["config"]["method"],
-            "architecture": meta["encoder"],
-            "step": meta["step"],
-            "pretraining_seed": meta["config"]["training"]["seed"],
-            "pretraining_split": meta["dataset"]["split"],
-            "num_features": train.layers[choice.main.name].shape[1],
-            "versions": {"jax": jax.__version__, "numpy": np.__version__}
-            | {"jaxssl": meta["versions"]["jaxssl"]},
-        }
+        subject=subject_of(encoder.meta, subject.encoder)
+        | {"num_features": train.layers[choice.main.name].shape[1]}
         | made,
         class_names=opened.train.class_names,
         reading=reading,
     )
+
+
+def subject_of(meta: Mapping, encoder: str) -> dict:
+    """What a result says of what was measured: the encoder of a run, or what stands for it."""
+    return {
+        "encoder": encoder,
+        "method": meta["config"]["method"],
+        "architecture": meta["encoder"],
+        "step": meta["step"],
+        "pretraining_seed": meta["config"]["training"]["seed"],
+        "pretraining_split": meta["dataset"]["split"],
+        "versions": {"jax": jax.__version__, "numpy": np.__version__}
+        | {"jaxssl": meta["versions"]["jaxssl"]},
+    }
 
 
 def protocol_of(

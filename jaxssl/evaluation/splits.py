@@ -47,9 +47,14 @@ def open_splits(
     Returns:
         See ``choose``.
     """
-    config = data.elsewhere(data.from_json(meta["config"]["data"]), data_path)
-    config = config.matching(inputs.of_meta(meta))
+    config = config_of(meta, data_path)
     return choose(config, train_split=train_split, test_split=test_split)
+
+
+def config_of(meta: dict, data_path: str | None = None) -> DataConfig:
+    """The config of a run's data set, in the shape that its encoder is fed; see ``open_splits``."""
+    config = data.elsewhere(data.from_json(meta["config"]["data"]), data_path)
+    return config.matching(inputs.of_meta(meta))
 
 
 def choose(
@@ -84,26 +89,37 @@ def check(splits: Splits) -> None:
         ValueError: a split without labels, or see ``check_disjoint``; or labels below 0, as TFDS
             marks those that are kept back.
     """
-    for source, name, option in (
-        (splits.train, splits.train_name, "--train-split"),
-        (splits.test, splits.test_name, "--test-split"),
-    ):
-        if not source.labelled:
-            reason = data.account_of(source).unlabelled
-            why = f", since {reason}" if reason else ""
-            raise ValueError(
-                f'evaluation: the data set must be labelled; got the split "{name}" of '
-                f"{source.name} without labels{why}. Name a labelled split with {option}, or "
-                "a labelled data set with --data-path."
-            )
-        lowest = _lowest_label(source)
-        if lowest < 0:
-            raise ValueError(
-                f'evaluation: labels must be at least 0; got {lowest} in the split "{name}" of '
-                f"{source.name}, which marks unknown classes: they may not be public. Name "
-                f"another with {option}, such as validation, or leave those examples out."
-            )
+    check_labelled(splits.train, splits.train_name, "--train-split")
+    check_labelled(splits.test, splits.test_name, "--test-split")
     check_disjoint(splits)
+
+
+def check_labelled(source: data.Source, name: str, option: str) -> None:
+    """Refuses a split without the classes of its examples.
+
+    Args:
+        source: the split.
+        name: what it is called.
+        option: that names another one.
+
+    Raises:
+        ValueError: no labels, or some below 0.
+    """
+    if not source.labelled:
+        reason = data.account_of(source).unlabelled
+        why = f", since {reason}" if reason else ""
+        raise ValueError(
+            f'evaluation: the data set must be labelled; got the split "{name}" of '
+            f"{source.name} without labels{why}. Name a labelled split with {option}, or "
+            "a labelled data set with --data-path."
+        )
+    lowest = _lowest_label(source)
+    if lowest < 0:
+        raise ValueError(
+            f'evaluation: labels must be at least 0; got {lowest} in the split "{name}" of '
+            f"{source.name}, which marks unknown classes: they may not be public. Name "
+            f"another with {option}, such as validation, or leave those examples out."
+        )
 
 
 def check_disjoint(splits: Splits) -> None:

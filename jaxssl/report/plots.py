@@ -19,6 +19,7 @@ RIGHT, WRONG, GREY = "#009E73", "#D55E00", "#B0B0B0"
 CLASS_COLOURS = (*canvas.COLOURS, "#882255", "#999933", "#6B4423")
 MARKERS = "osD^vP*X<>"
 _MAX_CLASSES = 10
+_TEXT_WIDTH = 2.4  # inches, of a column of texts
 _GRID_WIDTH = 18.0  # inches, for a grid of many columns
 
 
@@ -43,6 +44,42 @@ def draw_grid(
         for row, image in enumerate(images):
             _show(axes[row, column], image)
         axes[0, column].set_title(textwrap.fill(name, int(15 * cell)), fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    canvas.save(figure, path)
+
+
+def draw_captioned(
+    pictures: Sequence[tuple[str, np.ndarray]],
+    texts: Sequence[tuple[str, Sequence[str]]],
+    path: str | os.PathLike,
+    *,
+    title: str = "",
+) -> None:
+    """Examples by row: images, and to their right texts.
+
+    Args:
+        pictures: as the columns of ``draw_grid``.
+        texts: title and B texts of each column.
+        path: PNG file to write.
+        title: above everything.
+    """
+    num_rows = len(pictures[0][1])
+    cell = _cell(pictures[0][1])
+    widths = [cell] * len(pictures) + [_TEXT_WIDTH] * len(texts)
+    figure = canvas.new_figure(sum(widths) + 0.5, num_rows * (cell + 0.06) + 1.0)
+    axes = figure.subplots(num_rows, len(widths), squeeze=False, width_ratios=widths)
+    for column, (name, images) in enumerate(pictures):
+        for row, image in enumerate(images):
+            _show(axes[row, column], image)
+        axes[0, column].set_title(textwrap.fill(name, int(15 * cell)), fontsize=9)
+    for column, (name, lines) in enumerate(texts, start=len(pictures)):
+        for row, line in enumerate(lines):
+            axes[row, column].axis("off")
+            axes[row, column].text(
+                0.02, 0.5, textwrap.fill(line, int(13 * _TEXT_WIDTH)), fontsize=9, va="center",
+                parse_math=False,
+            )  # fmt: skip
+        axes[0, column].set_title(textwrap.fill(name, int(15 * _TEXT_WIDTH)), fontsize=9)
     figure.suptitle(title, fontsize=11)
     canvas.save(figure, path)
 

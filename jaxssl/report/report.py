@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaxssl import checkpoints, files, named
 from jaxssl.evaluation import splits, summary
-from jaxssl.report import examples, history, page, results, texts
+from jaxssl.report import examples, history, page, pairs, results, texts
 from jaxssl.runs.opened import open_run
 
 SUMMARY = "summary.json"
@@ -51,7 +51,10 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
         accuracies = accuracies._replace(sentence=told)
     by_depth = results.draw_depth(run, records, out, num_classes=num_classes)
     train_part, test_part = examples.read_parts(opened)
-    if texts.are_texts(test_part):
+    if pairs.are_pairs(test_part):
+        views = pairs.draw_views(opened_run, test_part, out)
+        features = examples.draw_features(encoder, train_part, test_part, out)
+    elif texts.are_texts(test_part):
         decode = opened_run.recipe.data.decode
         views = texts.draw_views(opened_run, test_part)
         features = texts.draw_features(encoder, train_part, test_part, out, decode)
