@@ -176,7 +176,7 @@ def draw_embedding(
             axis.text(*np.median(own, axis=0), name, fontsize=8, ha="center", bbox=box)
     axis.set_xlabel(f"first principal component ({shares[0]:.0f} % of the variance)")
     axis.set_ylabel(f"second principal component ({shares[1]:.0f} %)")
-    axis.set_title(f"Features of {len(points):,} test images")
+    axis.set_title(f"Features of {len(points):,} test examples")
     figure.legend(loc="outside right upper", frameon=False)
     canvas.save(figure, path)
 
