@@ -15,7 +15,7 @@ from jaxssl.losses.copying import copy_cross_entropy, copy_values
 from jaxssl.losses.cpc import grid_logits
 from jaxssl.losses.decoupled import dcl, dclw
 from jaxssl.losses.distribution import sigreg, view_invariance
-from jaxssl.losses.hidden import ibot
+from jaxssl.losses.hidden import hidden_cross_entropy, ibot
 from jaxssl.losses.neighbours import koleo, nearest_neighbours
 from jaxssl.losses.reconstruction import (
     masked_mse,
@@ -26,6 +26,7 @@ from jaxssl.losses.reconstruction import (
 from jaxssl.losses.redundancy import VICRegTerms, barlow_twins, standardise, vicreg, vicreg_terms
 from jaxssl.losses.sigmoid import siglip
 from jaxssl.losses.similarity import cosine_regression
+from jaxssl.losses.usage import mean_entropy
 from jaxssl.losses.whitening import whiten, whitening_mse
 
 __all__ = [
@@ -43,11 +44,13 @@ __all__ = [
     "gan_generator",
     "gram",
     "grid_logits",
+    "hidden_cross_entropy",
     "ibot",
     "info_nce",
     "koleo",
     "masked_mse",
     "masked_smooth_l1",
+    "mean_entropy",
     "nearest_neighbours",
     "normalize_patches",
     "nt_xent",

@@ -21,7 +21,8 @@ def sinkhorn(
     scores: Array,
     *,
     num_iterations: int = 3,
-    epsilon: float = 0.05,
+    epsilon: float | Array = 0.05,
+    where: Array | None = None,
     axis_name: str | None = None,
 ) -> Array:
     """Soft assignments that use all prototypes equally, over the global batch.
@@ -37,7 +38,9 @@ def sinkhorn(
         scores: [B, ..., M] floating, cosines of features and prototypes. Axes between (views) are
             assigned one by one.
         num_iterations: at least 1.
-        epsilon: softness, above 0; large values tend to uniform assignments.
+        epsilon: softness, above 0; large values tend to uniform assignments. May be traced.
+        where: bool [B], the rows among which prototypes are balanced; the others are assigned by
+            what comes out. None: all.
         axis_name: device axis, or None.
 
     Returns:
@@ -46,7 +49,7 @@ def sinkhorn(
 
     Raises:
         TypeError: scores not floating.
-        ValueError: fewer than 2 axes, or a number out of range.
+        ValueError: fewer than 2 axes, ``where`` of another length, or a number out of range.
 
     Source: Caron et al.: Unsupervised Learning of Visual Features by Contrasting Cluster
     Assignments, 2020, arXiv 2006.09882, eqs. 3 to 5; Cuturi: Sinkhorn Distances, 2013, arXiv
@@ -61,10 +64,16 @@ def sinkhorn(
             "Put the batch first and the prototypes last."
         )
     (scores,) = numerics.at_least_float32(scores)
+    if where is not None:
+        shapes = {"rows of scores": scores.shape[:1], "where": where.shape}
+        checks.equal_shapes("sinkhorn", **shapes)
+        where = where.reshape(-1, *(1,) * (scores.ndim - 1))
 
     def balance(_: Array, log_codes: Array) -> Array:
-        local = jax.nn.logsumexp(log_codes, axis=0, keepdims=True)
+        local = jax.nn.logsumexp(log_codes, axis=0, keepdims=True, where=where)
         usage = jax.nn.logsumexp(collectives.all_gather(local, axis_name), axis=0, keepdims=True)
+        if where is not None:  # no row at all: nothing to balance
+            usage = jnp.where(jnp.isfinite(usage), usage, 0)
         return jax.nn.log_softmax(log_codes - usage, axis=-1)
 
     log_codes = collectives.varying(scores, axis_name) / epsilon

@@ -1,6 +1,7 @@
 """iBOT: DINO, and its teacher's answers for the patches that are hidden from its student."""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -8,15 +9,20 @@ import jax.numpy as jnp
 
 from jaxssl import checks, losses, schedules
 from jaxssl.augment import policies
-from jaxssl.methods.shared import assembly, ema, functional, multi_crop, teacher, vits
-from jaxssl.models import drop_path, patches, prototypes
-from jaxssl.pretext import block_masking
+from jaxssl.methods.shared import (
+    assembly,
+    ema,
+    functional,
+    hidden_crops,
+    multi_crop,
+    teacher,
+    vits,
+)
+from jaxssl.models import prototypes
 from jaxssl.types import (
     Array,
     Clock,
     Embeddings,
-    Example,
-    Features,
     Method,
     Picture,
     PyTree,
@@ -113,24 +119,12 @@ class IBOT:
             ValueError: an encoder without patches or without a class token, or an image that is not
                 a multiple of the patches.
         """
-        vits.check_encoder("IBOT", encoder, can="have patches hidden")
-        if encoder.config.pool != "class":
-            raise ValueError(
-                "IBOT: the encoder must have a class token, pool 'class'; got "
-                f"{encoder.config.pool!r}. Set --encoder.pool class."
-            )
-        size, patch_size = self.augment.size, encoder.config.patch_size
-        grid = patches.patch_grid(size, size, patch_size, caller="IBOT")
+        grid = hidden_crops.check_encoder("IBOT", encoder, self.augment.size)
         depth = multi_crop.count_blocks_to_draw("IBOT", self.drop_path, encoder)
         projector = teacher.make_projector(encoder, self.projector_width, self.projector_dim)
         network = functional.WithHead(encoder, projector, "projector")
         layer = prototypes.Prototypes(self.num_prototypes, encoder.config.dtype)
-
-        def view(key: Array, example: Example) -> Views:
-            crop_key, mask_key = jax.random.split(key)
-            crops = multi_crop.make_view(self.augment, crop_key, example, depth=depth)
-            hide = jax.vmap(lambda key: self._hide(key, grid))(jax.random.split(mask_key))
-            return crops | {"hide": hide}
+        describe = teacher.Head(projector, layer)
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
             network_key, prototypes_key, token_key = jax.random.split(key, 3)
@@ -142,41 +136,19 @@ class IBOT:
             centers = {name: jnp.zeros(self.num_prototypes, jnp.float32) for name in _CENTERS}
             return params, state | {"target": target} | centers
 
-        def describe(params: PyTree, tokens: Array) -> tuple[Array, Array]:
-            """Features and scores of tokens [..., D]."""
-            rows = projector.apply({"params": params["projector"]}, tokens)
-            return rows, layer.apply({"params": params["prototypes"]}, rows)
-
-        def encode(params: PyTree, crops: Array, **options) -> Features:
-            images = crops.reshape(-1, *crops.shape[2:])
-            return encoder.apply({"params": params["encoder"]}, images, **options)
-
         def learn(params: PyTree, views: Views) -> tuple[Array, Array]:
             """The student's scores of class tokens [B, V, M] and of patches [2 B, N, M]."""
-            scores, num_views = [], 0
-            for name in ("global", "local"):
-                if name not in views:
-                    continue
-                crops, options = views[name], {}
-                if self.drop_path:
-                    draws = views["branch"][:, num_views : num_views + crops.shape[1]]
-                    draws = draws.reshape(-1, *draws.shape[2:])
-                    options["branch_scale"] = drop_path.branch_scale(draws, rate=self.drop_path)
-                if name == "global":
-                    options["hide"] = views["hide"].reshape(-1, views["hide"].shape[-1])
-                    options["mask_token"] = params["mask_token"]["token"]
-                features = encode(params, crops, **options)
-                if name == "global":
-                    _, of_patches = describe(params, features.tokens)
-                _, of_class = describe(params, features.pooled)
-                scores.append(of_class.reshape(*crops.shape[:2], -1))
-                num_views += crops.shape[1]
-            return jnp.concatenate(scores, axis=1), of_patches
+            seen = hidden_crops.encode_seen(encoder, params, views, rate=self.drop_path)
+            _, of_patches = describe(params, seen[0].tokens)
+            scores = (describe(params, features.pooled)[1] for features in seen)
+            batch = len(views["global"])
+            by_size = [x.reshape(batch, -1, self.num_prototypes) for x in scores]
+            return jnp.concatenate(by_size, axis=1), of_patches
 
         def teach(state: PyTree, views: Views) -> tuple[Array, Array, Array]:
             """The teacher's features and scores of class tokens, [B, 2, ...], and of patches."""
             params, crops = state["target"]["params"], views["global"]
-            features = encode(params, crops)
+            features = hidden_crops.encode(encoder, params, crops)
             rows, of_class = describe(params, features.pooled)
             _, of_patches = describe(params, features.tokens)
             rows, of_class = (x.reshape(*crops.shape[:2], -1) for x in (rows, of_class))
@@ -244,22 +216,20 @@ class IBOT:
             """What the student sees, and which global views the teacher takes for a pair."""
             del params
             first, hide = views["global"][:, 0], views["hide"][:, 0]
-            seen = vits.cover(first, hide, patch_size)
+            seen = vits.cover(first, hide, encoder.config.patch_size)
             pictures = multi_crop.show(network, **state["target"], views=views)
             return [("what the student sees of view a", seen), *pictures]
 
+        view = functools.partial(
+            hidden_crops.make_view,
+            self.augment,
+            depth=depth,
+            grid=grid,
+            prob=self.mask_prob,
+            ratio=self.mask_ratio,
+            min_patches=max(1, min(grid) // 3) ** 2,
+        )
         return assembly.assemble(
-            view, init, loss, size=size, advance=advance, encoder=export, frozen=frozen,
-            embed=embed, show=show,
+            view, init, loss, size=self.augment.size, advance=advance, encoder=export,
+            frozen=frozen, embed=embed, show=show,
         )  # fmt: skip
-
-    def _hide(self, key: Array, grid: tuple[int, int]) -> Array:
-        """Which patches of a global crop are hidden, bool [N]; perhaps none."""
-        key, ratio_key, whether_key = jax.random.split(key, 3)
-        low, high = self.mask_ratio
-        ratio = jax.random.uniform(ratio_key, minval=low, maxval=high)
-        num_patches = grid[0] * grid[1]
-        num_hidden = jnp.floor(ratio * num_patches).astype(jnp.int32)
-        num_hidden = jnp.where(jax.random.bernoulli(whether_key, self.mask_prob), num_hidden, 0)
-        least = max(1, min(grid) // 3) ** 2
-        return block_masking.blocks(key, grid, num_hidden, min_patches=least)

@@ -33,6 +33,19 @@ def test_sinkhorn_matches_the_loop_view_by_view(num_iterations):
         np.testing.assert_allclose(codes[:, view], expected, rtol=1e-4, atol=1e-7)
 
 
+def test_sinkhorn_balances_the_rows_it_is_told_of():
+    scores, where = jnp.tanh(_rows(0, 6, 4)), jnp.array([1, 0, 1, 1, 0, 1], bool)
+    codes = sinkhorn(scores, epsilon=0.1, where=where)
+    chosen = np.float64(scores)[np.asarray(where)]
+    expected = embedding_oracles.sinkhorn(chosen, num_iterations=3, epsilon=0.1)
+    np.testing.assert_allclose(codes[where], expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(jnp.sum(codes, axis=1), 1, rtol=1e-5)
+    none = sinkhorn(scores, epsilon=0.1, where=jnp.zeros(6, bool))
+    np.testing.assert_allclose(none, jax.nn.softmax(scores / 0.1), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"sinkhorn: rows of scores and where must have equal"):
+        losses.sinkhorn(scores, where=where[:5])
+
+
 def test_many_iterations_use_all_prototypes_equally():
     codes = sinkhorn(_rows(0, 12, 4), num_iterations=100, epsilon=0.5)
     np.testing.assert_allclose(jnp.sum(codes, axis=1), 1, rtol=1e-5)

@@ -80,6 +80,9 @@ LOSSES = {
         losses.grid_logits, {"prediction": "B H W D", "target": "B H W D"}, "B Q", across=True,
         options={"offset": 1}, then=lambda output: losses.cross_entropy(*output),
     ),
+    "hidden_cross_entropy": Loss(
+        losses.hidden_cross_entropy, {"logits": "B N M", "targets": "B N M", "mask": "B N ?"}
+    ),
     "ibot": Loss(
         losses.ibot, {"student": "B N M", "teacher": "B N M", "mask": "B N ?", "center": "M"}
     ),
@@ -90,6 +93,7 @@ LOSSES = {
     "koleo": Loss(losses.koleo, {"features": "B D"}, across=True),
     "masked_mse": Loss(losses.masked_mse, MASKED),
     "masked_smooth_l1": Loss(losses.masked_smooth_l1, MASKED, options={"beta": 0.5}),
+    "mean_entropy": Loss(losses.mean_entropy, {"scores": "B V M"}, "", across=True),
     "nearest_neighbours": Loss(losses.nearest_neighbours, {"query": "B D", "bank": "M D"}),
     "normalize_patches": Loss(losses.normalize_patches, {"patches": "B N D"}, "B N D"),
     "nt_xent": Loss(losses.nt_xent, PAIR, across=True),
@@ -106,6 +110,10 @@ LOSSES = {
     ),
     "sinkhorn": Loss(
         losses.sinkhorn, {"scores": "B V M"}, "B V M", across=True, options={"epsilon": 0.5}
+    ),
+    "sinkhorn, some rows": Loss(
+        losses.sinkhorn, {"scores": "B V M", "where": "B ?"}, "B V M", across=True,
+        options={"epsilon": 0.5},
     ),
     "soft_cross_entropy": Loss(losses.soft_cross_entropy, {"logits": "B M", "targets": "B M"}),
     "standardise": Loss(

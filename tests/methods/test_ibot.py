@@ -1,6 +1,7 @@
 """iBOT against float64 loops over the tokens of its own networks."""
 
 import dataclasses
+import functools
 import math
 
 import embedding_oracles
@@ -10,7 +11,7 @@ import pytest
 import tiny
 
 from jaxssl import draws, losses, models, schedules
-from jaxssl.methods.shared import teacher
+from jaxssl.methods.shared import hidden_crops, teacher
 
 TINY = {"IBOT": {"num_prototypes": 8}}
 TINY_ENCODER = {"IBOT": "ViTClass"}
@@ -106,7 +107,11 @@ def test_the_teacher_has_no_mask_token_and_is_evaluated(made):
 
 def test_half_of_the_crops_are_whole_and_the_others_between_a_tenth_and_a_half():
     grid, config = (14, 14), type(CONFIG)()
-    hide = jax.jit(jax.vmap(lambda key: config._hide(key, grid)))(jax.random.split(KEY, 400))
+    draw = functools.partial(
+        hidden_crops.draw_hidden, grid=grid, prob=config.mask_prob, ratio=config.mask_ratio,
+        min_patches=16,
+    )  # fmt: skip
+    hide = jax.jit(jax.vmap(draw))(jax.random.split(KEY, 400))
     share = np.asarray(hide).mean(axis=1)
     assert abs((share == 0).mean() - 0.5) < 4 * math.sqrt(0.25 / 400)
     hidden = share[share > 0]
