@@ -162,6 +162,8 @@ def open_directory(
 
     try:
         builder = tfds.builder_from_directory(directory)
+        # The names of its files are made of a template, which may be damaged too.
+        _ = [each.filepaths for each in builder.info.splits.values()]
     except Exception as error:  # protobuf and TFDS have errors of their own for what is damaged
         raise _damaged(directory, error) from error
     return _open(builder, split, image_size=image_size, channels=channels)

@@ -100,6 +100,17 @@ def test_tfrecord_is_refused_with_the_right_format(data_dir, tmp_path):
         open_directory(tmp_path)
 
 
+def test_a_damaged_template_of_file_names_is_said_with_the_directory(data_dir, tmp_path):
+    for file in (data_dir / "squares" / "1.0.0").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    info = json.loads((tmp_path / "dataset_info.json").read_text())
+    for split in info["splits"]:
+        split["filepathTemplate"] = "{DATASET}-{{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    with pytest.raises(ValueError, match=f"{tmp_path} must be a prepared TFDS data set; got damag"):
+        open_directory(tmp_path)
+
+
 def build(name, features, examples, data_dir):
     builder_name, generated = name, examples
 
