@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "augment": GROUND,
     "models": GROUND,
     "data": GROUND,
-    "checkpoints": GROUND,
+    "checkpoints": GROUND | {"data"},
     "methods": GROUND | {"losses", "pretext", "augment", "models"},
     "collapse": GROUND | {"losses"},
     "training": GROUND | {"checkpoints", "collapse"},

@@ -14,6 +14,7 @@ from jaxssl.checkpoints.encoder import (
     restore_encoder,
     restore_state,
 )
+from jaxssl.checkpoints.forward import forward
 from jaxssl.checkpoints.manager import Checkpoints
 from jaxssl.checkpoints.manifest import MANIFEST, CheckpointError, complete_steps, fingerprint
 
@@ -25,6 +26,7 @@ __all__ = [
     "RestoredEncoder",
     "complete_steps",
     "fingerprint",
+    "forward",
     "read_meta",
     "restore_encoder",
     "restore_state",

@@ -3,15 +3,21 @@
 import dataclasses
 import functools
 import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 
 from jaxssl import inputs, jsonable, named
 from jaxssl import meta as meta_lib
 from jaxssl.checkpoints import feeding, manifest, trees
+from jaxssl.checkpoints.forward import forward
 from jaxssl.types import Array, Features, PyTree, TrainState
+
+if TYPE_CHECKING:  # who restores an encoder may have no files for it
+    from jaxssl import data
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # by identity, so that jax.jit takes it
@@ -42,6 +48,58 @@ class RestoredEncoder:
         """
         feeding.check(self.inputs, arrays)
         return self.module.apply(self.variables, *arrays, train=False)
+
+    def embed(self, paths: str | os.PathLike | Iterable, *, batch_size: int = 256) -> np.ndarray:
+        """Pooled features of image files, made into what the run read: size, channels, range.
+
+        Args:
+            paths: of a file, or of several.
+            batch_size: images encoded at a time.
+
+        Returns:
+            float32 [N, D], a row for each path, in order.
+
+        Raises:
+            ValueError: no path, a file that is no readable image, or an encoder that is fed
+                something else than a square image.
+
+        Example:
+            >>> features = encoder.embed(["cat.jpg", "dog.png"])  # doctest: +SKIP
+        """
+        from jaxssl import data
+
+        source = self.open_files([paths] if isinstance(paths, (str, os.PathLike)) else list(paths))
+        batches = data.batches(source, batch_size)
+        blocks = forward(self._pooled, self.variables, batches, batch_size=batch_size)
+        return np.concatenate([output["pooled"] for output, _ in blocks])
+
+    def open_files(self, paths: Sequence[str | os.PathLike]) -> "data.Source":
+        """Image files as the encoder is fed them: the run's size, channels and range of values.
+
+        Args:
+            paths: at least one.
+
+        Raises:
+            ValueError: no path, or an encoder that is fed something else than a square image.
+        """
+        from jaxssl import data
+
+        side = inputs.image_side(self.inputs)
+        if side is None:
+            fed = ", ".join(f"{name} {list(shape)}" for name, shape, _ in self.inputs)
+            raise ValueError(
+                f"RestoredEncoder: the encoder must be fed one square image; got one that is fed "
+                f"{fed}. Image files are nothing to it."
+            )
+        recorded = self.meta["config"]["data"]
+        value_range = recorded.get("fields", recorded).get("value_range")
+        return data.from_files(paths, image_size=side[0], channels=side[1], value_range=value_range)
+
+    @functools.cached_property
+    def _pooled(self) -> Callable[..., dict[str, Array]]:
+        """For ``forward``; one function, so that it is compiled once."""
+        apply = functools.partial(self.module.apply, train=False)
+        return lambda variables, *arrays: {"pooled": apply(variables, *arrays).pooled}
 
     @property
     def inputs(self) -> inputs.Inputs:

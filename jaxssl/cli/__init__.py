@@ -23,6 +23,8 @@ COMMANDS = (  # in the order of the usage
     "knn-eval",
     "evaluate",
     "few-label",
+    "embed",
+    "search",
     "pretext-eval",
     "zero-shot",
     "retrieval",

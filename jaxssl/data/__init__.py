@@ -11,6 +11,7 @@ start, and an in-memory data set needs none of them. JAX is not used here at all
 
 from jaxssl.data.arrays import ArraySource, from_arrays, from_columns
 from jaxssl.data.config import ClipData, ImageData, elsewhere, from_json, from_old_fields
+from jaxssl.data.folder import from_files, list_every
 from jaxssl.data.imagefiles import MAX_PIXELS
 from jaxssl.data.loader import Loader, batches
 from jaxssl.data.memory import sample
@@ -37,8 +38,10 @@ __all__ = [
     "elsewhere",
     "from_arrays",
     "from_columns",
+    "from_files",
     "from_json",
     "from_old_fields",
+    "list_every",
     "measure_moments",
     "prepare",
     "sample",

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import os
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -193,6 +193,50 @@ def list_images(found: layout.Layout, split: str, *, beside: Collection[str] = (
             divided, unlabelled, (*found.notes, *_notes(root, contents, class_names))
         ),
     )
+
+
+def list_every(root: pathlib.Path) -> list[pathlib.Path]:
+    """Every image below a folder, whatever its folders mean, sorted, without opening any.
+
+    Raises:
+        ValueError: no image at all.
+    """
+    found = [
+        os.path.join(inside, name)
+        for inside, names in tree.Walk(root)
+        for name in names
+        if layout.is_image(name)
+    ]
+    if not found:
+        raise ValueError(
+            f"list_every: {root} must hold images ({' '.join(layout.SUFFIXES)}); got none."
+        )
+    return [root / file for file in sorted(found)]
+
+
+def from_files(
+    paths: Sequence[str | os.PathLike],
+    *,
+    image_size: int,
+    channels: int,
+    value_range: valuerange.ValueRange | None = None,
+) -> FolderSource:
+    """A source of image files, wherever they are, without labels.
+
+    Args:
+        paths: at least one; a file that cannot be read raises when it is asked for.
+        image_size: S, pixels.
+        channels: C, 1 or 3.
+        value_range: what becomes 0 and 255, of images of more than 8 bits a channel.
+
+    Raises:
+        ValueError: no path.
+    """
+    if not paths:
+        raise ValueError("from_files: paths must be of one image at least; got none.")
+    files = tuple(map(os.fspath, paths))
+    listing = ImageFiles("files", pathlib.Path(), files, labels=None, class_names=None)
+    return listing.fit_images(image_size=image_size, channels=channels, value_range=value_range)
 
 
 class _Contents(NamedTuple):

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
-from jaxssl import parallel
+from jaxssl import checkpoints
 from jaxssl.types import Array, PyTree
 
 
@@ -49,41 +48,20 @@ def extract(
     Returns:
         The features in the order of the batches.
     """
-    devices = jax.local_devices()
-    rows = -(-batch_size // len(devices)) * len(devices)
-    sharding = jax.sharding.NamedSharding(parallel.mesh(devices=devices), jax.P("data"))
-    forward = jax.jit(read)
-    variables = jax.device_put(variables, parallel.replicated(devices))
     layers: dict[str, np.ndarray] = {}
     labels = []
     done = 0
-    in_flight = None  # one batch is computed while the one before it is read back
-
-    def collect():
-        nonlocal done
-        if in_flight is None:
-            return
-        output, count = in_flight
+    for output, batch in checkpoints.forward(
+        read, variables, batches, columns=columns, batch_size=batch_size
+    ):
+        count = len(batch[columns[0]])
         for name, values in output.items():
             if name not in layers:
                 layers[name] = np.empty((num_examples, values.shape[1]), np.float32)
-            layers[name][done : done + count] = np.asarray(values)[:count]
+            layers[name][done : done + count] = values
         done += count
-
-    for batch in batches:
-        arrays = [batch[name] for name in columns]
-        padded = [_padded(array, rows) for array in arrays]
-        output = forward(variables, *(jax.device_put(array, sharding) for array in padded))
-        collect()
-        in_flight = output, len(arrays[0])
         labels.append(batch.get("label"))
-    collect()
     return FeatureSet(layers, join_labels(labels))
-
-
-def _padded(array: np.ndarray, rows: int) -> np.ndarray:
-    """With zeros behind it, so many rows."""
-    return np.pad(array, [(0, rows - len(array)), *[(0, 0)] * (array.ndim - 1)])
 
 
 def join_labels(labels: Iterable[np.ndarray | None]) -> np.ndarray | None:
