@@ -15,7 +15,7 @@ from jaxssl.training.optimizers import OptimizerConfig
 MEAN, STD = (0.286,), (0.353,)  # of the training images' pixels
 
 DATA = ImageData(path="fashion-mnist", image_size=28, channels=1)
-PAIRS = PairData(path="fashion-mnist-captions", image_size=28, channels=1, length=48)
+PAIRS = PairData(path="fashion-mnist-captions", image_size=28, channels=1, length=40)
 
 # Views of the pretext tasks, and of two families of joint-embedding methods, of equal strength:
 # clothes are centred, so that crops keep a larger part of the image.
@@ -29,11 +29,11 @@ BYOL_VIEWS = policies.byol(
 RESNET = models.ResNetConfig(depth=18, width_multiplier=0.25, stem="imagenet", mean=MEAN, std=STD)
 RESNET_OPEN = dataclasses.replace(RESNET, zero_init_residual=False)
 RESNET_LONG = models.ResNetConfig(depth=10, num_stages=2, mean=MEAN, std=STD)
-# A network of images and one of texts; half a million numbers each.
+# A network of images and one of texts.
 DUAL = models.DualConfig(
     image=models.ResNetConfig(depth=18, width_multiplier=0.25),
     text=models.TextTransformerConfig(
-        length=48, width=128, depth=2, num_heads=4, causal=True, pool="last"
+        length=40, width=64, depth=2, num_heads=4, causal=True, pool="last"
     ),
     dim=128,
     mean=MEAN,

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import tiny
 import tiny_runs
 
 from jaxssl import checkpoints, cli, data
@@ -31,8 +32,8 @@ def embedded(run):
     """What embeds in float64: images of the test split, and texts; and the split's labels."""
     encoder = checkpoints.restore_encoder(run)
     fields = encoder.meta["config"]["data"]["fields"]
-    source = data.PairData(fields["path"], 16, 1, length=48, in_memory=True).open("test")
-    config = data.PairData("unused", 16, 1, length=48)
+    source = data.PairData(fields["path"], 16, 1, length=40, in_memory=True).open("test")
+    config = data.PairData("unused", 16, 1, length=40)
 
     def unit(rows):
         rows = np.asarray(rows, np.float64)
@@ -43,6 +44,14 @@ def embedded(run):
 
     images = embed(image=source.columns["image"])
     return images, lambda words: embed(tokens=config.encode(words)), source.labels
+
+
+def test_images_are_standardised_by_the_numbers_of_the_data(run):
+    module = checkpoints.restore_encoder(run).module
+    pixels = tiny.images(tiny_runs.NUM_TRAIN + tiny_runs.NUM_TEST)[: tiny_runs.NUM_TRAIN]
+    grey = pixels @ np.array([0.299, 0.587, 0.114]) / 255
+    np.testing.assert_allclose(module.config.mean, grey.mean(), atol=3e-3)
+    np.testing.assert_allclose(module.config.towers[0].std, grey.std(), atol=3e-3)
 
 
 def result(run, name):
@@ -144,6 +153,12 @@ def test_a_text_finds_its_images_and_an_image_its_text(run, embedded, capsys):
     assert "texts by image, of 4: among 1 " in capsys.readouterr().out
 
 
+def test_the_loss_is_priced_on_new_pairs_and_the_task_has_no_question(run, capsys):
+    assert cli.main(["pretext-eval", str(run)]) == 0
+    assert "temperature 0.0" in capsys.readouterr().out
+    assert cli.main(["audit", str(run), "--num-fit", "64", "--num-score", "64"]) == 0
+
+
 def test_the_network_of_images_is_evaluated_like_any_other(run):
     words = ["evaluate", str(run), "--vote.num-neighbors", "3", "--probe.l2-grid", "0.1"]
     assert cli.main(words) == 0
@@ -175,7 +190,7 @@ def test_the_page_shows_texts_beside_images(run, monkeypatch):
     [
         (["--prompts", "a photo"], 'prompts must have {} once, .*; got "a photo"'),
         (["--classes", "a", "b"], "classes must be a name for each of the 4 classes of .*; got 2"),
-        (["--prompts", "{}" + "x" * 50], "a text must be of at most 47 tokens; got 57"),
+        (["--prompts", "{}" + "x" * 50], "a text must be of at most 39 tokens; got 57"),
     ],
 )
 def test_sentences_that_cannot_be_are_refused(run, words, message, capsys):

@@ -114,7 +114,7 @@ def _small(encoder, prefix):
         image, text = (
             _small(getattr(encoder, each), f"{prefix}.{each}") for each in ("image", "text")
         )
-        return [*image, *text, f"--{prefix}.dim", "8", f"--{prefix}.text.length", "48"]
+        return [*image, *text, f"--{prefix}.dim", "8", f"--{prefix}.text.length", "40"]
     return SMALL_ENCODERS[type(encoder).__name__].replace("--encoder", f"--{prefix}").split()
 
 
