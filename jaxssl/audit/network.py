@@ -9,10 +9,9 @@ import jax
 import numpy as np
 
 from jaxssl import draws
+from jaxssl.evaluation import accuracy
 from jaxssl.runs.opened import OpenedRun
 from jaxssl.types import Array, Batch, Clock, Method, PyTree
-
-_Z95 = 1.959963984540054
 
 
 class Loss(NamedTuple):
@@ -56,7 +55,11 @@ class Network:
             parts.append(np.atleast_1d(values))
         values = np.concatenate(parts).astype(np.float64)
         mean = float(values.mean())
-        half = _Z95 * float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else np.inf
+        half = (
+            accuracy.Z95 * float(values.std(ddof=1)) / len(values) ** 0.5
+            if len(values) > 1
+            else np.inf
+        )
         return Loss(mean, mean - half, mean + half)
 
 

@@ -5,8 +5,19 @@ from collections.abc import Sequence
 from typing import Literal
 
 from jaxssl.cli import arguments, encoders, printing
-from jaxssl.evaluation import evaluate, few_label, knn, linear, pooling, preparation
+from jaxssl.evaluation import (
+    clustering,
+    evaluate,
+    few_label,
+    knn,
+    linear,
+    pooling,
+    preparation,
+    retrieval,
+)
 from jaxssl.evaluation import subject as subjects
+
+Evaluator = Literal["linear", "knn", "few-label", "retrieval", "clustering"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +28,7 @@ class EvaluateAll:
         run: run directory.
         encoders: of trained, random, pixels, pca, of texts trained, random, counts; all of them if
             left out.
-        evaluators: of linear, knn, few-label.
+        evaluators: of linear, knn, few-label, retrieval, clustering.
         seeds: random encoders are drawn once with each, into a file each.
         step: checkpoint; the newest by default.
         data_path: where the data set is, if not where pretraining found it.
@@ -33,11 +44,13 @@ class EvaluateAll:
         probe: the protocol of the linear probe.
         vote: the protocol of the nearest neighbours.
         few: the protocol of few labels.
+        ranking: the protocol of retrieval.
+        clusters: the protocol of clustering.
     """
 
     run: arguments.RunPath
     encoders: tuple[subjects.EncoderKind, ...] | None = None
-    evaluators: tuple[Literal["linear", "knn", "few-label"], ...] = ("linear", "knn")
+    evaluators: tuple[Evaluator, ...] = ("linear", "knn")
     seeds: tuple[int, ...] = (0,)
     step: int | None = None
     data_path: str | None = None
@@ -51,6 +64,8 @@ class EvaluateAll:
     probe: linear.LinearConfig = linear.LinearConfig()
     vote: knn.KnnConfig = knn.KnnConfig()
     few: few_label.FewLabelConfig = few_label.FewLabelConfig()
+    ranking: retrieval.RetrievalConfig = retrieval.RetrievalConfig()
+    clusters: clustering.ClusteringConfig = clustering.ClusteringConfig()
 
     def subjects(self) -> list[subjects.Subject]:
         """What is evaluated, in order."""
@@ -66,6 +81,8 @@ def run(words: Sequence[str]) -> None:
         "linear": (evaluate.linear_eval, options.probe, printing.print_linear),
         "knn": (evaluate.knn_eval, options.vote, printing.print_knn),
         "few-label": (evaluate.few_label_eval, options.few, printing.print_few_label),
+        "retrieval": (evaluate.retrieval_eval, options.ranking, printing.print_retrieval),
+        "clustering": (evaluate.clustering_eval, options.clusters, printing.print_clustering),
     }
     records = []
     for subject in options.subjects():

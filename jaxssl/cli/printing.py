@@ -34,6 +34,27 @@ def print_knn(record: dict) -> None:
         print(f"kNN {layer}: {accuracies}")
 
 
+def print_retrieval(record: dict) -> None:
+    """How well classes are retrieved, each layer on one line."""
+    for layer, results in _by_layer(record):
+        recalls = ", ".join(
+            f"recall@{name.removeprefix('k=')} {100 * result['recall']:.2f} %, precision "
+            f"{100 * result['precision']:.2f} %"
+            for name, result in results.items()
+            if name.startswith("k=")
+        )
+        print(f"retrieval {layer}: mAP {_percent(results, 'mean_average_precision')}, {recalls}")
+
+
+def print_clustering(record: dict) -> None:
+    """How clusters and classes agree, each layer on one line."""
+    for layer, results in _by_layer(record):
+        print(
+            f"clustering {layer}: NMI {results['nmi']:.4f}, ARI {results['ari']:.4f}, "
+            f"{100 * results['accuracy']:.2f} % by assignment ({results['num_clusters']} clusters)"
+        )
+
+
 def print_few_label(record: dict) -> None:
     """The accuracies with few labels, and which fits did not converge."""
     draws = record["protocol"]["draws"]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
 class Known(NamedTuple):
@@ -54,9 +54,9 @@ def half_width(accuracy: float, num_examples: int) -> float:
 
     Source: Wilson, Probable inference, the law of succession, and statistical inference, 1927.
     """
-    z2_n = _Z95**2 / num_examples
+    z2_n = Z95**2 / num_examples
     spread = accuracy * (1 - accuracy) / num_examples + z2_n / (4 * num_examples)
-    return _Z95 / (1 + z2_n) * math.sqrt(spread)
+    return Z95 / (1 + z2_n) * math.sqrt(spread)
 
 
 def interval(accuracy: float, num_examples: int) -> tuple[float, float]:
@@ -65,7 +65,7 @@ def interval(accuracy: float, num_examples: int) -> tuple[float, float]:
     Its middle is (a + z²/(2 n)) / (1 + z²/n), nearer to one half than the accuracy; see
     ``half_width`` for the rest and the arguments.
     """
-    z2_n = _Z95**2 / num_examples
+    z2_n = Z95**2 / num_examples
     middle, half = (accuracy + z2_n / 2) / (1 + z2_n), half_width(accuracy, num_examples)
     return max(0.0, middle - half), min(1.0, middle + half)
 

@@ -9,12 +9,14 @@ import numpy as np
 from jaxssl import jsonable
 from jaxssl.evaluation import (
     classes,
+    clustering,
     few_label,
     kept_probe,
     knn,
     linear,
     preparation,
     protocol,
+    retrieval,
 )
 from jaxssl.evaluation.subject import Subject
 
@@ -112,6 +114,45 @@ def knn_eval(
 
     described = _described("knn", prepared, options)
     return _write(run, described, prepared, _measured(prepared, vote))
+
+
+def retrieval_eval(
+    run: str | os.PathLike,
+    subject: Subject,
+    options: retrieval.RetrievalConfig,
+    prepared: preparation.Prepared | None = None,
+) -> dict:
+    """Retrieval of training images by test images; see ``knn_eval``."""
+    prepared = prepared or preparation.prepare(run, subject)
+    labels = prepared.train.labels, prepared.test.labels
+    options = options.fit_to(len(labels[0]))
+
+    def rank(train: np.ndarray, test: np.ndarray) -> dict:
+        return retrieval.evaluate(
+            train, labels[0], test, labels[1], num_retrieved=options.num_retrieved
+        ).to_json()
+
+    described = _described("retrieval", prepared, options)
+    return _write(run, described, prepared, _measured(prepared, rank))
+
+
+def clustering_eval(
+    run: str | os.PathLike,
+    subject: Subject,
+    options: clustering.ClusteringConfig,
+    prepared: preparation.Prepared | None = None,
+) -> dict:
+    """K-means of the features beside the classes; see ``knn_eval``. ``subject.seed`` draws it."""
+    prepared = prepared or preparation.prepare(run, subject)
+    labels = prepared.train.labels, prepared.test.labels
+
+    def cluster(train: np.ndarray, test: np.ndarray) -> dict:
+        return clustering.evaluate(
+            train, labels[0], test, labels[1], config=options, seed=subject.seed
+        ).to_json()
+
+    described = _described("clustering", prepared, options)
+    return _write(run, described, prepared, _measured(prepared, cluster))
 
 
 def few_label_eval(
@@ -240,9 +281,9 @@ def _measured(
 def _described(
     evaluator: str,
     prepared: preparation.Prepared,
-    options: linear.LinearConfig | knn.KnnConfig | few_label.FewLabelConfig,
+    options: object,
 ) -> dict:
-    """The protocol of a result."""
+    """The protocol of a result, of an evaluator with such options."""
     return prepared.protocol | {"evaluator": evaluator} | jsonable.to_json(options)
 
 

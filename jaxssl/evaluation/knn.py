@@ -139,7 +139,7 @@ def nearest(
         earlier training row comes first.
     """
     # Unlike jnp.asarray, device_put copies once; the normalised bank then takes that memory over.
-    bank = _normalise_bank(jax.device_put(np.asarray(train_features)))
+    bank = normalise_bank(jax.device_put(np.asarray(train_features)))
     similarities, rows = [], []
     size = max(1, min(_BLOCK, _SIMILARITIES // len(train_features)))
     for first in range(0, len(test_features), size):
@@ -152,14 +152,21 @@ def nearest(
 
 
 @functools.partial(jax.jit, donate_argnums=0)
-def _normalise_bank(rows: Array) -> Array:
-    return _normalised(rows)
+def normalise_bank(rows: Array) -> Array:
+    """Rows [N, D] of length 1, zero rows as they are; takes the memory over."""
+    return normalised(rows)
+
+
+def normalised(rows: Array) -> Array:
+    """Rows of length 1 along the last axis; zero rows as they are."""
+    norm = jnp.linalg.norm(rows, axis=-1, keepdims=True)
+    return rows / jnp.where(norm == 0, 1.0, norm)
 
 
 @functools.partial(jax.jit, static_argnames="count")
 def _top(bank: Array, block: Array, *, count: int) -> tuple[Array, Array]:
     # Full precision: a bfloat16 product would swap neighbours that float32 tells apart.
-    product = jnp.matmul(_normalised(block), bank.T, precision=jax.lax.Precision.HIGHEST)
+    product = jnp.matmul(normalised(block), bank.T, precision=jax.lax.Precision.HIGHEST)
     return jax.lax.top_k(product, count)
 
 
@@ -183,8 +190,3 @@ def _vote(similarities: Array, classes: Array, *, num_classes: int, temperature:
 
     rows = max(1, _BALLOTS // (count * num_candidates))
     return jax.lax.map(winner, (similarities, classes), batch_size=rows).astype(jnp.int32)
-
-
-def _normalised(rows: Array) -> Array:
-    norm = jnp.linalg.norm(rows, axis=-1, keepdims=True)
-    return rows / jnp.where(norm == 0, 1.0, norm)

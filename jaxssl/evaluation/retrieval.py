@@ -1,145 +1,143 @@
-"""Search among images by a text, and among texts by an image."""
+"""Retrieval: do the images that are nearest to an image show the same class? Nothing is fitted."""
 
 import dataclasses
-import os
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxssl.evaluation import accuracy, towers
-from jaxssl.evaluation.subject import Subject
+from jaxssl import checks
+from jaxssl.evaluation import accuracy, knn
 from jaxssl.types import Array
 
-NAME = "retrieval"  # what the result file calls the evaluator
-AMONG = (1, 5, 10)
-_BLOCK = 2**24  # similarities held at a time
+USUAL_KS = (1, 5, 10)
+_SIMILARITIES = 2**24  # of a block of queries at most; each is sorted and counted
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-    """What is measured.
+class RetrievalConfig:
+    """The retrieval protocol.
 
     Attributes:
-        step: checkpoint; the newest by default.
-        data_path: where the data set is, if not where pretraining found it.
-        test_split: what is searched; by default the test split of the run.
+        num_retrieved: the ks of recall@k and precision@k. None: 1, 5 and 10, as far as there are
+            training examples.
     """
 
-    step: int | None = None
-    data_path: str | None = None
-    test_split: str | None = None
+    num_retrieved: tuple[int, ...] | None = None
+
+    def __post_init__(self):
+        checks.at_least(self, 1, "num_retrieved")
+
+    def fit_to(self, num_train: int) -> "RetrievalConfig":
+        """The same with ks: those that were asked for, or the usual ones that fit."""
+        if self.num_retrieved is not None:
+            return self
+        return RetrievalConfig(tuple(k for k in USUAL_KS if k <= num_train))
 
 
-def measure(run: str | os.PathLike, options: Options = Options()) -> dict:
-    """Searches the test split both ways; one file below ``RUN/evaluation``.
+class RetrievalResult(NamedTuple):
+    """What was measured, all in [0, 1].
 
-    Texts that are the same are one text. Of an image its own text is right; of a text every image
-    that has it. The recall among k is the part of the queries that have something right among the k
-    nearest by cosine similarity, of equals the wrong ones first. Chance is that of k drawn blindly.
+    Attributes:
+        mean_average_precision: over the queries; of one whose class training lacks it is 0.
+        half_width: half the 95 % interval of that mean that the number of queries leaves.
+        recall: by k, the part of the queries with an example of their class among the k nearest.
+        precision: by k, the mean part of the k nearest that are of the query's class.
+        average_precision: float64 [N'], of every query.
+    """
+
+    mean_average_precision: float
+    half_width: float
+    recall: dict[int, float]
+    precision: dict[int, float]
+    average_precision: np.ndarray
+
+    def to_json(self) -> dict:
+        """Everything but the queries' own, as JSON values."""
+        at_k = {
+            f"k={k}": {"recall": self.recall[k], "precision": self.precision[k]}
+            for k in self.recall
+        }
+        return {
+            "mean_average_precision": self.mean_average_precision,
+            "half_width": self.half_width,
+            **at_k,
+        }
+
+
+def evaluate(
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    test_features: np.ndarray,
+    test_labels: np.ndarray,
+    *,
+    num_retrieved: tuple[int, ...] = USUAL_KS,
+) -> RetrievalResult:
+    """Ranks the whole training split for every test example, by cosine similarity, exactly.
+
+    With r_i = 1 where the i-th of the ranking is of the query's class, and R of them in all,
+    AP = 1/R Σ_i r_i (Σ_{j ≤ i} r_j) / i, precision@k = 1/k Σ_{i ≤ k} r_i, and recall@k, as metric
+    learning has it, is 1 where any of the first k is, else 0. Of equal similarities the earlier
+    training example comes first. Queries come in blocks, so that no [N', N] is held.
 
     Args:
-        run: run directory.
-        options: what is measured.
-
-    Returns:
-        The record that was written; "results" has "num_images", "num_texts", and for
-        "texts_by_image" and "images_by_text" ``{"among 1": {"recall", "half_width", "chance"}, …}``
-        for each k of 1, 5, 10 below the number of what is searched.
+        train_features: real [N, D], any scale; what is ranked.
+        train_labels: integers [N].
+        test_features: real [N', D]; the queries.
+        test_labels: integers [N'].
+        num_retrieved: the ks, each from 1 to N.
 
     Raises:
-        ValueError: an encoder without texts, or a split with training images.
+        ValueError: shapes, labels or features that are wrong; k outside [1, N].
+
+    Source: Jégou et al., Product Quantization for Nearest Neighbor Search, 2011 (recall@k as the
+        part of queries); Musgrave et al., A Metric Learning Reality Check, 2020, arXiv:2003.08505.
     """
-    subject = Subject(step=options.step, data_path=options.data_path, test_split=options.test_split)
-    opened = towers.open_towers(run, subject, NAME)
-    kept: list[np.ndarray] = []
-    batches = _keeping(opened.test_batches(), kept)
-    images, _ = opened.embed(batches, "image", len(opened.opened.test))
-    tokens, text_of = np.unique(np.concatenate(kept), axis=0, return_inverse=True)
-    text_of = text_of.reshape(-1).astype(np.int32)
-    texts, own = opened.embed_texts(tokens), np.arange(len(tokens), dtype=np.int32)
-    results = {
-        "num_images": len(images),
-        "num_texts": len(texts),
-        "texts_by_image": recalls(images, text_of, texts, own),
-        "images_by_text": recalls(texts, own, images, text_of),
-    }
-    return opened.write(run, NAME, {}, results)
+    train_features, train_labels, test_features, test_labels = accuracy.check_splits(
+        "retrieval.evaluate", train_features, train_labels, test_features, test_labels
+    )
+    fix = "There are no more training examples."
+    checks.in_range(
+        "retrieval.evaluate", 1, len(train_features), num_retrieved=num_retrieved, fix=fix
+    )
+    _, targets = np.unique(np.concatenate([train_labels, test_labels]), return_inverse=True)
+    targets = targets.astype(np.int32)
+    ranked, asked = targets[: len(train_labels)], targets[len(train_labels) :]
+    bank, ranked = knn.normalise_bank(jax.device_put(train_features)), jnp.asarray(ranked)
+    size = max(1, min(len(test_features), _SIMILARITIES // len(train_features)))
+    averages, hits = [], []
+    for first in range(0, len(test_features), size):
+        block, own = test_features[first : first + size], asked[first : first + size]
+        padded = np.pad(block, [(0, size - len(block)), (0, 0)])
+        own = np.pad(own, (0, size - len(own)))
+        average, hit = _rank(bank, ranked, padded, own, ks=tuple(num_retrieved))
+        averages.append(np.asarray(average, np.float64)[: len(block)])
+        hits.append(np.asarray(hit)[: len(block)])
+    average, hits = np.concatenate(averages), np.concatenate(hits)
+    deviation = average.std(ddof=1) if len(average) > 1 else 0.0
+    return RetrievalResult(
+        mean_average_precision=float(average.mean()),
+        half_width=float(accuracy.Z95 * deviation / np.sqrt(len(average))),
+        recall={k: float(np.mean(hits[:, i] > 0)) for i, k in enumerate(num_retrieved)},
+        precision={k: float(np.mean(hits[:, i] / k)) for i, k in enumerate(num_retrieved)},
+        average_precision=average,
+    )
 
 
-def recalls(
-    queries: np.ndarray, query_groups: np.ndarray, gallery: np.ndarray, groups: np.ndarray
-) -> dict[str, dict[str, float]]:
-    """Recall among the nearest k, for every k of ``AMONG`` below N.
-
-    Args:
-        queries: float32 [Q, D], unit rows.
-        query_groups: int32 [Q].
-        gallery: float32 [N, D], unit rows.
-        groups: int32 [N]; what is of a query's group is right, and there is some for each.
-    """
-    ranks = rank_first(queries, query_groups, gallery, groups)
-    num_right = np.bincount(groups)[query_groups]
-    found = {}
-    for among in AMONG:
-        if among == 1 or among < len(gallery):
-            recall = float(np.mean(ranks < among))
-            found[f"among {among}"] = {
-                "recall": recall,
-                "half_width": accuracy.half_width(recall, len(ranks)),
-                "chance": float(np.mean(chance(num_right, len(gallery), among))),
-            }
-    return found
-
-
-def chance(num_right: np.ndarray, num_items: int, among: int) -> np.ndarray:
-    """The probability that of ``among`` items drawn blindly one or more is right, float64 [Q]."""
-    none = np.ones(len(num_right))
-    for drawn in range(among):
-        none *= np.maximum(num_items - num_right - drawn, 0) / (num_items - drawn)
-    return 1 - none
-
-
-def rank_first(
-    queries: np.ndarray, query_groups: np.ndarray, gallery: np.ndarray, groups: np.ndarray
-) -> np.ndarray:
-    """How many wrong items are at least as near to each query as the nearest right one.
-
-    Args:
-        queries: as of ``recalls``, like the others.
-        query_groups: of the queries.
-        gallery: what is searched.
-        groups: of the gallery.
-
-    Returns:
-        int32 [Q]; similarities are held a block of queries at a time.
-    """
-    bank, bank_groups = jnp.asarray(gallery), jnp.asarray(groups)
-    size = min(len(queries), max(1, _BLOCK // len(gallery)))
-    ranks = []
-    for start in range(0, len(queries), size):
-        block = queries[start : start + size]
-        missing = size - len(block)
-        padded = np.pad(block, [(0, missing), (0, 0)])
-        own = np.pad(query_groups[start : start + size], (0, missing))
-        ranks.append(np.asarray(_ranks(bank, bank_groups, padded, own))[: len(block)])
-    return np.concatenate(ranks)
-
-
-@jax.jit
-def _ranks(bank: Array, bank_groups: Array, block: Array, own: Array) -> Array:
+@functools.partial(jax.jit, static_argnames="ks")
+def _rank(
+    bank: Array, labels: Array, queries: Array, asked: Array, *, ks: tuple[int, ...]
+) -> tuple[Array, Array]:
+    """Average precision float32 [B], and how many of the first k are right, int32 [B, len(ks)]."""
     # Full precision: a bfloat16 product would swap neighbours that float32 tells apart.
-    similar = jnp.matmul(block, bank.T, precision=jax.lax.Precision.HIGHEST)
-    is_right = own[:, None] == bank_groups[None]
-    best = jnp.max(similar, axis=1, where=is_right, initial=-jnp.inf)
-    return jnp.sum(~is_right & (similar >= best[:, None]), axis=1, dtype=jnp.int32)
-
-
-def _keeping(
-    batches: Iterable[Mapping[str, np.ndarray]], kept: list[np.ndarray]
-) -> Iterator[Mapping[str, np.ndarray]]:
-    """The batches, their tokens put into a list on the way."""
-    for batch in batches:
-        kept.append(batch["tokens"])
-        yield batch
+    product = jnp.matmul(knn.normalised(queries), bank.T, precision=jax.lax.Precision.HIGHEST)
+    order = jnp.argsort(product, axis=1, descending=True, stable=True)
+    is_right = labels[order] == asked[:, None]
+    hits = jnp.cumsum(is_right, axis=1, dtype=jnp.int32)
+    places = jnp.arange(1, len(bank) + 1, dtype=jnp.float32)
+    precision = hits.astype(jnp.float32) / places[None]
+    total = jnp.sum(jnp.where(is_right, precision, 0.0), axis=1)
+    average = total / jnp.maximum(hits[:, -1], 1).astype(jnp.float32)
+    return average, hits[:, jnp.asarray(ks) - 1]

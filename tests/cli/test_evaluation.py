@@ -119,6 +119,27 @@ def test_evaluators_are_chosen_and_their_results_summed_up(finished, capsys):
     assert summary["all_labels"].keys() >= {"trained", "pixels", "probed"}
 
 
+def test_retrieval_and_clustering_are_evaluators(finished, capsys, refused):
+    words = ["evaluate", str(finished), "--encoders", "trained", "pixels", "--evaluators"]
+    words += ["retrieval", "clustering"]
+    assert cli.main([*words, "--clusters.restarts", "2"]) == 0
+    text = capsys.readouterr().out
+    for name in ("trained", "trained, stage 0", "pixels"):
+        number = r"[\d.]+ %"
+        pattern = (
+            rf"^retrieval {name}: mAP {number} ± [\d.]+, recall@1 {number}, precision {number}"
+        )
+        assert_matches(rf"(?m){pattern}, recall@5 .*, recall@10 .*%$", text)
+        pattern = rf"^clustering {name}: NMI [\d.]+, ARI [-\d.]+, {number} by assignment"
+        assert_matches(rf"(?m){pattern} \(4 clusters\)$", text)
+    (file,) = finished.glob("evaluation/step-2/*/clustering-trained.json")
+    assert json.loads(file.read_text())["protocol"]["restarts"] == 2
+    message = refused(*words, "--ranking.num-retrieved", 33)
+    assert "num_retrieved must be in [1, 32]; got (33,)" in message
+    message = refused(*words[:-2], "clustering", "--clusters.num-clusters", 33)
+    assert "num_clusters must be in [2, 32]; got 33" in message
+
+
 @pytest.mark.parametrize(
     ("more", "text"),
     [
