@@ -38,7 +38,7 @@ def open_npz(path: pathlib.Path, split: str) -> arrays.ArraySource:
             if images_key not in keys:
                 raise ValueError(
                     f"open_source: {path} must hold train_images and train_labels, x_train and "
-                    f"y_train, or images and labels; got {', '.join(keys) or 'nothing'}."
+                    f"y_train, or images and labels; got {', '.join(map(repr, keys)) or 'nothing'}."
                 )
             labels = _read(archive, labels_key, path) if labels_key in keys else None
             images = _read(archive, images_key, path)

@@ -143,7 +143,7 @@ def test_wrong_arrays_say_what_is_missing(change, message):
 
 def test_npz_without_the_keys_lists_those_found(tmp_path, images):
     np.savez(tmp_path / "a.npz", pictures=images, other=images)
-    with pytest.raises(ValueError, match=r"or images and labels; got pictures, other\."):
+    with pytest.raises(ValueError, match=r"or images and labels; got 'pictures', 'other'\."):
         open_npz(tmp_path / "a.npz")
 
 
