@@ -75,6 +75,18 @@ def from_previous(tree: PyTree, axis_name: str | None) -> PyTree:
     return lax.ppermute(tree, axis_name, ring)
 
 
+def reversed_rows(tree: PyTree, axis_name: str | None) -> PyTree:
+    """Rows of the global batch in reverse order: position p is given what position G - 1 - p holds.
+
+    Every leaf [B, ...] keeps its shape; devices exchange their rows in pairs, the first with the
+    last.
+    """
+    if axis_name is not None:
+        size = lax.axis_size(axis_name)
+        tree = lax.ppermute(tree, axis_name, [(each, size - 1 - each) for each in range(size)])
+    return jax.tree.map(lambda leaf: leaf[::-1], tree)
+
+
 def varying(tree: PyTree, axis_name: str | None) -> PyTree:
     """The same values, typed as differing between devices.
 

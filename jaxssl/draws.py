@@ -47,8 +47,13 @@ def example_keys(seed: int, step: Array, num_examples: int, axis_name: str | Non
 
 
 def make_views(method: Method, batch: Batch, keys: Array) -> Views:
-    """Views of a whole batch; data set labels are stripped before the method can see them."""
-    return jax.vmap(method.view)(keys, without_labels(batch))
+    """Views of a whole batch; labels are stripped where the method does not read them."""
+    return jax.vmap(method.view)(keys, shown(method, batch))
+
+
+def shown(method: Method, batch: Batch) -> Example:
+    """What a method is shown of a batch, or of an example: "label" only if it ``reads_label``."""
+    return batch if method.reads_label else without_labels(batch)
 
 
 def without_labels(batch: Batch) -> Example:

@@ -21,6 +21,7 @@ class Config(TypedDict):
     training: dict
     run: dict
     start: NotRequired[dict]
+    labels: NotRequired[dict]
 
 
 class Dataset(TypedDict):

@@ -25,7 +25,7 @@ PyTree = Any
 # ONE: {"image": [H, W, C]}, {"video": [T, H, W, C]} or {"tokens": [L]}, and "index", int32, its row
 # in the source that it was read from; no label.
 Example = Mapping[str, Array]
-Batch = Mapping[str, Array]  # the same with a leading B axis; may carry "label", which is stripped
+Batch = Mapping[str, Array]  # the same with a leading B axis; may carry "label", mostly stripped
 Views = PyTree  # what a method's view() makes of one example
 Metrics = dict[str, Array]  # scalars, float32, equal on all devices
 Picture = tuple[str, Array]  # a title and images [B, H, W, C], float32 in [0, 1]
@@ -119,7 +119,7 @@ class Embeddings(NamedTuple):
 
 
 class Method(NamedTuple):
-    """A self-supervised method: pure functions, hyper-parameters and axis name already bound.
+    """A method of learning: pure functions, hyper-parameters and axis name already bound.
 
     Attributes:
         view: ``(key, example) -> views`` of ONE example; the trainer vmaps it. All randomness that
@@ -148,6 +148,8 @@ class Method(NamedTuple):
             of the choices in evaluation mode; None exactly where ``ask`` is.
         project: ``(params) -> params`` after the optimizer, into the set where they must lie, as a
             number with a bound; None: anywhere.
+        reads_label: whether ``view`` is shown the data set's "label", int32 in [0, K), too, which
+            no self-supervised method is. Its config says the same; see ``MethodConfig``.
     """
 
     view: Callable[[Array, Example], Views]
@@ -162,6 +164,7 @@ class Method(NamedTuple):
     ask: Callable[[Views], Question] | None = None
     answer: Callable[[PyTree, PyTree, Views], Array] | None = None
     project: Callable[[PyTree], PyTree] | None = None
+    reads_label: bool = False
 
 
 class EncoderConfig(Protocol):
@@ -185,6 +188,10 @@ class MethodConfig(Protocol):
     set. ``num_examples`` is the size of the training split; ``sample()`` reads uint8 images
     [N, H, W, C], up to 5,000 or ``sample(count)``, spread evenly over it, and is called only where
     images are wanted. It is asked once, before a run begins; checkpoints record the answer.
+
+    Labels of the data set reach a method whose class says ``READS_LABEL = True``, a ClassVar, and
+    no other: neither its batches hold any, nor its views. It has ``with_classes(names) -> config``
+    too, which is given one name per class before a run begins.
 
     Fields beside the sizes of its views that are lengths in pixels are named in a ClassVar
     ``PIXELS``; the command line changes them with the size of the images.

@@ -49,6 +49,16 @@ def test_gathered_rows_stand_in_the_order_of_devices():
         np.testing.assert_array_equal(leaf, np.broadcast_to(TREE[name], (DEVICES, *leaf.shape[1:])))
 
 
+@pytest.mark.parametrize("axis_name", ["data", None])
+def test_rows_in_reverse_are_those_of_the_whole_batch(axis_name):
+    def turn(tree):
+        return collectives.reversed_rows(tree, axis_name)
+
+    got = (mapped(turn) if axis_name else turn)(TREE)
+    for name, leaf in got.items():
+        np.testing.assert_array_equal(leaf, TREE[name][::-1])
+
+
 def test_rows_gathered_for_a_state_are_typed_as_equal():
     got = mapped(lambda tree: collectives.all_gather_equal(tree, "data"), out_specs=EQUAL)(TREE)
     jax.tree.map(np.testing.assert_array_equal, got, TREE)

@@ -49,15 +49,16 @@ MAY_IMPORT = {
     "runs.start": GROUND | {"checkpoints", "training", "runs.recipe"},
     "runs.standardising": GROUND | {"data", "checkpoints", "runs.recipe"},
     "runs.value_range": GROUND | {"data", "checkpoints", "runs.recipe"},
+    "runs.labelled": GROUND | {"data", "evaluation", "runs.recipe"},
     "runs.changed_data": GROUND | {"checkpoints", "runs.recipe", "runs.record"},
     "runs.restoring": GROUND | {"checkpoints"},
     "runs.pretrain": GROUND | {"data", "checkpoints", "training", "runs.recipe", "runs.record"}
-    | {"runs.changed_data", "runs.restoring", "runs.standardising", "runs.start"}
+    | {"runs.changed_data", "runs.labelled", "runs.restoring", "runs.standardising", "runs.start"}
     | {"runs.value_range", "__init__"},
     "runs.held_out": GROUND | {"data", "evaluation", "runs.opened", "__init__"},
     "report": GROUND | {"data", "checkpoints", "collapse", "training", "evaluation", "runs.opened"},
     "audit": GROUND | {"data", "checkpoints", "evaluation", "report", "__init__"}
-    | {"runs.recipe", "runs.record", "runs.opened", "runs.pretrain"},
+    | {"runs.labelled", "runs.recipe", "runs.record", "runs.opened", "runs.pretrain"},
     "runs": set(),
     "cli": None,  # everything
     "__init__": {"checkpoints", "evaluation"},

@@ -10,7 +10,7 @@ import jaxssl
 from jaxssl import checkpoints, checks, data, jsonable, named
 from jaxssl.audit import controls, cues, network, probes, questions, usefulness
 from jaxssl.evaluation import protocol, splits
-from jaxssl.runs import pretrain, record
+from jaxssl.runs import labelled, pretrain, record
 from jaxssl.runs.opened import open_run
 from jaxssl.runs.recipe import Recipe
 from jaxssl.types import Method
@@ -91,6 +91,7 @@ def audit_recipe(recipe: Recipe, options: Options, out: Path | None = None) -> d
     Raises:
         ValueError: a data set that cannot be read, or inputs that cannot be described.
     """
+    _check_pretext(recipe)
     sources = _splits(recipe)
     rows, lines = [], []
     recipe = dataclasses.replace(recipe, method=pretrain.prepare(recipe.method, sources[0]))
@@ -132,6 +133,7 @@ def audit_run(
     encoder = checkpoints.restore_encoder(run, step)
     opened_run = open_run(run, encoder.meta["step"])
     recipe = opened_run.recipe
+    _check_pretext(recipe)
     recipe = dataclasses.replace(recipe, data=data.elsewhere(recipe.data, data_path))
     sources = _splits(recipe)
     trained, untrained = network.networks_of(opened_run)
@@ -321,6 +323,15 @@ def _what_was_asked(described: questions.Described) -> str:
     return text + (
         f" Cues that such inputs cannot show: {', '.join(left_out)}." if left_out else ""
     )
+
+
+def _check_pretext(recipe: Recipe) -> None:
+    """Refuses a method whose answers are the labels of the data set."""
+    if labelled.reads(recipe.method):
+        raise ValueError(
+            f"audit: the method must be self-supervised; got {named.short(recipe.method)}, whose "
+            "answers are the labels of the data set. Audit the run that it began with."
+        )
 
 
 def _no_question(recipe: Recipe) -> str:

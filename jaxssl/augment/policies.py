@@ -9,6 +9,7 @@ What they return are frozen dataclasses of numbers, strings and tuples, so that 
     View                             one view with colours, blur and solarisation
     Pair                             two views, alike or not: ``pair(key, image)``
     MultiCrop                        a pair of large views and several small ones
+    RandAugment                      what is done to a view: operations drawn from fourteen
 
 A call with a key and one image makes one view, float32 in [0, 1], or with MultiCrop a dictionary of
 views. A policy's further keywords are fields of View and hold for all its views; what is to differ
@@ -20,6 +21,7 @@ import dataclasses
 from jaxssl.augment.crops import CropFlip, PadCropFlip, Resize
 from jaxssl.augment.multicrop import MultiCrop
 from jaxssl.augment.pairs import Pair
+from jaxssl.augment.rand_augment import RandAugment
 from jaxssl.augment.views import Change, View
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "MultiCrop",
     "PadCropFlip",
     "Pair",
+    "RandAugment",
     "Resize",
     "View",
     "byol",

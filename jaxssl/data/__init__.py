@@ -14,7 +14,7 @@ from jaxssl.data.config import ClipData, ImageData, elsewhere, from_json, from_o
 from jaxssl.data.folder import from_files, list_every
 from jaxssl.data.imagefiles import MAX_PIXELS
 from jaxssl.data.loader import Loader, batches
-from jaxssl.data.memory import sample
+from jaxssl.data.memory import sample, take
 from jaxssl.data.moments import measure as measure_moments
 from jaxssl.data.pairs import PairData
 from jaxssl.data.preparation import Prepared, prepare
@@ -46,4 +46,5 @@ __all__ = [
     "prepare",
     "sample",
     "scaled",
+    "take",
 ]

@@ -89,7 +89,12 @@ class FolderSource:
     @property
     def labelled(self) -> bool:
         """Whether there are class subfolders."""
-        return self.listing.labels is not None
+        return self.labels is not None
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """int32 [N]; None without class subfolders."""
+        return self.listing.labels
 
     @property
     def class_names(self) -> tuple[str, ...] | None:

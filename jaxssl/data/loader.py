@@ -27,6 +27,7 @@ class Loader:
         process_index: this process, from 0.
         process_count: processes that share each batch.
         num_threads: threads that decode; unused for a source in memory.
+        labels: whether batches hold "label", for the method that reads it.
 
     Raises:
         ValueError: where the source is smaller than a batch, or a batch cannot be divided.
@@ -49,6 +50,7 @@ class Loader:
         process_index: int = 0,
         process_count: int = 1,
         num_threads: int = 8,
+        labels: bool = False,
     ):
         _check_division(batch_size, process_index, process_count)
         if len(source) < batch_size:
@@ -65,18 +67,20 @@ class Loader:
         self._local_size = batch_size // process_count
         self._first = process_index * self._local_size
         self._num_threads = num_threads
+        self._labels = labels
         self._ahead: readahead.ReadAhead | None = None
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
-        """This process's part of the batch of one step, without labels.
+        """This process's part of the batch of one step, without labels unless they are asked for.
 
         Args:
             step: optimizer steps completed, from 0, in any order.
 
         Returns:
-            Every entry of the source's records but "label", stacked, B local, and their row numbers
-            in the source: ``{"image": uint8 [B, S, S, C], "index": int32 [B]}``, or of a video
-            ``"video"``, uint8 [B, T, S, S, C], or the columns of ``from_columns``.
+            Every entry of the source's records, "label" only if it is asked for, stacked, B local,
+            and their row numbers in the source: ``{"image": uint8 [B, S, S, C], "index": int32
+            [B]}``, or of a video ``"video"``, uint8 [B, T, S, S, C], or the columns of
+            ``from_columns``.
         """
         checks.at_least("Loader.batch", 0, step=step)
         if isinstance(self.source, arrays.ArraySource):
@@ -125,7 +129,7 @@ class Loader:
         taken = {
             name: np.take(column, rows, axis=0)
             for name, column in self.source.columns.items()
-            if name != arrays.LABEL
+            if self._labels or name != arrays.LABEL
         }
         return taken | {arrays.ROW_NUMBERS: rows.astype(np.int32)}
 
@@ -133,7 +137,9 @@ class Loader:
         """Record at a position in the endless stream of this process, and its row number."""
         step, place = divmod(position, self._local_size)
         row = int(self.rows(step)[place])
-        record = {name: value for name, value in self.source[row].items() if name != arrays.LABEL}
+        record = dict(self.source[row])
+        if not self._labels:
+            record.pop(arrays.LABEL, None)
         return record | {arrays.ROW_NUMBERS: row}
 
 

@@ -44,6 +44,11 @@ def evenly_spaced(source: source_lib.Source, count: int) -> source_lib.Source:
     """The same part as ``sample``, decoded on demand where the source is."""
     checks.at_least("sample", 1, count=count)
     rows = np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)
+    return take(source, rows)
+
+
+def take(source: source_lib.Source, rows: np.ndarray) -> source_lib.Source:
+    """Some rows of a source, int64 [N] and ascending, decoded on demand where the source is."""
     if isinstance(source, arrays.ArraySource):
         return source.subset(rows)
     return source_lib.Subset(source, rows)

@@ -86,8 +86,7 @@ def finished(config: "ImageData", source: source_lib.Source, part: str | None) -
     """
     if part is not None:
         rows = source_lib.part_of_train(len(source), part, name=source.name)
-        is_in_memory = isinstance(source, arrays.ArraySource)
-        source = source.subset(rows) if is_in_memory else source_lib.Subset(source, rows)
+        source = memory.take(source, rows)
     if isinstance(source, video.VideoSource):
         return source.hold_in_memory() if config.in_memory else source
     if isinstance(source, arrays.ArraySource):

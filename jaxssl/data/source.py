@@ -121,6 +121,11 @@ class Wrapped:
         return self.source.class_names
 
     @property
+    def labels(self) -> np.ndarray | None:
+        """Those of all examples, int32 [N], where they are known before any is decoded."""
+        return getattr(self.source, "labels", None)
+
+    @property
     def value_range(self) -> tuple[float, float] | None:
         """The whole's; None of one that has none."""
         return getattr(self.source, "value_range", None)
@@ -136,6 +141,12 @@ class Subset(Wrapped):
     """
 
     rows: np.ndarray = dataclasses.field(repr=False)
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """Those of the rows, where they are known."""
+        whole = super().labels
+        return None if whole is None else whole[self.rows]
 
     @property
     def fingerprint(self) -> str:

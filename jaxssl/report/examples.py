@@ -10,7 +10,7 @@ from jaxssl.evaluation import knn, layers, preparation, splits
 from jaxssl.report import plots
 from jaxssl.report.page import Picture
 from jaxssl.runs.opened import OpenedRun
-from jaxssl.types import Array, Views
+from jaxssl.types import Array, Batch, Views
 
 NUM_EXAMPLES = 6
 NUM_QUERIES = 8
@@ -26,15 +26,16 @@ def read_parts(opened: splits.Splits) -> tuple[data.ArraySource, data.ArraySourc
     return data.sample(opened.train, NUM_TRAIN), data.sample(opened.test, NUM_TEST)
 
 
-def choose(part: data.ArraySource) -> np.ndarray:
-    """The images whose views are shown, uint8 [B, H, W, C]: one of each class as far as they go."""
-    return part.columns["image"][first_of_each_class(part)[:NUM_EXAMPLES]]
+def choose(part: data.ArraySource) -> dict[str, np.ndarray]:
+    """The examples whose views are shown, as a batch: one of each class as far as they go."""
+    rows = first_of_each_class(part)[:NUM_EXAMPLES]
+    return {name: column[rows] for name, column in part.columns.items()}
 
 
-def draw_views(run: OpenedRun, images: np.ndarray, out: Path) -> Picture:
-    """What the method made of a few images [B, H, W, C] uint8, and the network of that."""
-    method = run.method
-    batch = {"image": images, "index": np.arange(len(images), dtype=np.int32)}
+def draw_views(run: OpenedRun, examples: Batch, out: Path) -> Picture:
+    """What the method made of a few examples with an "image", and the network of that."""
+    method, images = run.method, examples["image"]
+    batch = {**examples, "index": np.arange(len(images), dtype=np.int32)}
     keys = jax.random.split(jax.random.key(0), len(images))
     views = jax.jit(lambda batch, keys: draws.make_views(method, batch, keys))(batch, keys)
     if method.show is None:

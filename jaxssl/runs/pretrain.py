@@ -14,7 +14,7 @@ from rich.console import Console
 
 import jaxssl
 from jaxssl import checkpoints, data, draws, files, inputs, named, parallel
-from jaxssl.runs import changed_data, record, restoring, standardising, value_range
+from jaxssl.runs import changed_data, labelled, record, restoring, standardising, value_range
 from jaxssl.runs import directory as directories
 from jaxssl.runs import start as starts
 from jaxssl.runs.directory import RunDirectory
@@ -61,7 +61,7 @@ def run(
         if recipe.start is not None:
             recipe = dataclasses.replace(recipe, start=starts.resolve(recipe.start, directory))
         recipe = value_range.as_recorded(recipe, directory)
-        source = recipe.data.open(recipe.data.train_split)
+        source = labelled.keep(recipe, recipe.data.open(recipe.data.train_split))
         recipe = value_range.as_measured(recipe, source)
         recipe, note = standardising.settle(recipe, to_measure, source, directory)
         if note:
@@ -139,6 +139,8 @@ def prepare(method: MethodConfig, source: data.Source) -> MethodConfig:
         method: a config; see ``types.MethodConfig``.
         source: of the training split.
     """
+    if labelled.reads(method):
+        return method.with_classes(labelled.class_names(method, source))
     if not hasattr(method, "prepare"):
         return method
     return method.prepare(len(source), functools.partial(_sample, source))
@@ -150,7 +152,8 @@ def prepare_once(recipe: Recipe, source: data.Source, directory: RunDirectory) -
     A run that is resumed keeps what it began with, to the last bit, whatever machine goes on.
     """
     method = recipe.method
-    if hasattr(method, "prepare") and checkpoints.complete_steps(directory.path):
+    is_asked = hasattr(method, "prepare") or labelled.reads(method)
+    if is_asked and checkpoints.complete_steps(directory.path):
         recorded = checkpoints.read_meta(directory.path)["config"]["method"]
         if named.short(recorded["name"]) == named.short(method):  # else refused by claim
             return dataclasses.replace(recipe, method=record.method_from_json(recorded))
@@ -238,6 +241,7 @@ def _loader(recipe: Recipe, source: data.Source) -> data.Loader:
         process_index=jax.process_index(),
         process_count=jax.process_count(),
         num_threads=recipe.data.num_threads,
+        labels=labelled.reads(recipe.method),
     )
 
 
@@ -259,6 +263,8 @@ def _about(recipe: Recipe, source: data.Source) -> str:
     how_many = f"{len(source):,} {recipe.data.unit}"
     if divided := data.account_of(source).divided:
         how_many = f"{divided} (--data.train-split all takes them too)"
+    if labelled.reads(recipe.method):
+        how_many += f" with their labels{labelled.describe(recipe.labels)}"
     return (
         f"{named.short(recipe.method)} of a {named.short(recipe.encoder)} on {source.name}: "
         f"{how_many}{value_range.describe(recipe)}; {optimizer.name} with learning rate {peak:g} = "

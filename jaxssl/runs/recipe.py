@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from jaxssl import words
+from jaxssl import checks, words
 from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 from jaxssl.types import DataConfig, EncoderConfig, MethodConfig
@@ -38,6 +38,39 @@ class Start:
 
 
 @dataclasses.dataclass(frozen=True)
+class Labels:
+    """The few examples of a training split that are learned from, with their labels.
+
+    Exactly the rows that ``evaluation.few_label`` draws for the same budget.
+
+    Attributes:
+        per_class: how many of each class.
+        fraction: which part of each class, in (0, 1), instead.
+        draw: the seed of the draw.
+    """
+
+    per_class: int | None = None
+    fraction: float | None = None
+    draw: int = 0
+
+    def __post_init__(self):
+        if (self.per_class is None) == (self.fraction is None):
+            raise ValueError(
+                "Labels: either per_class or fraction must be given; got "
+                f"{self.per_class} and {self.fraction}."
+            )
+        checks.at_least(self, 1, "per_class")
+        checks.at_least(self, 0, "draw")
+        fix = "0.01 is one per cent."
+        checks.in_range(self, 0, 1, "fraction", open_left=True, open_right=True, fix=fix)
+
+    @property
+    def budget(self) -> int | float:
+        """As ``few_label.draw_rows`` takes it."""
+        return self.fraction if self.per_class is None else self.per_class
+
+
+@dataclasses.dataclass(frozen=True)
 class Recipe(Generic[M, E, D]):
     """What to pretrain, on what, and how.
 
@@ -49,6 +82,7 @@ class Recipe(Generic[M, E, D]):
         training: batch size, epochs and seed.
         run: backend, logging and checkpoints; changes no number of the run.
         start: the run whose encoder this one begins with; None begins anew.
+        labels: the few labelled examples that are learned from; None takes the whole split.
     """
 
     method: M
@@ -58,6 +92,7 @@ class Recipe(Generic[M, E, D]):
     training: TrainingConfig
     run: RunConfig = RunConfig()
     start: Start | None = None
+    labels: Labels | None = None
 
 
 class NoRecipeError(FileNotFoundError):

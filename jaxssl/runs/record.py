@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Mapping
 
 from jaxssl import data, jsonable, named
-from jaxssl.runs.recipe import Recipe, Start
+from jaxssl.runs.recipe import Labels, Recipe, Start
 from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 from jaxssl.types import MethodConfig
@@ -21,7 +21,11 @@ def to_json(recipe: Recipe) -> dict:
     """
     unwatched = dataclasses.replace(recipe.run, watchers=())
     run = {name: value for name, value in jsonable.to_json(unwatched).items() if name != "watchers"}
-    start = {} if recipe.start is None else {"start": jsonable.to_json(recipe.start)}
+    optional = {
+        name: jsonable.to_json(part)
+        for name, part in (("start", recipe.start), ("labels", recipe.labels))
+        if part is not None
+    }
     return {
         "method": named.to_json(recipe.method),
         "encoder": named.to_json(recipe.encoder),
@@ -29,7 +33,7 @@ def to_json(recipe: Recipe) -> dict:
         "optimizer": jsonable.to_json(recipe.optimizer),
         "training": jsonable.to_json(recipe.training),
         "run": run,
-        **start,
+        **optional,
     }
 
 
@@ -50,6 +54,7 @@ def from_json(config: Mapping) -> Recipe:
         training=jsonable.from_json(TrainingConfig, config["training"]),
         run=jsonable.from_json(RunConfig, config["run"]),
         start=jsonable.from_json(Start, config["start"]) if "start" in config else None,
+        labels=jsonable.from_json(Labels, config["labels"]) if "labels" in config else None,
     )
 
 

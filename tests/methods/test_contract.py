@@ -59,7 +59,7 @@ class Case(NamedTuple):
 @pytest.fixture(scope="module", params=tiny.CASES, ids=lambda case: "-".join(case))
 def case(request):
     name, encoder = request.param
-    method, batch = build(name, encoder), tiny.batch(encoder)
+    method, batch = build(name, encoder), tiny.batch(encoder, labelled=tiny.reads_label(name))
     views = views_of(method, batch)
     params, state = jax.jit(method.init)(KEY, jax.tree.map(lambda x: x[:2], views))
     loss = loss_and_gradients(method, state)
@@ -314,7 +314,15 @@ def test_order_of_the_batch_does_not_matter(case):
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
+def test_one_method_reads_labels_and_says_so():
+    names = {name for name in methods.all_configs() if tiny.reads_label(name)}
+    assert names == {"Supervised"}
+
+
 def test_labels_cannot_be_reached(case, batch):
+    assert case.method.reads_label == tiny.reads_label(case.name)
+    if case.method.reads_label:
+        pytest.skip("it is the one whose label is the data set's")
     seen = []
     spying = case.method._replace(
         view=lambda key, example: seen.append(set(example)) or case.method.view(key, example)

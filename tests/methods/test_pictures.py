@@ -26,7 +26,7 @@ def shown(name, encoder, **changes):
     method = config.build(module, axis_name=None)
     keys = jax.random.split(jax.random.key(1), NUM_IMAGES)
     numbers = np.arange(NUM_IMAGES, dtype=np.int32)
-    batch = {"image": tiny.images(NUM_IMAGES), "index": numbers}
+    batch = {"image": tiny.images(NUM_IMAGES), "index": numbers, "label": numbers}
     views = jax.jit(lambda: draws.make_views(method, batch, keys))()
     params, state = jax.jit(method.init)(jax.random.key(0), views)
     return views, method.show and method.show(params, state, views)

@@ -50,11 +50,15 @@ def encoder_for(name, architecture):
 def trace(name, encoder):
     """Shapes of the state before and after a step, and of its metrics, on images of 256 pixels."""
     config = methods.all_configs()[name]()
+    labels = {}
+    if tiny.reads_label(name):
+        config = config.with_classes(tuple(map(str, range(1000))))
+        labels = {"label": jax.ShapeDtypeStruct((BATCH_SIZE,), np.int32)}
     if hasattr(config, "prepare"):
         config = config.prepare(NUM_EXAMPLES, lambda *_: tiny.images(64))
     method = config.build(encoder.build(), axis_name=None)
     images = jax.ShapeDtypeStruct((BATCH_SIZE, 256, 256, 3), np.uint8)
-    batch = {"image": images, "index": jax.ShapeDtypeStruct((BATCH_SIZE,), np.int32)}
+    batch = {"image": images, "index": jax.ShapeDtypeStruct((BATCH_SIZE,), np.int32), **labels}
     if isinstance(encoder, models.DualConfig):
         batch["tokens"] = jax.ShapeDtypeStruct((BATCH_SIZE, encoder.text.length), np.uint16)
     optimizer = optax.sgd(0.1)

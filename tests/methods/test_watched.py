@@ -23,8 +23,11 @@ def job_of(name, encoder):
     """Three steps of a tiny method on all devices, measured as a run is."""
     module = tiny.ENCODERS[encoder].build(axis_name=parallel.AXIS)
     method = tiny.method(name).build(module, axis_name=parallel.AXIS)
-    columns = {key: rows for key, rows in tiny.batch(encoder).items() if key != "index"}
-    loader = data.Loader(data.from_columns(columns), batch_size=16, seed=0)
+    labels = tiny.reads_label(name)
+    batch = tiny.batch(encoder, labelled=labels)
+    columns = {key: rows for key, rows in batch.items() if key != "index"}
+    source = data.from_columns(columns)
+    loader = data.Loader(source, batch_size=16, seed=0, labels=labels)
     example = inputs.of_example({key: rows[0] for key, rows in loader.batch(0).items()})
     fed = inputs.of_method(method, example)
 

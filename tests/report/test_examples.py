@@ -53,7 +53,7 @@ def test_a_method_that_shows_nothing_shows_its_views(run, tmp_path, monkeypatch)
     monkeypatch.setattr(examples.plots, "draw_grid", lambda c, path, title: columns.extend(c))
     opened = open_run(run)
     opened = dataclasses.replace(opened, method=opened.method._replace(show=None))
-    examples.draw_views(opened, tiny.images(2), tmp_path)
+    examples.draw_views(opened, {"image": tiny.images(2)}, tmp_path)
     assert [title for title, _ in columns] == ["test image", "view image"]
 
 

@@ -69,7 +69,11 @@ class Unread:
 
 @pytest.mark.parametrize(
     "name",
-    sorted(methods.all_configs().keys() - {"Colorization", "SplitBrain", "VideoColorization"}),
+    sorted(
+        methods.all_configs().keys()
+        - {"Colorization", "SplitBrain", "VideoColorization"}
+        - {"Supervised"}  # which reads labels
+    ),
 )
 def test_only_tasks_of_colours_read_images_before_a_run(name):
     pretrain.prepare(methods.all_configs()[name](), Unread())

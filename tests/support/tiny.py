@@ -120,7 +120,13 @@ def method(name):
     config = methods.all_configs()[name]()
     views = {"augment": shrunk_views(config.augment)} if hasattr(config, "augment") else {}
     config = dataclasses.replace(config, **views, **changes(config))
-    return pretrain.prepare(config, data.from_arrays(images()))
+    labels = np.arange(16) % 4 if reads_label(name) else None
+    return pretrain.prepare(config, data.from_arrays(images(), labels))
+
+
+def reads_label(name):
+    """Whether the method of that name is shown labels."""
+    return getattr(methods.all_configs()[name], "READS_LABEL", False)
 
 
 def meta(encoder, **more):
@@ -145,11 +151,13 @@ def is_text(encoder):
     return isinstance(ENCODERS[encoder], models.TextTransformerConfig)
 
 
-def batch(encoder):
+def batch(encoder, *, labelled=False):
     """A batch of what the encoder is trained on: 16 images, texts of 16 bytes, or both."""
     examples = {} if is_text(encoder) else {"image": images()}
     if is_text(encoder) or isinstance(ENCODERS[encoder], models.DualConfig):
         examples["tokens"] = texts()
+    if labelled:
+        examples["label"] = np.arange(16, dtype=np.int32) % 4
     return examples | {"index": np.arange(16, dtype=np.int32)}
 
 

@@ -21,7 +21,7 @@ def assemble(
     loss: Callable[[PyTree, PyTree, Views, Array, Clock], tuple[Array, tuple[PyTree, Metrics]]],
     *,
     size: int | None = None,
-    **others: Callable | None,
+    **others: Callable | bool | None,
 ) -> Method:
     """The ``types.Method`` whose encoder is evaluated on whole examples.
 

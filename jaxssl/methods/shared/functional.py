@@ -108,9 +108,13 @@ class WithHead:
             {"encoder": state, self.name: head_state},
         )
 
-    def apply(self, params: PyTree, state: PyTree, images: Array) -> tuple[Array, PyTree]:
-        """``(output of the head, state)`` in training mode."""
-        features, encoder_state = apply(self.encoder, params["encoder"], state["encoder"], images)
+    def apply(
+        self, params: PyTree, state: PyTree, images: Array, **options: Array
+    ) -> tuple[Array, PyTree]:
+        """``(output of the head, state)`` in training mode; the encoder takes the options."""
+        features, encoder_state = apply(
+            self.encoder, params["encoder"], state["encoder"], images, **options
+        )
         output, head_state = apply(
             self.head, params[self.name], state[self.name], self.read(features)
         )
