@@ -24,6 +24,9 @@ ENCODERS = {
     "SmallSplit": small_encoder.SmallSplitConfig(),
     "ViT": models.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4, pool="mean"),
     "ViTClass": models.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4),
+    "ViTRope": models.ViTConfig(
+        width=16, depth=2, num_heads=2, patch_size=4, position="rope", num_registers=1
+    ),
     "ResNet": models.ResNetConfig(
         depth=10, width_multiplier=1 / 16, stem="small", zero_init_residual=False
     ),
