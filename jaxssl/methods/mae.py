@@ -103,7 +103,7 @@ class MAE:
         images, config = views["image"], encoder.config
         prediction, target, _ = self._predict(encoder, params, state, views)
         if self.normalize_target:
-            prediction = _denormalize(prediction, target)
+            prediction = vits.denormalize(prediction, target)
         rows = jnp.zeros_like(patches.patchify(images, config.patch_size))
         put = jax.vmap(lambda rows, at, values: rows.at[at].set(values))
         return vits.show_reconstruction(
@@ -154,9 +154,3 @@ def _decoder_inputs(
             "class_token": features.pooled if config.pool == "class" else None,
         },
     )
-
-
-def _denormalize(prediction: Array, target: Array, *, epsilon: float = 1e-6) -> Array:
-    """The inverse of ``losses.normalize_patches`` with the statistics of ``target``."""
-    variance = jnp.var(target, axis=-1, keepdims=True, ddof=1)
-    return prediction * jnp.sqrt(variance + epsilon) + jnp.mean(target, axis=-1, keepdims=True)

@@ -129,6 +129,12 @@ def cover(images: Array, hidden: Array, patch_size: int, values: Array | float =
     return patches.unpatchify(covered, patch_size, grid=grid)
 
 
+def denormalize(prediction: Array, target: Array, *, epsilon: float = 1e-6) -> Array:
+    """The inverse of ``losses.normalize_patches`` with the statistics of ``target``."""
+    variance = jnp.var(target, axis=-1, keepdims=True, ddof=1)
+    return prediction * jnp.sqrt(variance + epsilon) + jnp.mean(target, axis=-1, keepdims=True)
+
+
 def show_hidden(images: Array, hidden: Array, patch_size: int) -> list[Picture]:
     """What ``Method.show`` gives where what is predicted is no picture; see ``cover``."""
     return [("view", images), ("what the encoder sees", cover(images, hidden, patch_size))]
