@@ -14,10 +14,11 @@ from jaxssl.evaluation import (
     pooling,
     preparation,
     retrieval,
+    robustness,
 )
 from jaxssl.evaluation import subject as subjects
 
-Evaluator = Literal["linear", "knn", "few-label", "retrieval", "clustering"]
+Evaluator = Literal["linear", "knn", "few-label", "retrieval", "clustering", "robustness"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,8 @@ class EvaluateAll:
         run: run directory.
         encoders: of trained, random, pixels, pca, of texts trained, random, counts; all of them if
             left out.
-        evaluators: of linear, knn, few-label, retrieval, clustering.
+        evaluators: of linear, knn, few-label, retrieval, clustering, robustness (of the trained
+            encoder's probe, which linear keeps).
         seeds: random encoders are drawn once with each, into a file each.
         step: checkpoint; the newest by default.
         data_path: where the data set is, if not where pretraining found it.
@@ -46,6 +48,7 @@ class EvaluateAll:
         few: the protocol of few labels.
         ranking: the protocol of retrieval.
         clusters: the protocol of clustering.
+        robust: the protocol of robustness.
     """
 
     run: arguments.RunPath
@@ -66,6 +69,7 @@ class EvaluateAll:
     few: few_label.FewLabelConfig = few_label.FewLabelConfig()
     ranking: retrieval.RetrievalConfig = retrieval.RetrievalConfig()
     clusters: clustering.ClusteringConfig = clustering.ClusteringConfig()
+    robust: robustness.RobustnessConfig = robustness.RobustnessConfig()
 
     def subjects(self) -> list[subjects.Subject]:
         """What is evaluated, in order."""
@@ -83,11 +87,19 @@ def run(words: Sequence[str]) -> None:
         "few-label": (evaluate.few_label_eval, options.few, printing.print_few_label),
         "retrieval": (evaluate.retrieval_eval, options.ranking, printing.print_retrieval),
         "clustering": (evaluate.clustering_eval, options.clusters, printing.print_clustering),
+        "robustness": (evaluate.robustness_eval, options.robust, printing.print_robustness),
     }
     records = []
-    for subject in options.subjects():
+    chosen = options.subjects()
+    any_trained = any(subject.encoder == "trained" for subject in chosen)
+    for subject in chosen:
+        # Of several encoders one has a probe that is kept.
+        left_out = any_trained and subject.encoder != "trained"
+        names = [name for name in options.evaluators if name != "robustness" or not left_out]
+        if not names:
+            continue
         prepared = preparation.prepare(options.run, subject)
-        for name in options.evaluators:
+        for name in names:
             measure, protocol, show = evaluators[name]
             records.append(measure(options.run, subject, protocol, prepared))
             show(records[-1])

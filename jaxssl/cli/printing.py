@@ -55,6 +55,18 @@ def print_clustering(record: dict) -> None:
         )
 
 
+def print_robustness(record: dict) -> None:
+    """Accuracies under corruption, each kind on one line from weak to strong."""
+    encoder, results = _encoder(record), record["results"]
+    print(f"robustness {encoder}, as they are: {_percent(results['clean'], 'accuracy')}")
+    for kind, measured in results["kinds"].items():
+        accuracies = ", ".join(f"{100 * each['accuracy']:.2f} %" for each in measured)
+        print(f"robustness {encoder}, {kind}: {accuracies}")
+    if results["mean_accuracy"] is not None:
+        mean = f"{100 * results['mean_accuracy']:.2f} %"
+        print(f"robustness {encoder}, mean without rotation: {mean}")
+
+
 def print_few_label(record: dict) -> None:
     """The accuracies with few labels, and which fits did not converge."""
     draws = record["protocol"]["draws"]

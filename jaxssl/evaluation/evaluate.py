@@ -17,6 +17,8 @@ from jaxssl.evaluation import (
     preparation,
     protocol,
     retrieval,
+    robustness,
+    splits,
 )
 from jaxssl.evaluation.subject import Subject
 
@@ -153,6 +155,31 @@ def clustering_eval(
 
     described = _described("clustering", prepared, options)
     return _write(run, described, prepared, _measured(prepared, cluster))
+
+
+def robustness_eval(
+    run: str | os.PathLike,
+    subject: Subject,
+    options: robustness.RobustnessConfig,
+    prepared: preparation.Prepared | None = None,
+) -> dict:
+    """Accuracy of the kept probe under corruptions; see ``knn_eval``, of the main layer alone.
+
+    Raises:
+        ValueError: no kept probe; see ``robustness.find_probe``.
+    """
+    prepared = prepared or preparation.prepare(run, subject)
+    probe = robustness.find_probe(run, prepared.protocol, prepared.subject)
+    opened = splits.open_splits(
+        probe.encoder.meta,
+        subject.data_path,
+        train_split=prepared.protocol["train_split"],
+        test_split=prepared.protocol["test_split"],
+    )
+    results = robustness.evaluate(probe, opened.test, options)
+    described = _described("robustness", prepared, options)
+    described |= {"kinds": options.strengths(), "probe": probe.about.stamp}
+    return _write(run, described, prepared, results)
 
 
 def few_label_eval(

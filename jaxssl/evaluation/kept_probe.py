@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +92,18 @@ class Probe:
         """
         return self.classes[self._logits(*arrays).argmax(axis=1)]
 
+    def predict_batches(
+        self, batches: Iterable[Mapping[str, np.ndarray]], num_examples: int
+    ) -> np.ndarray:
+        """The same of examples that come in batches, not all of which memory holds.
+
+        Args:
+            batches: what the encoder is fed, by name, at most ``about.reading.batch_size`` each.
+            num_examples: N, of all batches.
+        """
+        logits = self._logits_of(self._extracted(batches, num_examples))
+        return self.classes[logits.argmax(axis=1)]
+
     def names(self, *arrays: Array) -> list[str]:
         """Names of the likeliest classes, N of them; labels as text where classes have no names."""
         names = self.class_names
@@ -111,13 +123,18 @@ class Probe:
             {name: np.asarray(array[first : first + size]) for name, array in zip(columns, arrays)}
             for first in range(0, count, size)
         )
+        return self._extracted(batches, count)
+
+    def _extracted(
+        self, batches: Iterable[Mapping[str, np.ndarray]], num_examples: int
+    ) -> np.ndarray:
         extracted = features.extract(
             self._read,
             self.encoder.variables,
             batches,
-            columns=columns,
-            num_examples=count,
-            batch_size=size,
+            columns=[each.name for each in self.encoder.inputs],
+            num_examples=num_examples,
+            batch_size=self.about.reading.batch_size,
         )
         return extracted.layers[self.about.reading.layers[0].name]
 
@@ -127,7 +144,10 @@ class Probe:
         return preparation.reader(self.encoder, self.about.reading.layers)
 
     def _logits(self, *arrays: Array) -> np.ndarray:
-        rows = Standardised(self.features(*arrays), mean=self.mean, scale=self.scale)
+        return self._logits_of(self.features(*arrays))
+
+    def _logits_of(self, features: np.ndarray) -> np.ndarray:
+        rows = Standardised(features, mean=self.mean, scale=self.scale)
         return np.concatenate(list(linear.logits(rows, self.weights, self.bias)))
 
 

@@ -140,6 +140,26 @@ def test_retrieval_and_clustering_are_evaluators(finished, capsys, refused):
     assert "num_clusters must be in [2, 32]; got 33" in message
 
 
+def test_robustness_is_of_the_kept_probe(finished, capsys, refused):
+    words = ["evaluate", str(finished), "--encoders", "trained", "pixels", "--no-stages"]
+    words += ["--robust.kinds", "noise", "rotation", "--evaluators"]
+    assert cli.main([*words, "linear", "robustness", "--probe.l2-grid", "0.1"]) == 0
+    text = capsys.readouterr().out
+    number = r"[\d.]+ %"
+    assert_matches(rf"robustness trained, as they are: {number} ± [\d.]+\n", text)
+    assert_matches(rf"robustness trained, noise: ({number}, ){{4}}{number}\n", text)
+    assert_matches(rf"robustness trained, rotation: ({number}, ){{4}}{number}\n", text)
+    assert "linear pixels: " in text and "robustness pixels" not in text
+    (file,) = finished.glob("evaluation/step-2/*/robustness-trained.json")
+    record = json.loads(file.read_text())
+    probed = json.loads(file.with_name("linear-trained.json").read_text())
+    assert record["protocol"]["probe"] == probed["stamp"]
+    assert record["results"]["clean"]["accuracy"] == probed["results"]["test_accuracy"]
+    message = refused("evaluate", finished, "--encoders", "pixels", "--evaluators", "robustness")
+    assert "the encoder must be trained, whose probe is kept; got pixels." in message
+    assert "must be one of 'noise', 'blur'" in refused(*words, "linear", "--robust.kinds", "fog")
+
+
 @pytest.mark.parametrize(
     ("more", "text"),
     [
