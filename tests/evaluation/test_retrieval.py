@@ -57,12 +57,13 @@ def test_classes_apart_are_retrieved_perfectly_and_unknown_ones_never():
     assert found.mean_average_precision == found.recall[10] == 0.5
 
 
-def test_equals_come_in_training_order():
+def test_equals_are_in_training_order_and_count_together():
     features = np.ones((5, 2))
     labels = np.array([1, 0, 0, 0, 1])
     found = retrieval.evaluate(features, labels, features[:1], labels[:1], num_retrieved=(1,))
-    assert found.mean_average_precision == pytest.approx((1 + 2 / 5) / 2)
-    assert found.half_width == 0
+    expected = sklearn.metrics.average_precision_score(labels, np.ones(5))
+    assert found.mean_average_precision == pytest.approx(expected) == 2 / 5
+    assert found.recall[1] == 1 and found.half_width == 0
 
 
 def test_ks_that_do_not_fit_are_left_out_or_refused():
