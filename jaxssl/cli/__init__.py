@@ -27,7 +27,7 @@ COMMANDS = (  # in the order of the usage
     "search",
     "pretext-eval",
     "zero-shot",
-    "retrieval",
+    "text-retrieval",
     "report",
     "audit",
     "propagate",

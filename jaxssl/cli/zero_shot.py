@@ -28,10 +28,11 @@ def run(words: Sequence[str]) -> None:
     options = arguments.parse(ZeroShot, words, prog="jaxssl zero-shot")
     record = zero_shot.measure(options.run, options.options)
     results, described = record["results"], record["protocol"]
+    count = len(described["prompts"])
+    said = f"{len(described['classes'])} classes, {count} prompt{'s' * (count > 1)}"
     for top in zero_shot.TOP:
         if found := results.get(f"top_{top}"):
             print(
                 f"zero-shot top {top}: {100 * found['accuracy']:.2f} % ± "
-                f"{100 * found['half_width']:.2f} (chance {100 * found['chance']:.2f} %; "
-                f"{len(described['classes'])} classes, {len(described['prompts'])} prompts)"
+                f"{100 * found['half_width']:.2f} (chance {100 * found['chance']:.2f} %; {said})"
             )

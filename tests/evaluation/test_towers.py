@@ -11,7 +11,7 @@ import tiny
 import tiny_runs
 
 from jaxssl import checkpoints, cli, data
-from jaxssl.evaluation import retrieval, zero_shot
+from jaxssl.evaluation import text_retrieval, zero_shot
 from jaxssl.report import pairs
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -75,7 +75,8 @@ def test_classes_are_the_mean_of_their_sentences(run, embedded, capsys):
     assert "top_5" not in record["results"]
     assert record["protocol"]["prompts"] == list(prompts)
     assert record["protocol"]["layer"] == "common space"
-    assert f"top 1: {100 * right:.2f} % ± " in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"top 1: {100 * right:.2f} % ± " in out and "4 classes, 2 prompts)" in out
 
 
 def test_other_names_may_be_given(run, embedded):
@@ -108,8 +109,8 @@ def test_blocks_change_no_rank(monkeypatch):
         best = similar[groups == group].max()
         expected.append(((similar >= best) & (groups != group)).sum())
     for block in (2**24, 18):
-        monkeypatch.setattr(retrieval, "_BLOCK", block)
-        got = retrieval.rank_first(queries, own, gallery, groups)
+        monkeypatch.setattr(text_retrieval, "_BLOCK", block)
+        got = text_retrieval.rank_first(queries, own, gallery, groups)
         np.testing.assert_array_equal(got, expected)
         monkeypatch.setattr(zero_shot, "_BLOCK", block)
         ranks = zero_shot.rank_right(queries, gallery, own)
@@ -119,7 +120,7 @@ def test_blocks_change_no_rank(monkeypatch):
 
 def test_an_encoder_that_answers_nothing_finds_nothing():
     same = np.ones((6, 2), np.float32)
-    found = retrieval.recalls(same, np.arange(6), same, np.arange(6))
+    found = text_retrieval.recalls(same, np.arange(6), same, np.arange(6))
     assert found["among 1"]["recall"] == found["among 5"]["recall"] == 0
     assert found["among 1"]["chance"] == pytest.approx(1 / 6)
     assert found["among 5"]["chance"] == pytest.approx(5 / 6)
@@ -131,15 +132,15 @@ def test_chance_is_the_share_of_draws_with_something_right():
     draws = np.stack([rng.permutation(10)[:5] for _ in range(20_000)])
     for right in (1, 3, 6):
         expected = (draws < right).any(axis=1).mean()
-        got = retrieval.chance(np.array([right]), 10, 5)
+        got = text_retrieval.chance(np.array([right]), 10, 5)
         np.testing.assert_allclose(got, expected, atol=0.015)
 
 
 def test_a_text_finds_its_images_and_an_image_its_text(run, embedded, capsys):
     images, embed, labels = embedded
-    assert cli.main(["retrieval", str(run)]) == 0
+    assert cli.main(["text-retrieval", str(run)]) == 0
     texts = embed([f"a photo of a {name}".encode() for name in NAMES])
-    record = result(run, "retrieval")["results"]
+    record = result(run, "text-retrieval")["results"]
     similar = images @ texts.T
     assert (record["num_images"], record["num_texts"]) == (8, 4)
     right = np.mean(similar.argmax(1) == labels)
@@ -202,7 +203,7 @@ def test_an_encoder_without_texts_is_refused(tmp_path, capsys):
     npz = tiny_runs.write_data(tmp_path / "tiny.npz")
     words = tiny_runs.words("rotation_fashion_mnist", npz, tmp_path / "run")
     assert cli.main(words) == 0
-    for command in ("zero-shot", "retrieval"):
+    for command in ("zero-shot", "text-retrieval"):
         assert cli.main([command, str(tmp_path / "run")]) == 2
         message = f"{command}: the encoder must have a network of images and one of texts; got Res"
         assert message in capsys.readouterr().err
@@ -217,6 +218,6 @@ def test_pairs_without_classes_are_searched_and_not_classified(run, tmp_path, ca
     ]
     table = tmp_path / "pairs.jsonl"
     table.write_text("\n".join(map(json.dumps, rows)))
-    assert cli.main(["retrieval", str(run), "--data-path", str(table)]) == 0
+    assert cli.main(["text-retrieval", str(run), "--data-path", str(table)]) == 0
     assert cli.main(["zero-shot", str(run), "--data-path", str(table)]) == 2
     assert "must be labelled; got the split" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""``retrieval RUN``: find images by their texts, and texts by their images."""
+"""``text-retrieval RUN``: find images by their texts, and texts by their images."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from typing import Annotated
 import tyro
 
 from jaxssl.cli import arguments
-from jaxssl.evaluation import retrieval
+from jaxssl.evaluation import text_retrieval
 
 
 @dataclasses.dataclass(frozen=True)
-class Retrieval:
+class TextRetrieval:
     """Searches the test split by its texts and by its images; writes RUN/evaluation/.
 
     Attributes:
@@ -20,13 +20,13 @@ class Retrieval:
     """
 
     run: arguments.RunPath
-    options: Annotated[retrieval.Options, tyro.conf.arg(name="")] = retrieval.Options()
+    options: Annotated[text_retrieval.Options, tyro.conf.arg(name="")] = text_retrieval.Options()
 
 
 def run(words: Sequence[str]) -> None:
-    """``jaxssl retrieval RUN``."""
-    options = arguments.parse(Retrieval, words, prog="jaxssl retrieval")
-    results = retrieval.measure(options.run, options.options)["results"]
+    """``jaxssl text-retrieval RUN``."""
+    options = arguments.parse(TextRetrieval, words, prog="jaxssl text-retrieval")
+    results = text_retrieval.measure(options.run, options.options)["results"]
     for name, count in (("texts_by_image", "num_texts"), ("images_by_text", "num_images")):
         parts = ", ".join(
             f"{among} {100 * found['recall']:.2f} % ± {100 * found['half_width']:.2f} "
