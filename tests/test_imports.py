@@ -55,6 +55,10 @@ MAY_IMPORT = {
     "runs.pretrain": GROUND | {"data", "checkpoints", "training", "runs.recipe", "runs.record"}
     | {"runs.changed_data", "runs.labelled", "runs.restoring", "runs.standardising", "runs.start"}
     | {"runs.value_range", "__init__"},
+    "runs.finetune": GROUND | {"augment", "checkpoints", "evaluation", "methods", "models"}
+    | {"training", "runs.labelled", "runs.recipe", "runs.record"},
+    "runs.classifier": GROUND | {"data", "checkpoints", "evaluation"}
+    | {"runs.labelled", "runs.opened"},
     "runs.held_out": GROUND | {"data", "evaluation", "runs.opened", "__init__"},
     "report": GROUND | {"data", "checkpoints", "collapse", "training", "evaluation", "runs.opened"},
     "audit": GROUND | {"data", "checkpoints", "evaluation", "report", "__init__"}

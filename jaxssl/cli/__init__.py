@@ -19,6 +19,8 @@ from jaxssl.training import allocator
 
 COMMANDS = (  # in the order of the usage
     "pretrain",
+    "finetune",
+    "predict",
     "linear-eval",
     "knn-eval",
     "evaluate",

@@ -1,0 +1,117 @@
+"""The recipe that teaches the encoder of a run the classes of its data set."""
+
+import dataclasses
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from jaxssl import checkpoints, inputs, models
+from jaxssl.augment import policies
+from jaxssl.evaluation import classes, splits
+from jaxssl.methods.supervised import Supervised
+from jaxssl.runs import labelled, record
+from jaxssl.runs.recipe import Labels, Recipe, Start
+from jaxssl.training.config import RunConfig, TrainingConfig
+from jaxssl.training.optimizers import OptimizerConfig
+from jaxssl.types import MethodConfig
+
+Weights = Literal["trained", "random"]
+BATCH_SIZE = 128
+EPOCHS, FEW_EPOCHS = 20, 60  # of all labels, and of few, as SimCLR has it for 1 % of ImageNet
+LAYER_DECAY = 0.75  # of transformers that were pretrained, as MAE has it for ViT-L
+
+
+def recipe_of(run: Path, step: int | None = None) -> Recipe:
+    """A recipe of ``Supervised`` on the data of a run, which begins with its encoder.
+
+    Images are resized to what the encoder was fed; crops and flips are those of the run's own
+    views, and nothing else is done to them. Every field may be replaced.
+
+    Args:
+        run: run directory.
+        step: which of its checkpoints; the newest if left out.
+
+    Raises:
+        ValueError: an encoder that is fed something else than one square image; no complete
+            checkpoint (CheckpointError).
+    """
+    meta = checkpoints.read_meta(run, step)
+    side = inputs.image_side(inputs.of_meta(meta))
+    if side is None:
+        raise ValueError(
+            f"finetune: the encoder of {run} must be fed one square image; got one that is fed "
+            f"{', '.join(name for name, *_ in inputs.of_meta(meta))}."
+        )
+    before = record.from_json(meta["config"])
+    is_transformer = isinstance(before.encoder, models.ViTConfig)
+    return Recipe(
+        method=Supervised(augment=_view(before.method, side[0])),
+        encoder=before.encoder,
+        data=splits.config_of(meta),
+        optimizer=OptimizerConfig(
+            base_learning_rate=2e-3, layer_decay=LAYER_DECAY if is_transformer else 1.0
+        ),
+        training=TrainingConfig(batch_size=BATCH_SIZE, epochs=EPOCHS),
+        run=RunConfig(),
+        start=Start(str(run), step),
+    )
+
+
+def settle(
+    recipe: Recipe, weights: Weights, labels: Labels | None, typed: Collection[str]
+) -> Recipe:
+    """The recipe as it is run: its weights and its labels, and what follows from them.
+
+    What follows, unless it is typed: random weights learn at one rate in all layers; few labels are
+    gone through more often, in batches of a power of two that they fill; where the training split
+    holds the test images, "train" takes its place.
+
+    Args:
+        recipe: of ``recipe_of``, maybe with other fields.
+        weights: what the encoder begins with.
+        labels: the few that are kept; None: all.
+        typed: names of the options that were typed, such as "training.epochs".
+
+    Raises:
+        ValueError: splits without labels, with images in common or with no class in common.
+    """
+    given = recipe.data.train_split if "data.train-split" in typed else None
+    opened = splits.choose(recipe.data, train_split=given)
+    splits.check(opened)
+    train, test = (getattr(each, "labels", None) for each in (opened.train, opened.test))
+    if train is not None and test is not None:
+        classes.compare(train, test, opened.train.class_names)
+    data = dataclasses.replace(recipe.data, train_split=opened.train_name)
+    recipe = dataclasses.replace(recipe, data=data, labels=labels)
+    optimizer, training = {}, {}
+    if weights == "random":
+        recipe = dataclasses.replace(recipe, start=None)
+        optimizer["layer_decay"] = 1.0
+    if labels is not None:
+        training["epochs"] = float(FEW_EPOCHS)
+    num_examples = len(labelled.keep(recipe, opened.train))
+    training["batch_size"] = int(2 ** np.floor(np.log2(min(num_examples, BATCH_SIZE))))
+    parts = (("optimizer", optimizer), ("training", training))
+    for name, fields in parts:
+        free = {
+            field: value
+            for field, value in fields.items()
+            if f"{name}.{field.replace('_', '-')}" not in typed
+        }
+        part = dataclasses.replace(getattr(recipe, name), **free)
+        recipe = dataclasses.replace(recipe, **{name: part})
+    return recipe
+
+
+def _view(method: MethodConfig, size: int) -> policies.View:
+    """Crop and flip of a method's first view, without its colours."""
+    plain = policies.View(size, jitter_prob=0.0, grayscale_prob=0.0, blur_prob=0.0)
+    augment = getattr(method, "augment", None)
+    augment = getattr(augment, "pair", augment)
+    augment = getattr(augment, "first", augment)
+    if not isinstance(augment, policies.CropFlip):
+        return plain
+    names = "crop_scale", "crop_ratio", "flip_prob", "interpolation"
+    return dataclasses.replace(plain, **{name: getattr(augment, name) for name in names})
