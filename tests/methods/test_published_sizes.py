@@ -27,6 +27,7 @@ REFUSED = {
     ("MSN", "ResNet-50"): r"MSN: the encoder must be a ViT",
     ("MaskFeat", "ResNet-50"): r"MaskFeat: the encoder must be a ViT",
     ("IJEPA", "ResNet-50"): r"IJEPA: the encoder must be a ViT",
+    ("VQAutoencoder", "ResNet-50"): r"VQAutoencoder: the encoder must be a ViT",
     ("SplitBrain", "ViT-B/16"): r"SplitBrain: the encoder must be a Split",
     ("Jigsaw", "ViT-B/16"): r"multiples of the patch size; got image 255x255, patch 16",
     # The authors' transformers have patches of 14 pixels.
