@@ -70,7 +70,7 @@ def test_short_names():
 @pytest.mark.parametrize(
     ("name", "fields", "text"),
     [
-        ("Vit", {}, "jaxssl.models: must be one of ConvNeXt, ResNet, Split, ViT, or module:class"),
+        ("Vit", {}, "jaxssl.models: must be one of ConvNeXt, Dual, ResNet, Split, TextTransf"),
         ("Vit", {}, "got 'Vit'. Did you mean \"ViT\"?"),
         ("nosuch.module:Config", {}, "the module must be importable; got No module named 'nosuch'"),
         ("jaxssl.models.vit:VitConfig", {}, 'got no such class. Did you mean "ViTConfig"?'),

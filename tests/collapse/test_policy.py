@@ -207,7 +207,7 @@ def test_killed_while_deleting_no_step_counts_that_cannot_be_restored(tmp_path, 
 
 
 def test_status_and_message_of_the_command_line(tmp_path, monkeypatch, capsys):
-    def collapses(config, *_):
+    def collapses(config, *_, **__):
         assert config.run.collapse.action == "stop"
         raise policy.CollapsedError("the run has collapsed.")
 

@@ -20,26 +20,31 @@ def shown(name, encoder, **changes):
     """Views, and the pictures of an untrained network by title."""
     config = dataclasses.replace(tiny.method(name), **changes)
     architecture = tiny.ENCODERS[encoder]
-    if len(architecture.mean) == 1:  # what an encoder subtracts must not show in a picture
+    if (
+        len(getattr(architecture, "mean", ())) == 1
+    ):  # what an encoder subtracts must not show in a picture
         architecture = dataclasses.replace(architecture, mean=(0.4,), std=(0.3,))
     module = architecture.build()
     method = config.build(module, axis_name=None)
     keys = jax.random.split(jax.random.key(1), NUM_IMAGES)
-    numbers = np.arange(NUM_IMAGES, dtype=np.int32)
-    batch = {"image": tiny.images(NUM_IMAGES), "index": numbers, "label": numbers}
+    batch = {name: column[:NUM_IMAGES] for name, column in tiny.batch(encoder).items()}
+    batch |= {"label": np.arange(NUM_IMAGES, dtype=np.int32)}
     views = jax.jit(lambda: draws.make_views(method, batch, keys))()
     params, state = jax.jit(method.init)(jax.random.key(0), views)
     return views, method.show and method.show(params, state, views)
 
 
 @pytest.mark.parametrize("name, encoder", tiny.CASES)
-def test_pictures_are_titled_images(name, encoder):
+def test_pictures_are_titled_images_or_texts(name, encoder):
     _, pictures = shown(name, encoder)
     if pictures is None:
         pytest.skip("shows its views alone")
     titles = [title for title, _ in pictures]
     assert len(set(titles)) == len(titles) >= 2
     for _, images in pictures:
+        if jnp.issubdtype(images.dtype, jnp.integer):  # texts
+            assert len(images) == NUM_IMAGES and images.ndim in (2, 3)
+            continue
         assert images.shape == (NUM_IMAGES, tiny.SIZE, tiny.SIZE, 3)
         assert images.dtype == jnp.float32
         assert 0 <= images.min() and images.max() <= 1

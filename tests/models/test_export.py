@@ -25,8 +25,15 @@ ENCODERS = {
     ),
     "vit, scan": models.ViTConfig("Nano", depth=2, patch_size=8, scan_layers=True, remat=True),
     "split": models.SplitConfig(half=RESNET),
+    "text": models.TextTransformerConfig(width=16, depth=2, num_heads=2, length=8),
+    "dual, of images": models.DualConfig(
+        image=RESNET,
+        text=models.TextTransformerConfig(
+            width=16, depth=1, num_heads=2, length=8, causal=True, pool="last"
+        ),
+        dim=8,
+    ),
 }
-SHAPE = (32, 32, 3)
 EVERY = pytest.mark.parametrize("name", ENCODERS)
 
 
@@ -40,8 +47,17 @@ def encode(module):
     return jax.jit(jax.grad(total, has_aux=True))
 
 
-def any_batch():
-    return jax.ShapeDtypeStruct((*export.symbolic_shape("batch"), *SHAPE), jnp.float32)
+def examples(name, count):
+    """What an encoder is fed: images, or texts."""
+    random = np.random.default_rng(0)
+    if name == "text":
+        return random.integers(0, 256, (count, 8), np.int32)
+    return random.uniform(size=(count, 32, 32, 3)).astype(np.float32)
+
+
+def any_batch(name):
+    one = examples(name, 1)
+    return jax.ShapeDtypeStruct((*export.symbolic_shape("batch"), *one.shape[1:]), one.dtype)
 
 
 def sent(exported):
@@ -59,10 +75,10 @@ def test_every_encoder_is_here():
 @EVERY
 def test_an_exported_encoder_takes_any_number_of_images(name):
     module = ENCODERS[name].build()
-    images = np.random.default_rng(0).uniform(size=(3, *SHAPE)).astype(np.float32)
+    images = examples(name, 3)
     variables = jax.jit(module.init)(jax.random.key(0), images)
     gradient, features = encode(module)(variables, images)
-    received = jax.jit(sent(export.export(encode(module))(variables, any_batch())).call)
+    received = jax.jit(sent(export.export(encode(module))(variables, any_batch(name))).call)
 
     for count in (1, 3):
         got_gradient, got = received(variables, images[:count])
@@ -75,6 +91,6 @@ def test_an_exported_encoder_takes_any_number_of_images(name):
 @EVERY
 def test_an_encoder_is_exported_for_other_devices_in_bfloat16(name):
     module = dataclasses.replace(ENCODERS[name], dtype="bfloat16").build()
-    variables = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *SHAPE)))
-    exported = export.export(encode(module), platforms=("cpu", "cuda"))(variables, any_batch())
+    variables = jax.eval_shape(module.init, jax.random.key(0), examples(name, 1))
+    exported = export.export(encode(module), platforms=("cpu", "cuda"))(variables, any_batch(name))
     assert exported.platforms == ("cpu", "cuda")
