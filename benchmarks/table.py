@@ -37,7 +37,7 @@ from pathlib import Path
 import table_rows
 import table_runs
 
-from jaxssl import files
+from jaxssl import files, named
 from jaxssl.runs import recipe
 from jaxssl.training import allocator
 
@@ -144,7 +144,8 @@ def groups(rows):
                 if row["encoder"] == "random" and table_rows.network_key(row) in recipes:
                     first, *others = recipes[table_rows.network_key(row)]
                     more = f" and {len(others)} more" if others else ""
-                    found[f"random {row['architecture']['name']} of {first}{more}"] = row
+                    network = named.short(row["architecture"]["name"])
+                    found[f"random {network} of {first}{more}"] = row
                 elif row["encoder"] == "pca":
                     found[f"PCA, {row['num_features']} features"] = row
                 elif row["encoder"] == "pixels":

@@ -12,6 +12,7 @@ import json
 import re
 from pathlib import Path
 
+from jaxssl import named
 from jaxssl.evaluation import evaluate, linear, protocol, random_encoder, subject
 
 
@@ -222,7 +223,7 @@ def titled(rows):
             recipe = first.get(network_key(row))
             if recipe is None:
                 continue  # its trained encoders are not measured (yet)
-            title = f"random {row['architecture']['name']} of {recipe}"
+            title = f"random {named.short(row['architecture']['name'])} of {recipe}"
         else:
             title = {"pca": f"PCA, {row['num_features']} features"}.get(row["encoder"], "pixels")
             if several:
