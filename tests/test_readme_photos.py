@@ -17,10 +17,10 @@ SIDE = 40
 
 
 def command():
-    """The words behind ``jaxssl`` of the one command that reads a folder."""
+    """The words behind ``jaxssl`` of the one command that pretrains on a folder."""
     block = re.search(r"## Pretrain, evaluate\n\n```bash\n(.*?)```", README.read_text(), re.S)[1]
     lines = block.replace("\\\n", "").splitlines()
-    (line,) = (line for line in lines if "my_photos/" in line)
+    (line,) = (line for line in lines if "pretrain" in line and "my_photos/" in line)
     return shlex.split(line, comments=True)[1:]
 
 

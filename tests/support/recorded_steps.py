@@ -67,8 +67,13 @@ def steps_of(name, npz, out):
     import tiny_runs
 
     from jaxssl import cli
+    from jaxssl.runs import recipe
 
-    more = ("--training.epochs", 0.5, "--optimizer.warmup-epochs", 0)
+    more = ["--training.epochs", 0.5, "--optimizer.warmup-epochs", 0]
+    encoder = recipe.load(name).encoder
+    for field in ("mean", "std"):  # as shipped: those of other data would be measured
+        if hasattr(encoder, field):
+            more += [f"--encoder.{field}", *getattr(encoder, field)]
     assert cli.main(tiny_runs.words(name, npz, out, *more)) == 0, name
     jax.clear_caches()
     rows = tiny_runs.rows(out)
