@@ -14,6 +14,13 @@ from jaxssl.training import step as training_step
 
 BATCH_SIZE, NUM_EXAMPLES = 8, 10_000
 ENCODERS = {"ResNet-50": models.ResNetConfig(), "ViT-B/16": models.ViTConfig()}
+# BERT-base and the small GPT-2, of 30,522 and 50,257 pieces in windows of 512 and 1,024.
+TEXT = {
+    "BERT": models.TextTransformerConfig(30_524, 512, width=768, depth=12, num_heads=12),
+    "GPT": models.TextTransformerConfig(
+        50_259, 1024, width=768, depth=12, num_heads=12, causal=True
+    ),
+}
 # Beside what a method is tested on: the published networks of these see finer maps.
 LIGHTNESS = {"color_space": "lightness", "mean": (50.0,), "std": (25.0,)}
 REFUSED = {
@@ -49,7 +56,10 @@ def encoder_for(name, architecture):
 
 
 def trace(name, encoder):
-    """Shapes of the state before and after a step, and of its metrics, on images of 256 pixels."""
+    """Shapes of the state before and after a step, and of its metrics.
+
+    Images have 256 pixels, texts the length of the encoder.
+    """
     config = methods.all_configs()[name]()
     labels = {}
     if tiny.reads_label(name):
@@ -60,6 +70,9 @@ def trace(name, encoder):
     method = config.build(encoder.build(), axis_name=None)
     images = jax.ShapeDtypeStruct((BATCH_SIZE, 256, 256, 3), np.uint8)
     batch = {"image": images, "index": jax.ShapeDtypeStruct((BATCH_SIZE,), np.int32), **labels}
+    if isinstance(encoder, models.TextTransformerConfig):
+        batch = {"index": batch["index"]}
+        batch["tokens"] = jax.ShapeDtypeStruct((BATCH_SIZE, encoder.length), np.uint16)
     if isinstance(encoder, models.DualConfig):
         batch["tokens"] = jax.ShapeDtypeStruct((BATCH_SIZE, encoder.text.length), np.uint16)
     optimizer = optax.sgd(0.1)
@@ -76,7 +89,7 @@ def trace(name, encoder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ENCODERS)
-@pytest.mark.parametrize("name", methods.all_configs())
+@pytest.mark.parametrize("name", sorted(methods.all_configs().keys() - TEXT.keys()))
 def test_defaults_are_traced_on_published_encoders(name, architecture):
     encoder = encoder_for(name, architecture)
     if (name, architecture) in REFUSED:
@@ -88,6 +101,16 @@ def test_defaults_are_traced_on_published_encoders(name, architecture):
     assert metrics["loss"].shape == () and metrics["loss"].dtype == jnp.float32
     sizes = [leaf.size for leaf in jax.tree.leaves(before.params["encoder"])]
     assert sum(sizes) > 20_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TEXT)
+def test_methods_of_text_are_traced_on_published_encoders(name):
+    before, after, metrics = trace(name, TEXT[name])
+    assert jax.tree.structure(before) == jax.tree.structure(after)
+    assert metrics["loss"].shape == ()
+    sizes = [leaf.size for leaf in jax.tree.leaves(before.params["encoder"])]
+    assert 100_000_000 < sum(sizes) < 130_000_000
 
 
 @pytest.mark.slow
