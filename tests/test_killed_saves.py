@@ -127,4 +127,5 @@ def test_killed_at_any_operation_of_a_save_a_step_is_left(num_points, tmp_path, 
         check(tmp_path / str(point))
         with Checkpoints(tmp_path / str(point)) as saved:
             assert saved.latest_step() in (2, 3)
-        shutil.rmtree(tmp_path / str(point))
+        # Orbax may still be clearing away what the kill has left.
+        shutil.rmtree(tmp_path / str(point), ignore_errors=True)
