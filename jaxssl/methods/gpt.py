@@ -61,7 +61,7 @@ def _scores(encoder: nn.Module, params: PyTree, state: PyTree, seen: Array) -> A
     """Scores of the token that comes next, at every place; float32 [B, L, M]."""
     rows = encoder.apply(functional.encoder_variables(params, state), seen).tokens
     table = params["encoder"]["token_embedding"]
-    return text.tied_logits(rows, table, dtype=encoder.config.dtype)
+    return text.tied_logits(rows, table)
 
 
 def _show(encoder: nn.Module, params: PyTree, state: PyTree, views: Views) -> list[Exhibit]:

@@ -151,9 +151,12 @@ class TokenHead(nn.Module):
         y = layers.linear(rows, rows.shape[-1], dtype=self.dtype, name="dense", kernel_init=_NORMAL)
         y = layers.layer_norm(activations.gelu(y), dtype=self.dtype, name="norm")
         bias = self.param("bias", nn.initializers.zeros, (len(table),))
-        return tied_logits(y, table, dtype=self.dtype) + bias.reshape((1,) * (y.ndim - 1) + (-1,))
+        return tied_logits(y, table) + bias.reshape((1,) * (y.ndim - 1) + (-1,))
 
 
-def tied_logits(rows: Array, table: Array, *, dtype: str) -> Array:
-    """Scores of every token, float32 [..., M]: rows [..., D] times the table [M, D]."""
-    return products.affine(rows.astype(dtype), table.T, None).astype(jnp.float32)
+def tied_logits(rows: Array, table: Array) -> Array:
+    """Scores of every token, float32 [..., M]: rows [..., D] times the table [M, D].
+
+    In float32 whatever the rest is computed in: they are what the loss compares.
+    """
+    return products.affine(rows.astype(jnp.float32), table.T, None)

@@ -90,7 +90,7 @@ def test_the_head_scores_by_the_table(variables):
     assert jax.tree.map(jnp.shape, params["params"])["bias"] == (20,)
     assert head.apply(params, rows, table).dtype == jnp.float32
     np.testing.assert_allclose(
-        text.tied_logits(rows, table, dtype="float32"),
+        text.tied_logits(rows, table),
         np.asarray(rows, np.float64) @ np.asarray(table, np.float64).T,
         atol=1e-5,
     )
