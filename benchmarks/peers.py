@@ -172,23 +172,37 @@ def prepare_torch(case, dtype):
         )
     else:
         network, inputs = torch_mae_of(case), (images,)
-        optimizer = torch.optim.AdamW(
-            network.parameters(),
-            lr=ADAMW["learning_rate"],
-            betas=(ADAMW["beta1"], ADAMW["beta2"]),
-            weight_decay=ADAMW["weight_decay"],
-            fused=True,
-        )
+        optimizer = torch_adamw(network)
+    step = torch_step(network, inputs, optimizer, bf16=dtype == "bf16")
+    return lambda: step().item(), sum(each.numel() for each in network.parameters())
+
+
+def torch_adamw(network):
+    """The optimizer of MAE, in PyTorch's fastest form."""
+    import torch
+
+    return torch.optim.AdamW(
+        network.parameters(),
+        lr=ADAMW["learning_rate"],
+        betas=(ADAMW["beta1"], ADAMW["beta2"]),
+        weight_decay=ADAMW["weight_decay"],
+        fused=True,
+    )
+
+
+def torch_step(network, inputs, optimizer, *, bf16, device="cpu"):
+    """A function that makes one step and returns the loss, a tensor on the device."""
+    import torch
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16"):
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
             loss = network(*inputs)
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss.detach()
 
-    return step, sum(each.numel() for each in network.parameters())
+    return step
 
 
 def torch_mae_of(case):

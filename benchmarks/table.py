@@ -22,6 +22,9 @@ between recipes, leave the test split alone too: pretrain and measure on parts o
 
     python benchmarks/table.py --train-split fit --test-split validation -- --data.train-split fit
 
+With --fine-tuned 0.01 0.1 every encoder is fine-tuned by these parts of the labels, by several
+draws of them, and so is its network from scratch, whose numbers stand with the random encoder's.
+
 --only-table trains and measures nothing; --print FILE shows a table.json.
 """
 
@@ -38,6 +41,7 @@ import table_rows
 import table_runs
 
 from jaxssl import files, named
+from jaxssl.evaluation import summary
 from jaxssl.runs import recipe
 from jaxssl.training import allocator
 
@@ -54,6 +58,10 @@ def main():
     parser.add_argument("--few-max-features", type=int, default=ASKED.few_max_features)
     parser.add_argument("--per-class", nargs="+", type=int, default=ASKED.per_class)
     parser.add_argument("--l2-grid", nargs="+", type=float, default=ASKED.l2_grid)
+    parser.add_argument(
+        "--fine-tuned", nargs="+", type=float, default=(), help="parts of the labels, such as 0.01"
+    )
+    parser.add_argument("--fine-tuned-draws", type=int, default=ASKED.fine_tuned_draws)
     parser.add_argument("--train-split", default=ASKED.train_split, help="probes are fitted to it")
     parser.add_argument("--test-split", default=ASKED.test_split, help="is predicted")
     parser.add_argument("--only-table", action="store_true", help="of what lies in OUT")
@@ -70,6 +78,8 @@ def main():
         options.few_max_features,
         tuple(options.per_class),
         tuple(options.l2_grid),
+        tuple(options.fine_tuned),
+        options.fine_tuned_draws,
     )
     failed = [] if options.only_table else fill(options, asked)
     splits = (asked.train_split, asked.test_split)
@@ -157,6 +167,7 @@ def table(rows):
     """One table: accuracies on the test split in percent, mean and spread over seeds."""
     budgets = {name: int(name.split()[0]) for row in rows.values() for name in row.get("few", ())}
     budgets = sorted(budgets, key=budgets.get)
+    parts = dict.fromkeys(name for row in rows.values() for name in row.get("tuned", ()))
     is_gridded = any(row.get("layers") for row in rows.values())
     heads = [
         "encoder",
@@ -164,6 +175,7 @@ def table(rows):
         "linear, pooled, %",
         "kNN, pooled (k = 20), %",
         *(f"{budget.removesuffix(' per class')} labels a class, %" for budget in budgets),
+        *(f"{part} of the labels, fine-tuned, %" for part in parts),
         "minutes",
         "seeds",
     ]
@@ -171,13 +183,15 @@ def table(rows):
     for name, row in rows.items():
         best = best_stage(row)
         few = [few_labels(row, budget) for budget in budgets]
+        tuned = row.get("tuned", {})
         seconds = [each for each in row["seconds"] or () if each is not None]
         cells = [
             name,
             "" if best is None else cell(*best),
-            spread(row["linear"]),
-            spread(row["knn"]),
-            *("" if each is None else spread(each) for each in few),
+            summary.spread(row["linear"]),
+            summary.spread(row["knn"]),
+            *("" if each is None else summary.spread(each) for each in few),
+            *(summary.spread(tuned[part]) if part in tuned else "" for part in parts),
             f"{statistics.median(seconds) / 60:.1f}" if seconds else "",
             str(len(row["seeds"])),
         ]
@@ -259,18 +273,12 @@ def stages_markdown(record):
 def cell(accuracies, note):
     """Mean and spread, and what they are of, such as "stage 0, 7 x 7"."""
     note = "" if note == "pooled" else note.replace(" as a ", ", ").removesuffix(" grid")
-    return f"{spread(accuracies)} ({note})" if note else spread(accuracies)
+    return f"{summary.spread(accuracies)} ({note})" if note else summary.spread(accuracies)
 
 
 def grid(layer):
     """The grid of a layer by its name, such as "7 x 7"; empty without one."""
     return layer.partition(" as a ")[2].removesuffix(" grid")
-
-
-def spread(values):
-    """Mean and sample standard deviation."""
-    mean = statistics.mean(values)
-    return f"{mean:.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else f"{mean:.2f}"
 
 
 def read(path):

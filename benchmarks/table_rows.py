@@ -12,6 +12,8 @@ import json
 import re
 from pathlib import Path
 
+import table_tuned
+
 from jaxssl import named
 from jaxssl.evaluation import evaluate, linear, protocol, random_encoder, subject
 
@@ -27,6 +29,8 @@ class Asked:
         few_max_features: the same for few labels, whose fits cost no more for finer grids.
         per_class: budgets of few labels, in labels a class.
         l2_grid: penalties that a linear probe tries; it goes on beyond the ends.
+        fine_tuned: parts of the labels that encoders are fine-tuned by.
+        fine_tuned_draws: how many sets of labels at each.
     """
 
     train_split: str = "train"
@@ -35,6 +39,8 @@ class Asked:
     few_max_features: int = 9000
     per_class: tuple[int, ...] = (10, 100)
     l2_grid: tuple[float, ...] = linear.LinearConfig().l2_grid
+    fine_tuned: tuple[float, ...] = ()
+    fine_tuned_draws: int = 3
 
 
 def collect(out, asked):
@@ -58,6 +64,8 @@ def gather(out, asked):
                 parts["seconds"] = json.loads((run / "seconds.json").read_text())
             else:
                 seed = record["subject"].get("weights_seed", 0)
+            if own["encoder"] in subject.NETWORKS:
+                parts["tuned"] = table_tuned.measured(out, tuned_name(run, own))
             _, seeds = found.setdefault(row_key(own), (own, {}))
             # Baselines may lie in several runs; the one that was measured furthest counts.
             if seed not in seeds or _extent(parts) > _extent(seeds[seed]):
@@ -68,8 +76,8 @@ def gather(out, asked):
 def encoders(run, asked):
     """The results of a run's newest evaluated step on the asked splits, by encoder and its seed."""
     found = collections.defaultdict(list)
-    steps = [int(path.name.removeprefix("step-")) for path in run.glob("evaluation/step-*")]
-    for record in protocol.read(run, max(steps)) if steps else ():
+    step = protocol.newest_step(run)
+    for record in () if step is None else protocol.read(run, step):
         data, who = record["protocol"], record["subject"]
         if (data["train_split"], data["test_split"]) != (asked.train_split, asked.test_split):
             continue
@@ -168,6 +176,13 @@ def network_key(row):
     return json.dumps([row["data"], row["channels"], architecture], sort_keys=True)
 
 
+def tuned_name(run, own):
+    """What fine-tuned runs of a row are called after: the run, or its network from scratch."""
+    if own["encoder"] == "trained":
+        return run.name
+    return f"scratch-{protocol.stamp(network_key(own))}"
+
+
 def without_start(architecture):
     """A recorded architecture without ``zero_init_residual``, at any depth."""
     if not isinstance(architecture, dict):
@@ -198,6 +213,7 @@ def row(own, seeds):
         "stages": [_percents(each, lambda layer: layer["test_accuracy"]) for each in grids],
         "stages_holdout": [_percents(each, evaluate.held_out) for each in grids],
         "few": _few_labels([each.get("few") for each in parts]),
+        "tuned": _fine_tuned(own, [each.get("tuned", {}) for each in parts]),
         "seconds": [each.get("seconds") for each in parts],
     }
 
@@ -277,6 +293,13 @@ def _few_labels(few):
         ]
         for budget in sorted(budgets, key=lambda each: int(each.split()[0]))
     }
+
+
+def _fine_tuned(own, tuned):
+    """Accuracies by part of the labels, of all seeds and draws; networks from scratch have one."""
+    of_seeds = tuned if own["encoder"] == "trained" else tuned[:1]
+    names = sorted({name for each in of_seeds for name in each}, key=lambda x: float(x.split()[0]))
+    return {name: [value for each in of_seeds for value in each.get(name, ())] for name in names}
 
 
 def _num_cells(name):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import table_rows
+import table_tuned
 
 from jaxssl import checkpoints, files
 from jaxssl.evaluation import evaluate, few_label, knn, layers, linear, preparation, protocol
@@ -41,7 +42,8 @@ def fill(out, recipes, seeds, *, asked, random_seeds, overrides):
                 print(f"{run.name}: {error}", file=sys.stderr)
                 failed.append(run.name)
     wanted = baselines(trained, max(random_seeds, len(seeds)), asked)
-    return failed + measure_baselines(out, wanted, asked)
+    failed += measure_baselines(out, wanted, asked)
+    return failed + fine_tune(out, trained, asked)
 
 
 def train(name, run, seed, overrides):
@@ -113,6 +115,20 @@ def narrowed(prepared, choice):
         protocol=prepared.protocol | {"layer": main},
         subject=prepared.subject | {"num_features": prepared.train.layers[main].shape[1]},
     )
+
+
+def fine_tune(out, runs, asked):
+    """Fine-tunes trained encoders, and each of their networks from scratch; returns what failed."""
+    failed = []
+    for run in runs:
+        record = table_rows.pooled_record(table_rows.encoders(run, asked)["trained", 0])
+        for encoder in subjects.NETWORKS:
+            own = table_rows.row_of(record, encoder)
+            name = table_rows.tuned_name(run, own)
+            failed += table_tuned.tune(
+                out, name, run, encoder, asked.fine_tuned, asked.fine_tuned_draws
+            )
+    return failed
 
 
 def baselines(runs, num_random, asked):

@@ -1,4 +1,4 @@
-"""Masked autoencoder in PyTorch, in the data flow of the published code: what peers.py times.
+"""Masked autoencoder in PyTorch, in the data flow of the published code, to be timed beside.
 
 Written anew from the paper and from the structure of facebookresearch/mae (models_mae.py): every
 patch is embedded by a convolution, positions are added, a random quarter is gathered and encoded
@@ -67,7 +67,7 @@ class MAE(nn.Module):
         x = self.embedding(images).flatten(2).transpose(1, 2) + self.position[:, 1:]
         batch, num_patches, width = x.shape
         num_kept = int(num_patches * (1 - self.mask_ratio))
-        order = torch.rand(batch, num_patches).argsort(dim=1)
+        order = torch.rand(batch, num_patches, device=x.device).argsort(dim=1)
         restore = order.argsort(dim=1)
         x = torch.gather(x, 1, order[:, :num_kept, None].expand(-1, -1, width))
         token = (self.class_token + self.position[:, :1]).expand(batch, -1, -1)

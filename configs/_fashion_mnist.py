@@ -40,11 +40,16 @@ DUAL = models.DualConfig(
     std=STD,
 )
 VIT = models.ViTConfig(size="Nano", patch_size=7, mean=MEAN, std=STD)
+VIT_PATCHES = dataclasses.replace(VIT, pool="mean")
 
 OPTIMIZER = OptimizerConfig(base_learning_rate=2e-3, weight_decay=0.05, warmup_epochs=0.2)
 OPTIMIZER_LONG = dataclasses.replace(OPTIMIZER, warmup_epochs=1)
+OPTIMIZER_MASKED = dataclasses.replace(OPTIMIZER, base_learning_rate=4e-3, warmup_epochs=0.5)
 
 TRAINING = TrainingConfig(batch_size=256, epochs=2)  # 468 steps
+# Where patches are hidden it is the number of steps that counts: 3,748 small ones.
+TRAINING_MASKED = TrainingConfig(batch_size=64, epochs=4)
 
 RUN = RunConfig(log_every=20, checkpoint_every=100)
+RUN_MASKED = RunConfig(log_every=100, checkpoint_every=1000)
 RUN_LONG = RunConfig(log_every=50, checkpoint_every=1000)

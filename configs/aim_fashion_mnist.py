@@ -3,8 +3,8 @@
 Command: jaxssl pretrain aim_fashion_mnist --out runs/aim
 On an accelerator, the full-size encoder: add --encoder.size S
 Source: El-Nouby et al. 2024 (arXiv 2401.08541): prefix, normalised targets, crop, AdamW betas and
-weight decay are the paper's; the head is scaled to 49 patches of 4 x 4 pixels and two epochs;
-encoder of mae_fashion_mnist.
+weight decay are the paper's; the head is scaled to 16 patches of 7 x 7 pixels; batches,
+epochs and encoder of mae_fashion_mnist.
 """
 
 import dataclasses
@@ -20,9 +20,9 @@ def get_config() -> Recipe:
         method=AIM(
             augment=dataclasses.replace(AIM().augment, size=28), head_width=128, head_depth=2
         ),
-        encoder=dataclasses.replace(shared.VIT, patch_size=4, pool="mean"),
+        encoder=shared.VIT_PATCHES,
         data=shared.DATA,
-        optimizer=dataclasses.replace(shared.OPTIMIZER, beta2=0.95),
-        training=shared.TRAINING,
-        run=shared.RUN,
+        optimizer=dataclasses.replace(shared.OPTIMIZER_MASKED, beta2=0.95),
+        training=shared.TRAINING_MASKED,
+        run=shared.RUN_MASKED,
     )

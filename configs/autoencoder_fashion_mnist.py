@@ -2,7 +2,7 @@
 
 Command: jaxssl pretrain autoencoder_fashion_mnist --out runs/autoencoder
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
-Result: see the table in README.md; some 4 minutes on one CPU core.
+Result: see docs/results.md; some 4 minutes on one CPU core.
 Source: Hinton and Salakhutdinov 2006: the bottleneck of 30. Encoder, decoder, crop, flip and
 optimizer are those of the other recipes here, where the paper stacks fully connected layers.
 """

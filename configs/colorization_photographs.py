@@ -2,7 +2,7 @@
 
 Command: jaxssl pretrain colorization_photographs --out runs/colorization
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
-Result: see the table in README.md; some 3 minutes on one CPU core.
+Result: see docs/results.md; some 3 minutes on one CPU core.
 Source: Zhang et al. 2016 (arXiv 1603.08511): soft codes of 10 of 313 bins, rebalanced, every 4th
 pixel. Crops of half to all of the area, where the official code cuts one size; AdamW and three
 epochs of windows of ten photographs instead of the paper's Adam on ImageNet.

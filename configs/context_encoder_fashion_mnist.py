@@ -4,7 +4,7 @@ Command: jaxssl pretrain context_encoder_fashion_mnist --out runs/context_encode
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
 Inpainting of the centre, as in the paper: add --method.mask central --method.overlap 1
 --method.adversarial-weight 0.001 --method.discriminator-width 16
-Result: see the table in README.md; some 4 minutes on one CPU core.
+Result: see docs/results.md; some 4 minutes on one CPU core.
 Source: Pathak et al. 2016 (arXiv 1604.07379), its setting for features: random regions filled with
 the mean colour, squared error alone. The dense layer is scaled to the encoder's 128 features;
 crops are half to all of the area, where the official code cuts one size; AdamW for a few epochs

@@ -2,7 +2,7 @@
 
 Command: jaxssl pretrain context_prediction_fashion_mnist --out runs/context_prediction
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
-Result: see the table in README.md; some 2 minutes on one CPU core.
+Result: see docs/results.md; some 2 minutes on one CPU core.
 Source: Doersch et al. 2015 (arXiv 1505.05192), scaled to patches of 7 pixels, gaps of 2 and jitter
 1; no colours to drop. AdamW and a few epochs instead of the paper's SGD and weeks.
 """

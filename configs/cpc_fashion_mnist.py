@@ -3,7 +3,7 @@
 Command: jaxssl pretrain cpc_fashion_mnist --out runs/cpc
 On an accelerator, the full-size encoder: add --encoder.width 384 --encoder.depth 12
 --encoder.num-heads 6 --training.epochs 100
-Result: see the table in README.md; some 3 minutes on one CPU core.
+Result: see docs/results.md; some 3 minutes on one CPU core.
 Source: van den Oord et al. 2018 (arXiv 1807.03748), with LayerNorm, targets of 64 features and
 predictions times 0.1 as in Henaff et al. 2019 (arXiv 1905.09272).
 

@@ -2,7 +2,7 @@
 
 Command: jaxssl pretrain denoising_autoencoder_fashion_mnist --out runs/denoising_autoencoder
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
-Result: see the table in README.md; some 4 minutes on one CPU core.
+Result: see docs/results.md; some 4 minutes on one CPU core.
 Source: Vincent et al. 2010: a quarter of the pixels masked. Encoder, decoder, crop, flip and
 optimizer are those of the other recipes here, where the paper stacks fully connected layers.
 """

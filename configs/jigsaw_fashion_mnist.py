@@ -2,7 +2,7 @@
 
 Command: jaxssl pretrain jigsaw_fashion_mnist --out runs/jigsaw
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
-Result: see the table in README.md; some 2 minutes on one CPU core.
+Result: see docs/results.md; some 2 minutes on one CPU core.
 Source: Noroozi and Favaro 2016 (arXiv 1603.09246), scaled to tiles of 7 pixels in cells of 9; no
 colours to shift. 24 permutations, the smallest of the published sets; more are harder to tell apart
 (--method.num-permutations 100). Crops of half to all of the area, mirrored or not, where the

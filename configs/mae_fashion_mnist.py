@@ -2,9 +2,10 @@
 
 Command: jaxssl pretrain mae_fashion_mnist --out runs/mae
 On an accelerator, the full-size encoder: add --encoder.size S
-Result: see the table in README.md; some 4 minutes on one CPU core.
+Result: see the table in docs/results.md; some 4 minutes on one CPU core.
 Source: He et al. 2021 (arXiv 2111.06377): mask ratio, crop, flip, AdamW betas and weight decay are
-the paper's; decoder and warm-up are scaled to 49 patches of 4 x 4 pixels and a few epochs.
+the paper's; decoder and warm-up are scaled to 16 patches of 7 x 7 pixels, of which the encoder
+sees four, to batches of 64 and to 4 epochs.
 """
 
 import dataclasses
@@ -25,9 +26,9 @@ def get_config() -> Recipe:
             decoder_depth=1,
             decoder_heads=4,
         ),
-        encoder=dataclasses.replace(shared.VIT, patch_size=4, pool="mean"),
+        encoder=shared.VIT_PATCHES,
         data=shared.DATA,
-        optimizer=dataclasses.replace(shared.OPTIMIZER, beta2=0.95),
-        training=shared.TRAINING,
-        run=shared.RUN,
+        optimizer=dataclasses.replace(shared.OPTIMIZER_MASKED, beta2=0.95),
+        training=shared.TRAINING_MASKED,
+        run=shared.RUN_MASKED,
     )

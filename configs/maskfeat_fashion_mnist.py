@@ -3,8 +3,8 @@
 Command: jaxssl pretrain maskfeat_fashion_mnist --out runs/maskfeat
 On an accelerator, the full-size encoder: add --encoder.size S
 Source: Wei et al. 2021 (arXiv 2112.09133): mask ratio, crop, flip, bins and weight decay are the
-authors'; one cell in a patch of 4 x 4 pixels, and no clipping of the gradient, which at a norm of
-0.02 is made for hundreds of epochs; one epoch and encoder of mae_fashion_mnist.
+authors'; one cell in a patch of 7 x 7 pixels, and no clipping of the gradient, which at a norm of
+0.02 is made for hundreds of epochs; batches, epochs and encoder of mae_fashion_mnist.
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ def get_config() -> Recipe:
     augment = dataclasses.replace(MaskFeat().augment, size=28)
     return Recipe(
         method=MaskFeat(augment=augment, num_cells=1),
-        encoder=dataclasses.replace(shared.VIT, patch_size=4, pool="mean"),
+        encoder=shared.VIT_PATCHES,
         data=shared.DATA,
-        optimizer=shared.OPTIMIZER,
-        training=dataclasses.replace(shared.TRAINING, epochs=1),
-        run=shared.RUN,
+        optimizer=shared.OPTIMIZER_MASKED,
+        training=shared.TRAINING_MASKED,
+        run=shared.RUN_MASKED,
     )

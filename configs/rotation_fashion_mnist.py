@@ -5,7 +5,7 @@ On an accelerator, the full-size encoder: add --encoder.depth 18
 --encoder.width-multiplier 1 --encoder.num-stages 4
 All four turns of every image in the batch, as in the paper: add --method.copies four (four times
 the work a step).
-Result: see the tables in README.md and docs/results.md; three minutes on two CPU cores.
+Result: see docs/results.md; three minutes on two CPU cores.
 Source: Gidaris et al. 2018 (arXiv 1803.07728), one random quarter turn an image. AdamW and a few
 epochs instead of the paper's SGD and hundreds; the ImageNet stem because it is cheap. Two stages,
 because the features that help most come early in a network that is told so little; chosen in runs

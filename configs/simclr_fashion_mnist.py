@@ -2,7 +2,7 @@
 
 Command: jaxssl pretrain simclr_fashion_mnist --out runs/simclr
 On an accelerator, the full-size encoder: add --encoder.width-multiplier 1
-Result: see the table in README.md; some 4 minutes on one CPU core.
+Result: see docs/results.md; some 4 minutes on one CPU core.
 Source: Chen et al. 2020 (arXiv 2002.05709); jitter strength and missing blur from its CIFAR-10
 experiments (appendix B.9). Changed for clothes that are centred, and for minutes of CPU: crops keep
 a larger part of the image; the ImageNet stem, though images are small, because it makes a step

@@ -3,8 +3,8 @@
 Command: jaxssl pretrain simmim_fashion_mnist --out runs/simmim
 On an accelerator, the full-size encoder: add --encoder.size S
 Source: Xie et al. 2021 (arXiv 2111.09886): mask ratio, crop, flip, clipping and weight decay are
-the authors'; squares are single patches of 4 x 4 pixels, a seventh of a side as theirs are; one
-epoch and encoder of mae_fashion_mnist.
+the authors'; squares are single patches of 7 x 7 pixels, a quarter of a side (theirs: a sixth);
+batches, epochs and encoder of mae_fashion_mnist.
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ def get_config() -> Recipe:
     augment = dataclasses.replace(SimMIM().augment, size=28)
     return Recipe(
         method=SimMIM(augment=augment, mask_side=1),
-        encoder=dataclasses.replace(shared.VIT, patch_size=4, pool="mean"),
+        encoder=shared.VIT_PATCHES,
         data=shared.DATA,
-        optimizer=dataclasses.replace(shared.OPTIMIZER, clip_norm=5.0),
-        training=dataclasses.replace(shared.TRAINING, epochs=1),
-        run=shared.RUN,
+        optimizer=dataclasses.replace(shared.OPTIMIZER_MASKED, clip_norm=5.0),
+        training=shared.TRAINING_MASKED,
+        run=shared.RUN_MASKED,
     )

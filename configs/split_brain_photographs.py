@@ -2,7 +2,7 @@
 
 Command: jaxssl pretrain split_brain_photographs --out runs/split_brain
 On an accelerator, the paper's halves: add --encoder.half.width-multiplier 0.5
-Result: see the table in README.md; some 3 minutes on one CPU core.
+Result: see docs/results.md; some 3 minutes on one CPU core.
 Source: Zhang et al. 2017 (arXiv 1611.09842): 313 bins of ab and 50 of L, hard labels. Crops of
 half to all of the area, where the paper cuts one size; AdamW and three epochs of windows of ten
 photographs instead of ImageNet; a place is 4 pixels wide.

@@ -5,7 +5,7 @@ With a film: add --data.path FILM.mp4 --data.num-frames 4 --data.in-memory, and 
 --data.image-size 64; then jaxssl propagate RUN FILM.mp4. A short film has few clips:
 --data.clip-rate 25 begins one at every frame, --training.batch-size 16 makes steps of them.
 On an accelerator, the full-size encoder: add --encoder.size S
-Result: see the table in README.md; some 3 minutes on one CPU core.
+Result: see docs/results.md; some 3 minutes on one CPU core.
 Source: Vondrick et al. 2018 (arXiv 1806.09594), 3 reference frames at 6 a second, 16 colours. AdamW
 instead of Adam, a ViT of patch size 4 instead of a ResNet-18 with a network over time.
 """

@@ -3,7 +3,7 @@
 Command: jaxssl pretrain vq_autoencoder_fashion_mnist --out runs/vq_autoencoder
 On an accelerator, the full-size encoder: add --encoder.size S
 Source: van den Oord et al. 2017 (arXiv 1711.00937): the weight of commitment is the paper's; the
-vocabulary and the decoder are scaled to 49 patches of 4 x 4 pixels and two epochs; crop, flip and
+vocabulary and the decoder are scaled to 16 patches of 7 x 7 pixels; crop, flip, batches, epochs and
 encoder of mae_fashion_mnist.
 """
 

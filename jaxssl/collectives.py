@@ -100,6 +100,21 @@ def varying(tree: PyTree, axis_name: str | None) -> PyTree:
     return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)
 
 
+def varying_as(tree: PyTree, like: Array) -> PyTree:
+    """The same values, typed as differing between the devices that ``like`` differs between.
+
+    Some operations forget the type of what they are given: ``jnp.argsort`` does in JAX 0.10.2. What
+    differs and is typed as equal gets a wrong gradient under ``jax.shard_map(check_vma=True)``,
+    without an error.
+    """
+
+    def typed(leaf: Array) -> Array:
+        missing = tuple(_varying_axes(like) - _varying_axes(leaf))
+        return lax.pcast(leaf, missing, to="varying") if missing else leaf
+
+    return jax.tree.map(typed, tree)
+
+
 def _varying_axes(array: Array) -> frozenset[str]:
     kind = jax.typeof(array)
     # Releases of JAX before 0.10.2 call it vma.

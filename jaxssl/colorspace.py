@@ -10,10 +10,14 @@ The rows of the matrix do not sum to the white exactly, so grey has an a and b o
 Source: IEC 61966-2-1:1999 (sRGB); CIE 15:2004 (Lab).
 """
 
+from typing import Any, TypeVar
+
 import jax.numpy as jnp
 import numpy as np
 
 from jaxssl.types import Array
+
+A = TypeVar("A", Array, np.ndarray)
 
 # XYZ of the sRGB primaries, one row for each of X, Y and Z, and of the white that they are
 # measured against.
@@ -26,7 +30,7 @@ _RGB_OF_XYZ = tuple(map(tuple, np.linalg.inv(np.array(_XYZ_OF_RGB)).tolist()))
 _WHITE = (0.95047, 1.0, 1.08883)
 
 
-def rgb_to_lab(rgb: Array | np.ndarray) -> Array | np.ndarray:
+def rgb_to_lab(rgb: A) -> A:
     """sRGB to Lab.
 
     Each channel c is made linear, c / 12.92 up to 0.04045 and ((c + 0.055) / 1.055)^2.4 above; the
@@ -52,7 +56,7 @@ def rgb_to_lab(rgb: Array | np.ndarray) -> Array | np.ndarray:
     return _module(rgb).stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def lab_to_rgb(lab: Array | np.ndarray) -> Array | np.ndarray:
+def lab_to_rgb(lab: A) -> A:
     """Lab to sRGB, the inverse of ``rgb_to_lab``; a colour that sRGB lacks is clipped by channel.
 
     Args:
@@ -77,7 +81,7 @@ def lab_to_rgb(lab: Array | np.ndarray) -> Array | np.ndarray:
     return xp.clip(xp.where(is_dark, 12.92 * linear, bright), 0, 1)
 
 
-def lightness(images: Array | np.ndarray) -> Array | np.ndarray:
+def lightness(images: A) -> A:
     """L of Lab alone, of colour or of grey images.
 
     Args:
@@ -97,34 +101,32 @@ def lightness(images: Array | np.ndarray) -> Array | np.ndarray:
     return 116 * _lightness_curve(y) - 16
 
 
-def _linear(rgb: Array) -> Array:
+def _linear(rgb: A) -> A:
     return _module(rgb).where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
 
 
-def _lightness_curve(t: Array) -> Array:
+def _lightness_curve(t: A) -> A:
     xp = _module(t)
     is_dark = t <= 0.008856
     # The slope of the cube root is infinite at 0.
     return xp.where(is_dark, 7.787 * t + 16 / 116, xp.cbrt(xp.where(is_dark, 1, t)))
 
 
-def _inverse_lightness_curve(f: Array) -> Array:
+def _inverse_lightness_curve(f: A) -> A:
     return _module(f).where(f <= 0.2068966, (f - 16 / 116) / 7.787, f * f * f)
 
 
-def _mixed(matrix: tuple[tuple[float, ...], ...], channels: Array) -> list[Array]:
+def _mixed(matrix: tuple[tuple[float, ...], ...], channels: A) -> list[A]:
     """The product of the matrix with every pixel [..., 3], one [...] for each row."""
     first, second, third = (channels[..., index] for index in range(3))
     return [row[0] * first + row[1] * second + row[2] * third for row in matrix]
 
 
-def _module(array: Array | np.ndarray):
+def _module(array: A) -> Any:
     return np if isinstance(array, np.ndarray | np.generic) else jnp
 
 
-def _checked(
-    function: str, name: str, array: Array | np.ndarray, channels: tuple[int, ...]
-) -> Array | np.ndarray:
+def _checked(function: str, name: str, array: A, channels: tuple[int, ...]) -> A:
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(
             f"{function}: {name} must be floating; got {array.dtype}. "

@@ -48,7 +48,8 @@ def example_keys(seed: int, step: Array, num_examples: int, axis_name: str | Non
 
 def make_views(method: Method, batch: Batch, keys: Array) -> Views:
     """Views of a whole batch; labels are stripped where the method does not read them."""
-    return jax.vmap(method.view)(keys, shown(method, batch))
+    views = jax.vmap(method.view)(keys, shown(method, batch))
+    return collectives.varying_as(views, keys)
 
 
 def shown(method: Method, batch: Batch) -> Example:

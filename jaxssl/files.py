@@ -1,7 +1,10 @@
 """Files that are there whole or not at all, whatever ends: the process, the disk, the power."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_whole(path: str | os.PathLike, content: str | bytes) -> None:
@@ -17,17 +20,28 @@ def write_whole(path: str | os.PathLike, content: str | bytes) -> None:
     Raises:
         OSError: it cannot be written; names the file. What was written of it is taken away.
     """
+    with writing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """The same of what is written piece by piece: ``with files.writing(path) as file``.
+
+    Where the block raises, what stood there before stays.
+    """
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
-        error.filename = error.filename or os.fspath(path)
+        if isinstance(error, OSError):
+            error.filename = error.filename or os.fspath(path)
         raise
     sync(path.parent)
 

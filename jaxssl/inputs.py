@@ -5,13 +5,13 @@ asks there: pretraining, evaluation, reports, audits.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxssl import jsonable
-from jaxssl.types import Array, Example, Method, PyTree
+from jaxssl.types import Example, Method, PyTree
 
 
 class Input(NamedTuple):
@@ -36,7 +36,7 @@ def of_image(size: int, channels: int) -> Inputs:
     return (Input("image", (size, size, channels), "float32"),)
 
 
-def of_example(example: Mapping[str, object]) -> Inputs:
+def of_example(example: Mapping[str, Any]) -> Inputs:
     """What an example holds; anything with a shape and a dtype will do."""
     return tuple(
         Input(name, tuple(value.shape), np.dtype(value.dtype).name)
@@ -48,7 +48,7 @@ def of_method(method: Method, example: Inputs) -> Inputs:
     """What a method's encoder is fed in evaluation, where training reads such examples."""
     like = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape, dtype in example}
     # A method answers in the order of the encoder's arguments, which eval_shape would sort away.
-    order = []
+    order: list[str] = []
 
     def ordered(example: Example) -> PyTree:
         made = method.inputs(example)
@@ -66,7 +66,7 @@ def shapes(inputs: Sequence[Input], batch_size: int = 1) -> dict[str, jax.ShapeD
     }
 
 
-def read(inputs: Sequence[Input], batch: Mapping[str, Array]) -> list[Array]:
+def read(inputs: Sequence[Input], batch: Mapping[str, Any]) -> list[Any]:
     """The arrays of a batch that an encoder is fed, in the order of its arguments."""
     return [batch[name] for name, _, _ in inputs]
 
@@ -81,6 +81,21 @@ def image_side(inputs: Sequence[Input]) -> tuple[int, int] | None:
         return None
     size, _, channels = inputs[0].shape
     return size, channels
+
+
+def square_side(inputs: Sequence[Input]) -> tuple[int, int]:
+    """Side and channels of the one square image that an encoder is fed.
+
+    Args:
+        inputs: of the encoder.
+
+    Raises:
+        ValueError: it is fed something else.
+    """
+    if (found := image_side(inputs)) is None:
+        shown = ", ".join(f"{each.name} {list(each.shape)}" for each in inputs) or "nothing"
+        raise ValueError(f"the encoder must be fed one square image [S, S, C]; got {shown}.")
+    return found
 
 
 def to_json(inputs: Sequence[Input]) -> list[dict]:

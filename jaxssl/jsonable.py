@@ -5,7 +5,7 @@ import json
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jaxssl import words
 
@@ -34,7 +34,7 @@ def added(default: T, *, before: T) -> T:
     return dataclasses.field(default=default, metadata={_BEFORE: before})
 
 
-def to_json(config: object) -> dict:
+def to_json(config: Any) -> dict:
     """The fields of a dataclass as JSON values; nested dataclasses become nested objects.
 
     Raises:
@@ -45,7 +45,7 @@ def to_json(config: object) -> dict:
     return fields
 
 
-def from_json(cls: type[T], fields: Mapping) -> T:
+def from_json(cls: type[T], fields: Any) -> T:
     """Rebuilds a dataclass from what ``to_json`` gave, after a trip through JSON.
 
     Where the class has a class method ``upgrade(fields) -> fields``, that sees the fields first and
@@ -66,27 +66,24 @@ def from_json(cls: type[T], fields: Mapping) -> T:
     """
     owner = cls.__name__
     _check_object(fields, owner)
-    if hasattr(cls, "upgrade"):
+    if upgrade := getattr(cls, "upgrade", None):
         try:
-            fields = cls.upgrade(dict(fields))
+            fields = upgrade(dict(fields))
         except KeyError as error:
             name = error.args[0]
             raise ValueError(f"{_below(owner, name)} must be there; got none.") from error
-    names = [field.name for field in dataclasses.fields(cls)]
+    known = dataclasses.fields(cls)  # type: ignore[arg-type]  # a dataclass has no type of its own
+    names = [field.name for field in known]
     for name in fields:
         if name not in names:
             raise ValueError(
                 f"{owner}: a field must be one of {', '.join(names)}; got {name!r}."
                 f"{words.nearest(name, names)}"
             )
-    before = {
-        field.name: field.metadata[_BEFORE]
-        for field in dataclasses.fields(cls)
-        if _BEFORE in field.metadata
-    }
+    before = {field.name: field.metadata[_BEFORE] for field in known if _BEFORE in field.metadata}
     needed = [
         field.name
-        for field in dataclasses.fields(cls)
+        for field in known
         if field.default is field.default_factory is dataclasses.MISSING
     ]
     _check_there(fields, needed, owner)
@@ -97,7 +94,7 @@ def from_json(cls: type[T], fields: Mapping) -> T:
     return cls(**before | read_fields)
 
 
-def parse(text: str | bytes, where: str) -> object:
+def parse(text: str | bytes, where: str) -> Any:
     """The value of a JSON text.
 
     Args:
@@ -113,7 +110,7 @@ def parse(text: str | bytes, where: str) -> object:
         raise ValueError(f"{where} must be JSON; got other text: {error}.") from error
 
 
-def read(hint: object, value: object, where: str) -> object:
+def read(hint: Any, value: Any, where: str) -> Any:
     """A JSON value as an annotation says; checks all the way down.
 
     Args:
@@ -131,7 +128,7 @@ def read(hint: object, value: object, where: str) -> object:
     origin, options = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, types.UnionType) or origin is typing.Union:
         return _one_of(options, value, where)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         _check_object(value, where)
         return from_json(hint, value)
     if typing.is_typeddict(hint) or hasattr(hint, "_field_defaults"):  # a NamedTuple
@@ -149,16 +146,16 @@ def read(hint: object, value: object, where: str) -> object:
     return value
 
 
-def _is_plain(hint: type, value: object) -> bool:
+def _is_plain(hint: type, value: Any) -> bool:
     if hint is float and isinstance(value, int) and abs(value) > 2**1023:
         return False  # float() would overflow
-    allowed = (int, float) if hint is float else hint
+    allowed: Any = (int, float) if hint is float else hint
     if not isinstance(value, allowed) or (isinstance(value, bool) and hint is not bool):
         return False
     return hint is not int or -(2**63) <= value < 2**63
 
 
-def _one_of(options: tuple, value: object, where: str) -> object:
+def _one_of(options: tuple, value: Any, where: str) -> Any:
     if value is None and type(None) in options:
         return None
     *others, last = [option for option in options if option is not type(None)]
@@ -170,7 +167,7 @@ def _one_of(options: tuple, value: object, where: str) -> object:
     return read(last, value, where)
 
 
-def _entries(hint: type, value: object, where: str) -> object:
+def _entries(hint: Any, value: Any, where: str) -> Any:
     """An object with the entries of a TypedDict, maybe more, or of a NamedTuple."""
     _check_object(value, where)
     hints = typing.get_type_hints(hint)
@@ -185,7 +182,7 @@ def _entries(hint: type, value: object, where: str) -> object:
     return {**value, **entries} if is_open else hint(**entries)
 
 
-def _items(options: tuple, value: object, where: str) -> tuple:
+def _items(options: tuple, value: Any, where: str) -> tuple:
     _check(isinstance(value, (list, tuple)), where, "a list", value)
     if options[1:] == (...,):
         options = options[:1] * len(value)

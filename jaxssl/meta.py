@@ -1,5 +1,6 @@
 """What a run records beside its encoder, and in its directory: one schema, checked on reading."""
 
+from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
 import jax.numpy as jnp
@@ -63,6 +64,32 @@ class Meta(Identity):
     example: NotRequired[inputs.Inputs]
 
 
+class Imported(TypedDict):
+    """The file that an encoder was imported from: its name and sha256, and how it was read."""
+
+    file: str
+    sha256: str
+    layout: str
+    prefix: str
+
+
+class Origin(TypedDict):
+    """Where an encoder is from that no run of jaxssl trained."""
+
+    imported: Imported
+
+
+class ImportedMeta(TypedDict):
+    """What lies beside an encoder that was imported; there is no run to tell of."""
+
+    encoder: named.Entry
+    origin: Origin
+    versions: Versions
+    step: int
+    inputs: inputs.Inputs
+    example: inputs.Inputs
+
+
 class OldImage(TypedDict):
     """The one image that encoders of earlier versions were fed."""
 
@@ -87,10 +114,13 @@ def check(meta: object) -> None:
     Raises:
         ValueError: a field that is missing, of another type, or out of its range; names it.
     """
-    found = jsonable.read(Meta, meta, NAME)
-    plan = {f"plan.{name}": value for name, value in found["plan"]._asdict().items()}
-    plan.pop("plan.freezes")
-    checks.at_least(NAME, 1, **plan)
+    if isinstance(meta, dict) and is_imported(meta):
+        found = jsonable.read(ImportedMeta, meta, NAME)
+    else:
+        found = jsonable.read(Meta, meta, NAME)
+        plan = {f"plan.{name}": value for name, value in found["plan"]._asdict().items()}
+        plan.pop("plan.freezes")
+        checks.at_least(NAME, 1, **plan)
     checks.at_least(NAME, 0, step=found["step"])
     if "inputs" not in found:
         image = jsonable.read(OldImage, meta, NAME)
@@ -104,6 +134,16 @@ def check(meta: object) -> None:
                 raise ValueError(
                     f"{NAME}: {kind}.{name}.dtype must name a type of numbers; got {dtype!r}."
                 )
+
+
+def is_imported(meta: Mapping) -> bool:
+    """Whether this is the record of an encoder that was imported, of which there is no run."""
+    return "origin" in meta
+
+
+def method_name(meta: Mapping) -> str:
+    """The name of the method that trained an encoder; "imported" of one that none did here."""
+    return "imported" if is_imported(meta) else meta["config"]["method"]["name"]
 
 
 def is_identity(found: object) -> bool:

@@ -9,9 +9,9 @@ can be imported can be read back. Nothing but such a class is ever made from a n
 import dataclasses
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
-from typing import TypedDict
+from typing import Any, TypedDict, TypeGuard
 
 from jaxssl import jsonable, words
 
@@ -32,7 +32,7 @@ def to_json(config: object) -> Entry:
     return {"name": name, "fields": jsonable.to_json(config)}
 
 
-def from_json(entry: Mapping, *, room: str, does: str) -> object:
+def from_json(entry: Mapping, *, room: str, does: str) -> Any:
     """The inverse of ``to_json``, also after a trip through JSON.
 
     Args:
@@ -89,21 +89,25 @@ def all_of(room: str, *, does: str) -> dict[str, type]:
         room: the package, "jaxssl.methods".
         does: the method that makes a config one of this kind.
     """
-    package = importlib.import_module(room)
     found = {}
-    for info in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"{room}.{info.name}")
+    for module in modules_of(room):
         for name, value in vars(module).items():
             if _is_config(value, does) and value.__module__ == module.__name__:
                 found[name] = value
     return found
 
 
-def _is_config(value: object, does: str) -> bool:
+def modules_of(room: str) -> Iterator[ModuleType]:
+    """The modules of a package, imported, in the order of their names."""
+    for info in pkgutil.iter_modules(importlib.import_module(room).__path__):
+        yield importlib.import_module(f"{room}.{info.name}")
+
+
+def _is_config(value: Any, does: str) -> TypeGuard[type]:
     return (
         isinstance(value, type)
         and dataclasses.is_dataclass(value)
-        and value.__dataclass_params__.frozen
+        and value.__dataclass_params__.frozen  # type: ignore[attr-defined]  # not in typeshed
         and callable(getattr(value, does, None))
     )
 

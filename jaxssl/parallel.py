@@ -1,12 +1,16 @@
-"""One per-device step, mapped over all devices of all processes.
+"""One step over all devices of all processes, by three backends that give the same numbers.
 
-The canonical form of the training state is a global replicated array per leaf: natural shapes, no
-device axis, accepted by Orbax, and the same for both backends. A batch enters as this process's
-rows on the host, in the order of this process's devices.
+``jit`` compiles the program of one device for arrays that are spread over the devices: the step
+knows no axis, and its means, statistics and negatives are those of the global batch because the
+arrays are global. ``pmap`` and ``shard_map`` map a step of one device's rows, which names the axis.
+
+The canonical form of the training state is a global array per leaf: natural shapes, no device axis,
+accepted by Orbax, and the same for all backends. A batch enters as this process's rows on the host,
+in the order of this process's devices.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import Literal, TypeVar, cast, get_args
 
 import jax
 import numpy as np
@@ -16,9 +20,14 @@ from jaxssl import checks
 from jaxssl.types import Batch, Metrics, PyTree, TrainState
 
 AXIS = "data"  # name of the device axis of every run
-Backend = Literal["pmap", "shard_map"]
+Backend = Literal["jit", "pmap", "shard_map"]
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-Measurement = Callable[[TrainState, Batch], Metrics]
+Measurement = TypeVar("Measurement", bound=Callable)  # of a state and a batch
+
+
+def axis_of(backend: Backend) -> str | None:
+    """The axis name that step, method and encoder are built with: None under ``jit``."""
+    return None if backend == "jit" else AXIS
 
 
 def mesh(
@@ -31,7 +40,7 @@ def mesh(
 
 
 def replicated(devices: Sequence[jax.Device] | None = None) -> jax.sharding.NamedSharding:
-    """The sharding of the training state: a full copy on every device."""
+    """The sharding of a state that is not sharded: a full copy on every device."""
     return jax.sharding.NamedSharding(mesh(devices=devices), jax.P())
 
 
@@ -46,22 +55,26 @@ def data_parallel(
     axis_name: str = AXIS,
     backend: Backend = "pmap",
     devices: Sequence[jax.Device] | None = None,
+    state_sharding: PyTree | None = None,
 ) -> Step:
-    """Maps a per-device step over devices; the result has the step's own type.
+    """Spreads a step over devices; the result has the step's own type.
 
-    The batch is split along its first axis, the state is replicated in and out and donated: the
-    state passed in must not be used again.
+    The batch is split along its first axis. The state lies as it came, and is donated: the state
+    passed in must not be used again.
 
     Args:
-        step: per-device function that reduces over ``axis_name`` itself, in the order that
-            ``training.step`` documents.
-        axis_name: name of the device axis inside ``step``.
-        backend: ``"pmap"`` or ``"shard_map"`` (check_vma on, so that a state that could differ
-            between devices is refused while tracing). Both give the same numbers.
+        step: for ``pmap`` and ``shard_map`` a per-device function that reduces over ``axis_name``
+            itself, in the order that ``training.step`` documents; for ``jit`` the function of the
+            whole batch, built without an axis.
+        axis_name: name of the device axis inside ``step``; under ``jit`` of the mesh alone.
+        backend: ``"jit"``, ``"pmap"`` or ``"shard_map"`` (check_vma on, so that a state that could
+            differ between devices is refused while tracing). All give the same numbers.
         devices: devices to use; all devices of all processes by default.
+        state_sharding: under ``jit`` how the state lies, one sharding for all leaves or a tree like
+            the state; a copy on every device by default.
 
     Returns:
-        ``(state, batch) -> (state, metrics)`` on global replicated state and this process's rows.
+        ``(state, batch) -> (state, metrics)`` on global state and this process's rows.
 
     Raises:
         ValueError: unknown backend; when called, a batch that the devices cannot share equally.
@@ -70,13 +83,20 @@ def data_parallel(
     global_mesh = mesh(axis_name=axis_name, devices=devices)
     num_local = len(global_mesh.local_devices)
 
-    if backend == "shard_map":
-        mapped = jax.jit(map_shards(step, axis_name=axis_name, devices=devices), donate_argnums=0)
+    if backend in ("jit", "shard_map"):
+        if backend == "jit":
+            everywhere = jax.sharding.NamedSharding(global_mesh, jax.P())
+            state_sharding = everywhere if state_sharding is None else state_sharding
+            # Without out_shardings the compiler would choose where the state lies after a step.
+            mapped = jax.jit(step, out_shardings=(state_sharding, everywhere), donate_argnums=0)
+        else:
+            sharded = map_shards(step, axis_name=axis_name, devices=devices)
+            mapped = jax.jit(sharded, donate_argnums=0)
 
-        def run(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        def run_global(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
             return mapped(state, _global_rows(batch, global_mesh))
 
-        return run
+        return run_global
 
     pmapped = jax.pmap(
         step,
@@ -103,35 +123,43 @@ def map_measurement(
     measurement: Measurement,
     *,
     axis_name: str = AXIS,
+    backend: Backend = "pmap",
     devices: Sequence[jax.Device] | None = None,
 ) -> Measurement:
-    """Maps a per-device measurement over devices, under shard_map; the state stays usable.
+    """Spreads a measurement over devices as ``data_parallel`` does; the state stays usable.
 
     Args:
-        measurement: per-device function whose results are equal on all devices.
-        axis_name: name of the device axis inside ``measurement``.
+        measurement: for ``jit`` a function of the whole batch; else a per-device function whose
+            results are equal on all devices, mapped under shard_map.
+        axis_name: name of the device axis inside ``measurement``; under ``jit`` of the mesh alone.
+        backend: what the measurement was built for.
         devices: devices to use; all devices of all processes by default.
 
     Returns:
-        ``(state, batch) -> metrics`` on global replicated state and this process's rows.
+        ``(state, batch) -> metrics`` on global state and this process's rows.
     """
     global_mesh = mesh(axis_name=axis_name, devices=devices)
-    mapped = jax.jit(map_shards(measurement, axis_name=axis_name, devices=devices))
+    if backend == "jit":
+        everywhere = jax.sharding.NamedSharding(global_mesh, jax.P())
+        mapped = jax.jit(measurement, out_shardings=everywhere)
+    else:
+        mapped = jax.jit(map_shards(measurement, axis_name=axis_name, devices=devices))
 
-    def run(state: TrainState, batch: Batch) -> Metrics:
-        if jax.default_backend() == "cpu":
-            jax.block_until_ready(state)  # two programs at once over fake devices can deadlock
-        return mapped(state, _global_rows(batch, global_mesh))
+    def run(state: PyTree, batch: Batch) -> PyTree:
+        if jax.default_backend() != "cpu":
+            return mapped(state, _global_rows(batch, global_mesh))
+        jax.block_until_ready(state)  # two programs at once over fake devices can deadlock
+        return jax.block_until_ready(mapped(state, _global_rows(batch, global_mesh)))
 
-    return run
+    return cast(Measurement, run)
 
 
 def map_shards(
-    function: Step | Measurement,
+    function: Measurement,
     *,
     axis_name: str = AXIS,
     devices: Sequence[jax.Device] | None = None,
-) -> Step | Measurement:
+) -> Measurement:
     """A function under shard_map with check_vma, not yet compiled; global arrays in and out."""
     return jax.shard_map(
         function,

@@ -15,7 +15,7 @@ after that. Encoders subtract ``mean`` and divide by ``std`` themselves.
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import jax
 from jax import export
@@ -23,7 +23,7 @@ from jax import export
 Array = jax.Array
 PyTree = Any
 # ONE: {"image": [H, W, C]}, {"video": [T, H, W, C]} or {"tokens": [L]}, and "index", int32, its row
-# in the source that it was read from; no label.
+# in the source that it was read from; no label. "image" may be a ``cropping.Crops`` of it.
 Example = Mapping[str, Array]
 Batch = Mapping[str, Array]  # the same with a leading B axis; may carry "label", mostly stripped
 Views = PyTree  # what a method's view() makes of one example
@@ -174,6 +174,8 @@ class EncoderConfig(Protocol):
     Features, and holds the config as ``config``.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
     def build(self, *, axis_name: str | None = None) -> Any:
         """The linen module, whose batch statistics are those of all devices of the axis."""
 
@@ -191,11 +193,26 @@ class MethodConfig(Protocol):
 
     Labels of the data set reach a method whose class says ``READS_LABEL = True``, a ClassVar, and
     no other: neither its batches hold any, nor its views. It has ``with_classes(names) -> config``
-    too, which is given one name per class before a run begins.
+    too, which is given one name per class before a run begins, and
+    ``with_classifier(params, state, kernel, bias) -> (params, state)``, which puts a linear
+    classifier of the pooled features, float32 [D, K] and [K], in the place of the head that
+    ``Method.init`` made.
+
+    One that names the words of another run's tokenizer (``Recipe.tokenizer``) has
+    ``with_tokenizer(method, encoder) -> config``: a copy that holds the configs of that run, or a
+    ValueError if it has no words. The state of its method has an entry "tokenizer" of the form of
+    that run's parameters, which stand there before the first step; no step changes it.
+
+    Where the host makes the crops (``data.ImageData.crops``), the "image" of an example is a
+    ``cropping.Crops``, which the augmentation under the field ``augment`` takes in place of an
+    image. A method whose ``view`` reads an image in another way too says ``WHOLE_IMAGE = True``, a
+    ClassVar, and gets whole images.
 
     Fields beside the sizes of its views that are lengths in pixels are named in a ClassVar
     ``PIXELS``; the command line changes them with the size of the images.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
     def build(self, encoder: Any, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters, a linen encoder and the axis name into a Method."""
@@ -211,9 +228,19 @@ class DataConfig(Protocol):
         unit: what an example is called, in the plural, such as "images".
     """
 
-    train_split: str
-    test_split: str
-    num_threads: int
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    @property
+    def train_split(self) -> str:
+        """Split that pretraining learns from."""
+
+    @property
+    def test_split(self) -> str:
+        """Split that evaluation measures on."""
+
+    @property
+    def num_threads(self) -> int:
+        """Threads that decode."""
 
     @property
     def unit(self) -> str:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from jaxssl import parallel
 from jaxssl.types import Array, Batch, Method, Metrics, Plan, PyTree, TrainState
 
 Row = Mapping[str, float]
+# What a row has of the clock and of the devices: as likely as not another number the next time.
+TIMES = ("images_per_second", "seconds_left", "data_wait", "mfu", "peak_memory_gb")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +20,7 @@ class WatchedRun:
 
     Attributes:
         out: run directory.
-        method: built with the axis name of the run, ``parallel.AXIS``.
+        method: built with the axis name of the backend, ``parallel.axis_of``.
         pooled_features: ``(variables, batch) -> [B, D]``, what the encoder makes of what it is fed
             in evaluation; variables are what ``method.encoder`` gives. None where nobody says.
         plan: batch size and steps.
@@ -30,6 +33,7 @@ class WatchedRun:
             None.
         rewind: ``step -> None`` takes back every checkpoint and row later than a step.
         unit: what an example is called, in the plural.
+        backend: how the step is spread over devices, and a measurement with it.
     """
 
     out: Path
@@ -44,6 +48,7 @@ class WatchedRun:
     newest_checkpoint: Callable[[float], int | None]
     rewind: Callable[[int], None]
     unit: str = "images"
+    backend: parallel.Backend = "pmap"
 
 
 class Watcher:
@@ -55,6 +60,20 @@ class Watcher:
 
     def begin(self, run: WatchedRun) -> None:
         """Before the first step of this call. May raise to end the run."""
+
+    def follow(self, state: TrainState, batch: Batch) -> Metrics:
+        """After every step, before ``measure``, for what learns beside the run.
+
+        Args:
+            state: after the step.
+            batch: this process's rows of the batch of that step.
+
+        Returns:
+            Scalars whose means since the row before join the row; still on the device, under the
+            same names after every step.
+        """
+        del state, batch
+        return {}
 
     def measure(self, state: TrainState, batch: Batch) -> Metrics:
         """Measures a state for the row that is due.
@@ -74,7 +93,7 @@ class Watcher:
 
         Args:
             row: "step", means of the metrics since the row before, what was measured,
-                "learning_rate", "images_per_second" and "seconds_left"; all finite.
+                "learning_rate", "epoch", and of ``TIMES`` what can be told; all finite.
         """
 
     def allows_save(self, state: TrainState, batch: Batch) -> bool:
@@ -92,6 +111,17 @@ class Watcher:
         """When the call is over, however it ended."""
 
 
+class Callback(Watcher):
+    """Calls a function with every row, ``RunConfig.log_every`` steps apart, on all processes."""
+
+    def __init__(self, function: Callable[[Row], None]):
+        self._function = function
+
+    def see(self, row: Row) -> None:
+        """Calls it; what it raises ends the run."""
+        self._function(row)
+
+
 class Watchers(Watcher):
     """Several watchers as one, asked in their order."""
 
@@ -105,9 +135,16 @@ class Watchers(Watcher):
             self._begun.append(watcher)
             watcher.begin(run)
 
+    def follow(self, state: TrainState, batch: Batch) -> Metrics:
+        """See Watcher; what all of them return together."""
+        followed: Metrics = {}
+        for watcher in self._watchers:
+            followed |= watcher.follow(state, batch)
+        return followed
+
     def measure(self, state: TrainState, batch: Batch) -> Metrics:
         """See Watcher; all measurements together."""
-        measured = {}
+        measured: Metrics = {}
         for watcher in self._watchers:
             measured |= watcher.measure(state, batch)
         return measured

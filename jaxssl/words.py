@@ -1,7 +1,7 @@
-"""What to say to somebody who mistyped a name."""
+"""Words for a terminal: names that were mistyped, names in columns, tables."""
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 CUTOFF = 0.6  # of difflib's similarity in [0, 1]: two letters of five may differ
 MIN_PART = 3  # letters of a word that is near wherever it is a part
@@ -75,3 +75,18 @@ def columns(words: Collection[str], *, width: int = 80) -> str:
     num_rows = -(-len(words) // num_columns)
     rows = (words[row::num_rows] for row in range(num_rows))
     return "\n".join("".join(f"  {word:<{cell - 2}}" for word in row).rstrip() for row in rows)
+
+
+def table(rows: Sequence[Sequence[str]], *, numbers: bool = False) -> str:
+    """Rows below each other, their cells in columns two spaces apart.
+
+    Args:
+        rows: at least one, of the same number of cells.
+        numbers: whether the cells after the first of a row stand at the right of their column.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    align = str.rjust if numbers else str.ljust
+    lines = (
+        "  ".join((first.ljust(widths[0]), *map(align, rest, widths[1:]))) for first, *rest in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)

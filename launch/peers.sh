@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs jaxssl beside PyTorch and lightly and compares the losses; arguments go to pytest.
+# Installs jaxssl beside PyTorch, lightly, timm and transformers and compares losses, views and
+# published weights; arguments go to pytest.
 #
-#   bash launch/peers.sh                       a minute on 2 CPU cores after the install
+#   bash launch/peers.sh                       some minutes on 2 CPU cores after the install
 #
 # An environment of its own, .venv-peers, keeps PyTorch away from the other tests. PyTorch comes
 # first, as its CPU build, from its own index or from where pip is told to find wheels: what the
@@ -11,8 +12,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source launch/environment.sh test .venv-peers
 
-if ! python -W ignore -c "import torch, lightly" 2>/dev/null; then
-    echo "launch: installing PyTorch and lightly into $environment"
+# Looked for, not imported: torchvision imports only where tests/peers/conftest.py has prepared it.
+found='import importlib.util as u, sys
+names = "torch", "torchvision", "lightly", "timm", "transformers"
+sys.exit(", ".join(name for name in names if u.find_spec(name) is None) or None)'
+if ! python -c "$found" 2>/dev/null; then
+    echo "launch: installing PyTorch, lightly, timm and transformers into $environment"
     pip=(python -m pip install --quiet --disable-pip-version-check)
     "${pip[@]}" --no-deps --retries 0 --extra-index-url https://download.pytorch.org/whl/cpu \
         torch==2.13.0+cpu torchvision==0.28.0 2>/dev/null ||
@@ -21,5 +26,5 @@ if ! python -W ignore -c "import torch, lightly" 2>/dev/null; then
 fi
 
 # The tests skip what is not there; here it has to be there.
-python -W ignore -c "import torch, lightly"
+python -c "$found"
 python -m pytest -m peers "$@" tests/peers

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs jaxssl and runs its tests; arguments go to pytest.
 #
-#   bash launch/test.sh                        under 12 minutes on 2 CPU cores after the install
-#   bash launch/test.sh -m slow                the slow ones, as long again: kill and resume, all devices
+#   bash launch/test.sh                        some 18 minutes on 2 CPU cores after the install
+#   bash launch/test.sh -m slow                the slow ones, as long again: kill and resume, all methods
+#   bash launch/test.sh -m exhaustive          every pair of method, backend and count: before a release
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source launch/environment.sh test

@@ -30,6 +30,13 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items):
+    """What is exhaustive in one respect is not among the slow tests for another."""
+    for item in items:
+        if item.get_closest_marker("exhaustive"):
+            item.own_markers[:] = [mark for mark in item.own_markers if mark.name != "slow"]
+
+
 @pytest.fixture(scope="module", autouse=True)
 def forget_compiled_programs():
     """Each keeps some thirty maps of memory, of which Linux allows a process 65,530."""

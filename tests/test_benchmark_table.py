@@ -238,6 +238,43 @@ def test_few_labels_are_those_of_the_finest_grids(tmp_path, write):
     assert row["layers"] == list(NAMES)
 
 
+def test_fine_tuned_accuracies_are_of_all_draws_and_those_from_scratch_of_the_network(
+    tmp_path, write, monkeypatch
+):
+    def run(words, check):
+        """Fine-tunes at once: 80 % by one percent of the labels of draw 0, 1 % more by draw 1."""
+        of, place = Path(words[4]), Path(words[6])
+        options = dict(zip(words[7::2], words[8::2], strict=True))
+        assert options.pop("--fraction") == "0.01" and of.name == "a-0"
+        right = {"trained": 0.8, "random": 0.5}[options["--encoder"]] + int(options["--draw"]) / 100
+        described = {"evaluator": "finetune", "dataset": "clothes", "layer": "pooled", "seed": 0}
+        described |= {"train_split": "train", "test_split": "test"}
+        who = {"encoder": "trained", "step": 5}
+        protocol.write(
+            protocol.path(place, described, who),
+            protocol=described,
+            subject=who,
+            results={"test_accuracy": right},
+        )
+        done.append(place.name)
+
+    done = []
+    monkeypatch.setattr(runs_of.table_tuned.subprocess, "run", run)
+    write("a-0", "trained", 0, 0.5)
+    write("a-0", "random", 0, 0.5)
+    write("a-0", "random", 1, 0.5)
+    asked = rows_of.Asked(fine_tuned=(0.01,), fine_tuned_draws=2)
+    assert runs_of.fine_tune(tmp_path, [tmp_path / "a-0"], asked) == []
+    assert done[:2] == ["a-0-0.01-0", "a-0-0.01-1"] and len(done) == 4
+    assert runs_of.fine_tune(tmp_path, [tmp_path / "a-0"], asked) == [] and len(done) == 4
+    rows = table.collect(tmp_path)
+    np.testing.assert_allclose(rows["a"]["tuned"]["1 %"], [80, 81])
+    np.testing.assert_allclose(rows["random ResNet of a"]["tuned"]["1 %"], [50, 51])
+    head, _, first, second, *_ = lines_of(rows)[2:]
+    assert "| 1 % of the labels, fine-tuned, % |" in head
+    assert "| 80.50 ± 0.71 |" in first and "| 50.50 ± 0.71 |" in second
+
+
 @pytest.fixture
 def measuring(monkeypatch):
     """Notes what would be measured: evaluator and layers; features are made of nothing."""

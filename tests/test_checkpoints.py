@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 import pytest
 import tiny
 
-from jaxssl import checkpoints, models, parallel
+from jaxssl import checkpoints, models, parallel, sharding
 from jaxssl.checkpoints import CheckpointError, Checkpoints, manifest
 from jaxssl.types import TrainState
 
@@ -92,22 +92,22 @@ def test_state_comes_back_on_any_number_of_devices(tmp_path, saved_on, restored_
         assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
 
 
-@pytest.mark.parametrize("restored_on", [1, 8])
-def test_a_state_that_is_spread_over_devices_is_saved_whole(tmp_path, restored_on):
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+@pytest.mark.parametrize(
+    ("restored_on", "rule"), [(1, "none"), (8, "none"), (4, "params"), (2, "state")]
+)
+def test_a_state_that_is_divided_is_saved_whole(monkeypatch, tmp_path, restored_on, rule):
+    monkeypatch.setattr(sharding, "MIN_SIZE", 2**8)
     expected = state_at(1, variables_of(VIT))
-
-    def spread(leaf):
-        divides = leaf.ndim and leaf.shape[0] % 8 == 0
-        return jax.device_put(leaf, rows) if divides else leaf
-
-    state = jax.tree.map(spread, parallel.replicate(expected))
-    assert any(not leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
+    form = form_of(expected)
+    state = jax.device_put(expected, sharding.of_state(form, "params"))
+    assert any(not leaf.is_fully_replicated for leaf in jax.tree.leaves(state.params))
+    lie = sharding.of_state(form, rule, devices=jax.devices()[:restored_on])
     with Checkpoints(tmp_path) as saved:
         saved.save(state, {"params": state.params["encoder"]}, meta_of(VIT), loss=1.0)
-        sharding = parallel.replicated(jax.devices()[:restored_on])
-        assert_same(saved.restore_state(1, form_of(expected), sharding), expected)
+        got = saved.restore_state(1, form, lie)
+    assert_same(got, expected)
+    for leaf, lies in zip(jax.tree.leaves(got), jax.tree.leaves(lie), strict=True):
+        assert leaf.sharding.is_equivalent_to(lies, leaf.ndim)
     encoder = checkpoints.restore_encoder(tmp_path)
     assert_same(encoder.variables["params"], expected.params["encoder"])
 

@@ -122,3 +122,24 @@ def test_without_an_axis_each_is_the_identity():
         assert getattr(collectives, name)(TREE, None) is TREE
     rows = jnp.asarray(ROWS)
     assert collectives.psum_as(rows, rows) is rows
+
+
+def test_what_is_sorted_out_of_rows_is_typed_as_they_are():
+    """The gradient of a shared query at places that each device sorts by itself."""
+
+    def gradient(rows, axis_name, is_typed):
+        places = jnp.argsort(rows, axis=1)
+        if is_typed:
+            places = collectives.varying_as(places, rows)
+        table = jnp.sin(jnp.arange(3.0))
+
+        def value(query):
+            return collectives.pmean(jnp.mean(jnp.tanh(query + table[places]) * rows), axis_name)
+
+        return collectives.pmean(jax.grad(value)(jnp.ones(())), axis_name)
+
+    rows = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    expected = gradient(rows, None, False)
+    got = mapped(lambda tree: gradient(tree, "data", True), out_specs=EQUAL)(rows)
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+    assert collectives.varying_as(TREE, jnp.ones(8)) == TREE  # nothing to do where none is mapped

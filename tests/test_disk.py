@@ -97,7 +97,7 @@ def test_the_command_line_fails_with_one_line(monkeypatch, capsys):
         def run(words):
             raise DiskFullError("disk full while step 3 was saved")
 
-    monkeypatch.setattr(cli, "_command", lambda name: Command)
+    monkeypatch.setattr(cli, "command", lambda name: Command)
     assert cli.main(["pretrain"]) == 1
     assert capsys.readouterr().err == "jaxssl: disk full while step 3 was saved\n"
 

@@ -13,8 +13,9 @@ import jaxssl
 PACKAGE = Path(jaxssl.__file__).parent
 ROOT = Path(__file__).parents[1]
 GROUND = {
-    "types", "collectives", "parallel", "schedules", "draws", "inputs", "colorspace", "files",
-    "checks", "jsonable", "named", "words", "watching", "meta", "runs.directory", "vocabulary",
+    "types", "collectives", "parallel", "sharding", "schedules", "draws", "inputs", "colorspace",
+    "files", "checks", "jsonable", "named", "words", "watching", "meta", "runs.directory",
+    "vocabulary", "cropping",
 }  # fmt: skip
 MAY_IMPORT = {
     "types": set(),
@@ -23,13 +24,15 @@ MAY_IMPORT = {
     "checks": set(),
     "files": set(),
     "runs.directory": {"files", "jsonable", "meta", "words"},
+    "cropping": {"types"},
     "collectives": {"types"},
     "parallel": {"types", "checks"},
+    "sharding": {"types", "checks", "parallel"},
     "schedules": {"types"},
     "inputs": {"types", "jsonable"},
     "meta": {"types", "checks", "jsonable", "named", "inputs"},
     "colorspace": {"types"},
-    "watching": {"types"},
+    "watching": {"types", "parallel"},
     "jsonable": {"words"},
     "named": {"words", "jsonable"},
     "draws": {"types", "collectives"},
@@ -39,33 +42,56 @@ MAY_IMPORT = {
     "models": GROUND,
     "data": GROUND,
     "checkpoints": GROUND | {"data"},
+    "interop": GROUND | {"data", "models", "checkpoints", "__init__"},
     "methods": GROUND | {"losses", "pretext", "augment", "models"},
     "collapse": GROUND | {"losses"},
     "training": GROUND | {"checkpoints", "collapse"},
-    "evaluation": GROUND | {"data", "losses", "checkpoints"},
+    "evaluation": GROUND | {"data", "losses", "augment", "collapse", "checkpoints"},
+    "online": GROUND | {"data", "losses", "evaluation"},
     "runs.recipe": GROUND | {"training"},
     "runs.record": GROUND | {"data", "training", "runs.recipe"},
-    "runs.opened": GROUND | {"checkpoints", "training", "runs.recipe", "runs.record"},
-    "runs.start": GROUND | {"checkpoints", "training", "runs.recipe"},
+    "runs.opened": GROUND | {"checkpoints", "training", "runs.recipe", "runs.record"}
+    | {"runs.tokenizer"},
+    "runs.start": GROUND | {"checkpoints", "evaluation", "training", "runs.recipe"},
+    "runs.encoders_apart": GROUND | {"interop", "models"},
+    "runs.published": GROUND | {"checkpoints", "interop", "models", "training", "runs.recipe"}
+    | {"runs.encoders_apart", "runs.start"},
+    "runs.tokenizer": GROUND
+    | {"checkpoints", "training", "runs.recipe", "runs.record", "runs.start"},
     "runs.standardising": GROUND | {"data", "checkpoints", "runs.recipe"},
     "runs.value_range": GROUND | {"data", "checkpoints", "runs.recipe"},
+    "runs.host_crops": GROUND | {"data", "checkpoints", "runs.recipe"},
+    "runs.fitting": GROUND | {"data", "checkpoints", "pretext", "training", "runs.recipe"},
+    "runs.combining": GROUND | {"methods", "models", "training", "runs.recipe"},
     "runs.labelled": GROUND | {"data", "evaluation", "runs.recipe"},
+    "runs.probed": GROUND | {"data", "online", "runs.recipe"},
     "runs.changed_data": GROUND | {"checkpoints", "runs.recipe", "runs.record"},
     "runs.restoring": GROUND | {"checkpoints"},
-    "runs.pretrain": GROUND | {"data", "checkpoints", "training", "runs.recipe", "runs.record"}
-    | {"runs.changed_data", "runs.labelled", "runs.restoring", "runs.standardising", "runs.start"}
+    "runs.pretrain": GROUND | {"data", "checkpoints", "models", "training", "runs.recipe"}
+    | {"runs.record", "runs.changed_data", "runs.fitting", "runs.invocations", "runs.labelled"}
+    | {"runs.probed", "runs.published", "runs.restoring"}
+    | {"runs.host_crops", "runs.standardising", "runs.start", "runs.tokenizer"}
     | {"runs.value_range", "__init__"},
+    "runs.api": GROUND | {"training", "runs.pretrain", "runs.recipe"},
     "runs.finetune": GROUND | {"augment", "checkpoints", "evaluation", "methods", "models"}
-    | {"training", "runs.labelled", "runs.recipe", "runs.record"},
+    | {"training", "runs.host_crops", "runs.labelled", "runs.recipe", "runs.record"},
     "runs.classifier": GROUND | {"data", "checkpoints", "evaluation"}
-    | {"runs.labelled", "runs.opened"},
+    | {"runs.labelled", "runs.opened", "runs.record"},
     "runs.held_out": GROUND | {"data", "evaluation", "runs.opened", "__init__"},
-    "report": GROUND | {"data", "checkpoints", "collapse", "training", "evaluation", "runs.opened"},
+    "runs.invocations": GROUND | {"__init__"},
+    "runs.recipes_apart": GROUND | {"runs.record"},
+    "runs.golden": GROUND
+    | {"collapse", "online", "training", "runs.recipe", "runs.recipes_apart"},
+    "runs.comparison": GROUND | {"evaluation", "runs.record", "runs.recipes_apart"},
+    "report": GROUND | {"data", "checkpoints", "collapse", "online", "training", "evaluation"}
+    | {"runs.comparison", "runs.golden", "runs.invocations", "runs.opened"}
+    | {"runs.recipes_apart"},
     "audit": GROUND | {"data", "checkpoints", "evaluation", "report", "__init__"}
     | {"runs.labelled", "runs.recipe", "runs.record", "runs.opened", "runs.pretrain"},
     "runs": set(),
     "cli": None,  # everything
-    "__init__": {"checkpoints", "evaluation"},
+    "__init__": {"augment", "losses", "models", "pretext", "checkpoints", "evaluation"}
+    | {"interop", "runs.api", "runs.recipe"},
     "__main__": {"cli"},
 }  # fmt: skip
 ONLY_IN = {
@@ -79,7 +105,10 @@ ONLY_IN = {
     "fcntl": {"runs.directory"},
 }
 # What lies in a run directory, which ``runs/directory.py`` alone may spell.
-LAYOUT = {"config.json", "metrics.jsonl", "checkpoints", "tensorboard", "evaluation", "propagation"}
+LAYOUT = {
+    "config.json", "metrics.jsonl", "invocations.jsonl", "checkpoints", "tensorboard", "evaluation",
+    "propagation", "online",
+}  # fmt: skip
 COLLECTIVES = {
     "pmean", "psum", "pmax", "pmin", "all_gather", "all_to_all", "ppermute", "psum_scatter",
     "axis_index", "pcast", "pvary",

@@ -38,6 +38,9 @@ def test_arrays_come_in_the_order_of_the_arguments():
     assert list(inputs.shapes(fed, 5)) == ["tokens", "image"]
     assert inputs.shapes(fed, 5)["image"] == jax.ShapeDtypeStruct((5, 2, 2, 1), "uint8")
     assert inputs.image_side(fed) is None and inputs.image_side(fed[1:]) == (2, 1)
+    assert inputs.square_side(fed[1:]) == (2, 1)
+    with pytest.raises(ValueError, match=r"one square image \[S, S, C\]; got \w+ \["):
+        inputs.square_side(fed)
 
 
 def test_of_an_example():

@@ -118,7 +118,7 @@ def test_killed_at_some_operations_of_a_save_a_step_is_left(num_points, tmp_path
         assert saved.latest_step() == 2  # what the kill has left is in nobody's way
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("keep_latest", [1, 2])
 def test_killed_at_any_operation_of_a_save_a_step_is_left(num_points, tmp_path, keep_latest):
     points = list(range(1, num_points + 1))

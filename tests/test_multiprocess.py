@@ -39,6 +39,7 @@ def launch(program, *more):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_stop_together_and_go_on(tmp_path):
     """Starts under pmap, is stopped by a signal, and goes on under shard_map."""
     npz = tiny_runs.write_data(tmp_path / "tiny.npz")
@@ -81,7 +82,7 @@ def test_two_processes_train_as_one_stop_together_and_go_on(tmp_path):
 def refused(argv, launcher):
     """What a run in several processes prints that ends with status 1."""
     process = tiny_runs.start(argv, launcher=launcher)
-    text, _ = process.communicate(timeout=120)
+    text = tiny_runs.said(process)
     assert process.returncode == 1, text
     return text
 
@@ -149,7 +150,7 @@ def test_when_one_is_killed_the_other_says_which_in_one_line(tmp_path):
     first, second = (tiny_runs.start([*argv, str(index)], devices=1) for index in range(2))
     try:
         tiny_runs.signal_at(first, signal.SIGKILL, out, 2, to=second)
-        text, _ = first.communicate(timeout=120)
+        text = tiny_runs.said(first)
     finally:
         for process in (first, second):
             process.kill()

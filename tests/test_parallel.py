@@ -10,6 +10,11 @@ from jaxssl import parallel
 BATCH = {"image": np.arange(16, dtype=np.float32).reshape(8, 2)}
 
 
+def step_of_the_whole(state, batch):
+    mean = batch["image"].mean()
+    return {"sum": state["sum"] + mean}, {"mean": mean, "first": batch["image"][-1, 0]}
+
+
 def step(state, batch):
     mean = jax.lax.pmean(batch["image"].mean(), "data")
     return {"sum": state["sum"] + mean}, {
@@ -48,16 +53,35 @@ def test_axis_name_is_the_callers():
     def other(state, batch):
         return state, jax.lax.psum(batch["image"].sum(), "rows")
 
-    run = parallel.data_parallel(other, axis_name="rows")
+    run = parallel.data_parallel(other, axis_name="rows", backend="pmap")
     assert run(parallel.replicate(jnp.float32(0)), BATCH)[1] == BATCH["image"].sum()
 
 
 def test_unknown_backend_is_refused():
-    with pytest.raises(ValueError, match="backend must be one of 'pmap', 'shard_map'; got 'jit'"):
-        parallel.data_parallel(step, backend="jit")
+    message = "backend must be one of 'jit', 'pmap', 'shard_map'; got 'xmap'"
+    with pytest.raises(ValueError, match=message):
+        parallel.data_parallel(step, backend="xmap")
 
 
-@pytest.mark.parametrize("backend", ["pmap", "shard_map"])
+@pytest.mark.parametrize("num_devices", [1, 4])
+def test_under_jit_a_step_is_that_of_the_whole_batch(num_devices):
+    devices = jax.devices()[:num_devices]
+    run = parallel.data_parallel(step_of_the_whole, backend="jit", devices=devices)
+    before = parallel.replicate({"sum": jnp.float32(1)}, devices)
+    state, metrics = run(before, BATCH)
+    assert before["sum"].is_deleted()
+    assert state["sum"] == 1 + BATCH["image"].mean()
+    assert metrics["first"] == BATCH["image"][-1, 0]
+    for leaf in (state["sum"], *metrics.values()):
+        assert leaf.sharding == parallel.replicated(devices)
+
+
+def test_the_axis_is_named_to_what_is_mapped_alone():
+    named = {backend: parallel.axis_of(backend) for backend in ("jit", "pmap", "shard_map")}
+    assert named == {"jit": None, "pmap": parallel.AXIS, "shard_map": parallel.AXIS}
+
+
+@pytest.mark.parametrize("backend", ["jit", "pmap", "shard_map"])
 def test_rows_that_devices_cannot_share_are_refused(backend):
     run = parallel.data_parallel(step, backend=backend, devices=jax.devices()[:3])
     with pytest.raises(

@@ -10,7 +10,12 @@ from jaxssl.runs import recipe
 from jaxssl.training import optimizers
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -24,7 +29,7 @@ def test_relative_links_lead_somewhere(page):
 def test_recipes_that_are_named_are_shipped(page):
     shipped = {path.stem for path in recipe.shipped_directory().glob("[!_]*.py")}
     for name in re.findall(r"jaxssl pretrain (\w+_\w+)", page.read_text()):
-        assert name in shipped or name == "my_method_fashion_mnist"
+        assert name in shipped or name in ("my_method_fashion_mnist", "my_recipe")  # the reader's
 
 
 def test_losses_of_the_readme_run():

@@ -9,14 +9,15 @@ import recorded_steps
 RECORD = json.loads(recorded_steps.FILE.read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("num_devices", recorded_steps.DEVICES)
 def test_no_number_of_a_shipped_recipe_has_changed(num_devices):
     recorded = RECORD[f"{num_devices} devices"]
     steps = recorded_steps.steps_of_recipes(recorded, num_devices)
-    if recorded_steps.machine() == RECORD["machine"]:
-        assert steps == recorded
+    here = recorded_steps.machine()
     for name, numbers in steps.items():
+        if here == RECORD["machines"][recorded[name]["machine"]]:
+            assert numbers == {k: v for k, v in recorded[name].items() if k != "machine"}, name
         assert numbers["num_values"] == recorded[name]["num_values"], name
         # Other machines add up in another order, and the second step follows from the first.
         for metric, tolerance in (("loss", 1e-3), ("grad_norm", 1e-2)):

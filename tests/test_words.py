@@ -55,3 +55,9 @@ def test_what_shares_a_letter_or_two_is_not_near(word, far):
 )
 def test_columns_are_read_downwards(width, lines):
     assert words.columns(("one", "two", "three", "four"), width=width).splitlines() == lines
+
+
+def test_a_table_has_its_columns_below_each_other():
+    rows = [("", "one"), ("long", "1"), ("b", "")]
+    assert words.table(rows) == "      one\nlong  1\nb"
+    assert words.table(rows, numbers=True) == "      one\nlong    1\nb"

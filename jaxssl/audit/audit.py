@@ -93,7 +93,8 @@ def audit_recipe(recipe: Recipe, options: Options, out: Path | None = None) -> d
     """
     _check_pretext(recipe)
     sources = _splits(recipe)
-    rows, lines = [], []
+    rows: list[Row] = []
+    lines = []
     recipe = dataclasses.replace(recipe, method=pretrain.prepare(recipe.method, sources[0]))
     method = recipe.method.build(recipe.encoder.build(), axis_name=None)
     if method.ask is not None:
@@ -137,14 +138,15 @@ def audit_run(
     recipe = dataclasses.replace(recipe, data=data.elsewhere(recipe.data, data_path))
     sources = _splits(recipe)
     trained, untrained = network.networks_of(opened_run)
-    rows, lines = [], []
+    rows: list[Row] = []
+    lines = []
     if trained.method.ask is not None:
         probed, described = _probe_rows(trained.method, sources, options)
         lines.append(_what_was_asked(described))
-        chance = probed[0].chance
+        chance = _known(probed[0].chance)
         rows += _accuracy_rows(trained, untrained, sources[1], chance, options) + probed
         if "image" in sources[1][0]:
-            rows += _control_accuracies(trained, sources[1], chance, rows[0].skill, options)
+            rows += _control_accuracies(trained, sources[1], chance, _known(rows[0].skill), options)
         else:
             lines.append("Controls are made of images; clips of a video have none.")
         lines.append(_compared(rows))
@@ -341,13 +343,21 @@ def _no_question(recipe: Recipe) -> str:
     )
 
 
+def _known(value: float | None) -> float:
+    """Chance or skill of a row about a question, which has both."""
+    assert value is not None
+    return value
+
+
 def _compared(rows: list[Row]) -> str:
     """How far the best cue comes, measured by the network."""
-    best = max((row for row in rows if row.name.startswith("cue: ")), key=lambda row: row.skill)
-    own = rows[0].skill
+    best = max(
+        (row for row in rows if row.name.startswith("cue: ")), key=lambda row: _known(row.skill)
+    )
+    own = _known(rows[0].skill)
     if own <= 0:
         return "The network answers no better than chance."
-    share = max(0.0, best.skill) / own
+    share = max(0.0, _known(best.skill)) / own
     return f"The strongest {best.name} alone reaches {100 * share:.0f} % of the network's skill."
 
 

@@ -69,15 +69,17 @@ def networks_of(run: OpenedRun) -> tuple[Network, Network]:
     Returns:
         (trained, untrained).
     """
-    return tuple(
+    trained, untrained = (
         Network(run.method, state.params, state.state, run.clock_at(step))
         for state, step in ((run.state, run.step), (run.beginning(), 0))
     )
+    return trained, untrained
 
 
 # One compilation for the trained and the untrained network and for every control.
 @functools.partial(jax.jit, static_argnums=0)
 def _right(method: Method, params: PyTree, state: PyTree, batch: Batch, keys: Array) -> Array:
+    assert method.ask is not None and method.answer is not None
     views = draws.make_views(method, batch, keys)
     return method.answer(params, state, views).argmax(-1) == method.ask(views).answers
 

@@ -1,7 +1,7 @@
 """Questions about images of a split, drawn the way training draws them, with seeds of their own."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -61,7 +61,9 @@ def batches(
         chosen = rows[start : start + _BATCH]
         records = [source[row] for row in chosen.tolist()]
         names = records[0].keys() - {"label"}
-        batch = {name: np.stack([record[name] for record in records]) for name in names}
+        batch: dict[str, Any] = {
+            name: np.stack([record[name] for record in records]) for name in names
+        }
         batch["index"] = chosen.astype(np.int32)
         if change is not None:
             rng = np.random.default_rng([seed, start])
@@ -87,11 +89,15 @@ def describe(method: Method, source: data.Source, count: int, *, seed: int) -> D
         ValueError: inputs of another rank, or smaller than ``MIN_SIZE``.
     """
 
+    asked = method.ask
+    assert asked is not None
+
     @jax.jit
     def ask(batch: Batch, keys: Array) -> Question:
-        return method.ask(draws.make_views(method, batch, keys))
+        return asked(draws.make_views(method, batch, keys))
 
-    described, answers = {}, []
+    described: dict[str, list[np.ndarray]] = {}
+    answers = []
     for batch, keys in batches(source, count, seed=seed):
         inputs, answer, num_answers = jax.device_get(ask(batch, keys))
         _check_inputs(inputs.shape)

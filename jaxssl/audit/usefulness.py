@@ -130,7 +130,9 @@ def measure(
                 preparation.encode(encoders[kind], part, (layers.POOLED,), _BATCH) for part in parts
             )
         (train,), (test,) = fitted.layers.values(), judged.layers.values()
-        result = linear.fit(train, fitted.labels, test, judged.labels, config=_PROTOCOL)
+        labels = fitted.labels, judged.labels
+        assert labels[0] is not None and labels[1] is not None  # as the caller has seen
+        result = linear.fit(train, labels[0], test, labels[1], config=_PROTOCOL)
         found[kind] = _accuracy(result.test_accuracy, result.num_test)
     return Usefulness(found, f"{len(parts[0]):,} training and {len(parts[1]):,} test images")
 

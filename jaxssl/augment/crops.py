@@ -7,7 +7,7 @@ from typing import Self
 import jax
 import jax.numpy as jnp
 
-from jaxssl import checks
+from jaxssl import checks, cropping
 from jaxssl.augment import color, geometry
 from jaxssl.types import Array
 
@@ -106,24 +106,47 @@ class CropFlip:
         area = (size / image_size) ** 2
         return cls(size, (area, area), (1.0, 1.0), flip_prob)
 
-    def __call__(self, key: Array, image: Array) -> Array:
-        """One view [size, size, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
-        image = to_float_image(self, image)
-        draws = draw(key, crop=geometry.NUM_CROP_DRAWS, flip=1)
-        rows, columns = self.matrices(draws["crop"], draws["flip"], image.shape)
-        return jnp.clip(geometry.apply(image, rows, columns), 0.0, 1.0)
+    def host_crops(self) -> tuple[cropping.Crop, ...]:
+        """What the host must know to make the crop, and leave the rest of the view to the device.
 
-    def matrices(self, crop: Array, flip: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
-        """Row and column matrix of the crop, whose columns may be mirrored.
+        A view that gets this crop in place of an image, as ``cropping.Crops``, is the rest alone.
+        """
+        return (cropping.Crop(self.size, self.crop_scale, self.crop_ratio, self.interpolation),)
+
+    def __call__(self, key: Array, image: Array | cropping.Crops) -> Array:
+        """One view [size, size, C] float32 in [0, 1].
 
         Args:
-            crop: [NUM_CROP_DRAWS] float32, uniform in [0, 1).
+            key: PRNG key; of one key the flip is the same whoever made the crop.
+            image: [H, W, C], uint8 or floating in [0, 1]; or its crop.
+        """
+        draws = draw(key, crop=geometry.NUM_CROP_DRAWS, flip=1)
+        image, rows, columns = self.prepare(image, draws["crop"], draws["flip"])
+        return jnp.clip(geometry.apply(image, rows, columns), 0.0, 1.0)
+
+    def prepare(
+        self, image: Array | cropping.Crops, crop: Array, flip: Array
+    ) -> tuple[Array, Array, Array]:
+        """An image as floats, and the row and column matrix that make the cropped view of it.
+
+        Args:
+            image: [H, W, C], uint8 or floating in [0, 1]; or its crop.
+            crop: [NUM_CROP_DRAWS] float32, uniform in [0, 1); of no use where the crop is there.
             flip: [1] float32, uniform in [0, 1).
-            shape: H, W, C of the image.
 
         Returns:
-            [size, H] and [size, W] float32.
+            Image float32 in [0, 1], and [size, H] and [size, W] float32; the columns may be
+            mirrored.
         """
+        if isinstance(image, cropping.Crops):
+            image = to_float_image(self, image.only())
+            rows = columns = jnp.eye(self.size, dtype=jnp.float32)
+        else:
+            image = to_float_image(self, image)
+            rows, columns = self._matrices(crop, image.shape)
+        return image, rows, geometry.flip_matrix(columns, flip[0] < self.flip_prob)
+
+    def _matrices(self, crop: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
         height, width, _ = shape
         top, left, crop_height, crop_width = geometry.crop_box(
             crop, height, width, scale=self.crop_scale, ratio=self.crop_ratio
@@ -134,7 +157,7 @@ class CropFlip:
         columns = geometry.resize_matrix(
             left, crop_width, length=width, size=self.size, method=self.interpolation
         )
-        return rows, geometry.flip_matrix(columns, flip[0] < self.flip_prob)
+        return rows, columns
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,16 +6,13 @@ needs ``apply(image, rows, columns)`` once, whatever the chain is. Matrices have
 [out, in], are float32, and every row of a crop or blur matrix sums to 1.
 """
 
-import math
-
 import jax.numpy as jnp
 from jax import lax
 
-from jaxssl import checks
+from jaxssl import checks, cropping
 from jaxssl.types import Array
 
-NUM_CROP_TRIES = 10  # candidates of a random-resized crop, as in torchvision
-NUM_CROP_DRAWS = 2 * NUM_CROP_TRIES + 2  # area and aspect of each, then one place
+NUM_CROP_DRAWS = cropping.NUM_DRAWS
 METHODS = ("linear", "cubic")
 # Augmentation is a tiny share of a step; tensor-float products would cost the pixels up to half a
 # grey level and make views differ between backends.
@@ -51,12 +48,7 @@ def crop_box(
     scale: tuple[float, float],
     ratio: tuple[float, float],
 ) -> Array:
-    """The box of a random-resized crop from uniform numbers.
-
-    Ten candidates: area = H·W·U(scale), aspect = exp(U(log ratio)), box of whole pixels
-    round(sqrt(area / aspect)) × round(sqrt(area · aspect)). The first that fits the image is
-    placed uniformly; if none fits, the largest centred box whose aspect lies in ``ratio`` is
-    taken. This is the distribution of torchvision's RandomResizedCrop (not its random stream).
+    """The box of a random-resized crop, [4] float32; see ``cropping.box``.
 
     Args:
         draws: [NUM_CROP_DRAWS] float32, uniform in [0, 1).
@@ -64,35 +56,8 @@ def crop_box(
         width: W of the image, pixels.
         scale: lowest and highest fraction of the image's area, in (0, 1].
         ratio: lowest and highest width / height of the box.
-
-    Returns:
-        [4] float32 of whole numbers: top, left, height, width, pixels.
-
-    Source: Szegedy et al., Going Deeper with Convolutions, 2014, arXiv:1409.4842, section 6.
     """
-    area_draws, ratio_draws, (top_draw, left_draw) = jnp.split(
-        draws, [NUM_CROP_TRIES, 2 * NUM_CROP_TRIES]
-    )
-    area = height * width * between(area_draws, *scale)
-    aspect = jnp.exp(between(ratio_draws, math.log(ratio[0]), math.log(ratio[1])))
-    heights = jnp.round(jnp.sqrt(area / aspect))
-    widths = jnp.round(jnp.sqrt(area * aspect))
-    fits = (heights > 0) & (heights <= height) & (widths > 0) & (widths <= width)
-    first = fits & (jnp.cumsum(fits) == 1)
-
-    fallback_height, fallback_width = _fallback_crop(height, width, ratio)
-    crop_height = jnp.where(
-        fits.any(), jnp.sum(jnp.where(first, heights, 0.0)), float(fallback_height)
-    )
-    crop_width = jnp.where(
-        fits.any(), jnp.sum(jnp.where(first, widths, 0.0)), float(fallback_width)
-    )
-
-    top = jnp.floor(top_draw * (height - crop_height + 1))
-    left = jnp.floor(left_draw * (width - crop_width + 1))
-    top = jnp.where(fits.any(), top, float((height - fallback_height) // 2))
-    left = jnp.where(fits.any(), left, float((width - fallback_width) // 2))
-    return jnp.stack([top, left, crop_height, crop_width])
+    return cropping.box(draws, height, width, scale=scale, ratio=ratio, xp=jnp)
 
 
 def resize_matrix(
@@ -180,14 +145,6 @@ def compose(outer: Array, inner: Array) -> Array:
 def between(draw: Array, low: float, high: float) -> Array:
     """Spreads draws from [0, 1) over [low, high); exactly ``low`` where the two are equal."""
     return low + (high - low) * draw
-
-
-def _fallback_crop(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
-    if width < height * ratio[0]:
-        return round(width / ratio[0]), width
-    if width > height * ratio[1]:
-        return height, round(height * ratio[1])
-    return height, width
 
 
 def _triangle(distance: Array) -> Array:

@@ -6,7 +6,7 @@ from typing import Self
 import jax
 import jax.numpy as jnp
 
-from jaxssl import checks
+from jaxssl import checks, cropping
 from jaxssl.augment import pairs, views
 from jaxssl.types import Array
 
@@ -46,22 +46,34 @@ class MultiCrop:
         """Side of a global view, pixels, and of the images that evaluation sees."""
         return self.pair.size
 
-    def __call__(self, key: Array, image: Array) -> dict[str, Array]:
+    def host_crops(self) -> tuple[cropping.Crop, ...]:
+        """The crops of all views, those of the pair first; see ``CropFlip``."""
+        found = self.pair.host_crops()
+        if self.num_local:
+            (local,) = self.local.host_crops()
+            found += (local._replace(count=self.num_local),)
+        return found
+
+    def __call__(self, key: Array, image: Array | cropping.Crops) -> dict[str, Array]:
         """All views of one image.
 
         Args:
             key: PRNG key.
-            image: [H, W, C], uint8 or floating in [0, 1].
+            image: [H, W, C], uint8 or floating in [0, 1]; or the crops of ``host_crops``.
 
         Returns:
             "global" [2, size, size, C] and "local" [num_local, local.size, local.size, C], both
             float32 in [0, 1]; without "local" where ``num_local`` is 0.
         """
         global_key, local_key = jax.random.split(key)
-        made = {"global": jnp.stack(self.pair.pair(global_key, image))}
+        whole, local, axis = image, image, None
+        if isinstance(image, cropping.Crops):
+            whole, local = image.split(len(self.pair.host_crops()))
+            local, axis = local.apart(), 0
+        made = {"global": jnp.stack(self.pair.pair(global_key, whole))}
         if self.num_local:
             keys = jax.random.split(local_key, self.num_local)
-            made["local"] = jax.vmap(self.local, in_axes=(0, None))(keys, image)
+            made["local"] = jax.vmap(self.local, in_axes=(0, axis))(keys, local)
         return made
 
     def change_views(self, **changes: views.Change) -> Self:

@@ -7,6 +7,7 @@ from typing import Self
 import jax
 import jax.numpy as jnp
 
+from jaxssl import cropping
 from jaxssl.augment import views
 from jaxssl.types import Array
 
@@ -32,11 +33,17 @@ class Pair:
         """Side of the first view, pixels, and of the images that evaluation sees."""
         return self.first.size
 
-    def __call__(self, key: Array, image: Array) -> Array:
-        """One view [size, size, C] float32 in [0, 1] of [H, W, C]: the first."""
-        return self.first(key, image)
+    def __call__(self, key: Array, image: Array | cropping.Crops) -> Array:
+        """One view [size, size, C] float32 in [0, 1] of [H, W, C], or of its crops: the first."""
+        return self.first(key, image.at(0) if isinstance(image, cropping.Crops) else image)
 
-    def pair(self, key: Array, image: Array) -> tuple[Array, Array]:
+    def host_crops(self) -> tuple[cropping.Crop, ...]:
+        """The crops of both views, in one group where they differ in nothing; see ``CropFlip``."""
+        (first,) = self.first.host_crops()
+        (second,) = (self.second or self.first).host_crops()
+        return (first._replace(count=2),) if second == first else (first, second)
+
+    def pair(self, key: Array, image: Array | cropping.Crops) -> tuple[Array, Array]:
         """Two views of one image, each what a call of its own view makes with a key of its own.
 
         Views that differ in their probabilities of blur and solarisation only, or not at all, are
@@ -44,15 +51,16 @@ class Pair:
 
         Args:
             key: PRNG key, split in two.
-            image: [H, W, C], uint8 or floating in [0, 1].
+            image: [H, W, C], uint8 or floating in [0, 1]; or the crops of ``host_crops``.
 
         Returns:
             View a and view b, [size, size, C] float32 in [0, 1], each of its own size.
         """
-        if self.second is None or not self._differs_in_probabilities_only():
+        cut = image if isinstance(image, cropping.Crops) else None
+        if self.second is None or not self._differs_in_probabilities_only(self.second):
             key_a, key_b = jax.random.split(key)
-            second = self.first if self.second is None else self.second
-            return self.first(key_a, image), second(key_b, image)
+            image_a, image_b = (image, image) if cut is None else (cut.at(0), cut.at(1))
+            return self.first(key_a, image_a), (self.second or self.first)(key_b, image_b)
         blur_probs = self.first.blur_prob, self.second.blur_prob
         solarize_probs = self.first.solarize_prob, self.second.solarize_prob
         view = functools.partial(
@@ -60,9 +68,9 @@ class Pair:
             blurs=max(blur_probs) > 0,
             solarizes=max(solarize_probs) > 0,
         )
-        view_a, view_b = jax.vmap(view, in_axes=(0, None, 0, 0))(
+        view_a, view_b = jax.vmap(view, in_axes=(0, None if cut is None else 0, 0, 0))(
             jax.random.split(key),
-            image,
+            image if cut is None else cut.apart(),
             jnp.array(blur_probs, jnp.float32),
             jnp.array(solarize_probs, jnp.float32),
         )
@@ -92,9 +100,9 @@ class Pair:
         first, own = split_by_prefix(fields, "second_")
         return {"first": first, "second": first | own if own else None}
 
-    def _differs_in_probabilities_only(self) -> bool:
+    def _differs_in_probabilities_only(self, second: views.View) -> bool:
         probabilities = {name: getattr(self.first, name) for name in ("blur_prob", "solarize_prob")}
-        return dataclasses.replace(self.second, **probabilities) == self.first
+        return dataclasses.replace(second, **probabilities) == self.first
 
 
 def check_all_exact(owner: str, **made: views.View) -> None:

@@ -1,14 +1,15 @@
 """One view with colours, blur and solarisation, fast or exactly as published."""
 
 import dataclasses
+from typing import Any
 
 import jax.numpy as jnp
 
-from jaxssl import checks
+from jaxssl import checks, cropping
 from jaxssl.augment import color, crops, exact, geometry
 from jaxssl.types import Array
 
-Change = float | str | tuple[float, ...]  # what a field of a view may hold
+Change = Any  # what a field of a view may hold: a number, a word, or some numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +88,13 @@ class View(crops.CropFlip):
         }
         return unused if self.exact else unused | {"grayscale_first": "it takes exact True"}
 
-    def __call__(self, key: Array, image: Array) -> Array:
-        """One view [size, size, C] float32 in [0, 1] of [H, W, C], uint8 or floating in [0, 1]."""
+    def __call__(self, key: Array, image: Array | cropping.Crops) -> Array:
+        """One view [size, size, C] float32 in [0, 1].
+
+        Args:
+            key: PRNG key; of one key flip and colours are the same whoever made the crop.
+            image: [H, W, C], uint8 or floating in [0, 1]; or its crop.
+        """
         return self.with_probabilities(
             key,
             image,
@@ -101,7 +107,7 @@ class View(crops.CropFlip):
     def with_probabilities(
         self,
         key: Array,
-        image: Array,
+        image: Array | cropping.Crops,
         blur_prob: Array | float,
         solarize_prob: Array | float,
         *,
@@ -115,7 +121,7 @@ class View(crops.CropFlip):
 
         Args:
             key: PRNG key.
-            image: [H, W, C], uint8 or floating in [0, 1].
+            image: [H, W, C], uint8 or floating in [0, 1]; or its crop.
             blur_prob: scalar.
             solarize_prob: scalar.
             blurs: whether the blur is compiled; False where ``blur_prob`` is 0 in all views.
@@ -124,10 +130,9 @@ class View(crops.CropFlip):
         Returns:
             [size, size, C] float32 in [0, 1].
         """
-        image = crops.to_float_image(self, image)
         counts = {"crop": geometry.NUM_CROP_DRAWS, "flip": 1, "jitter": 5, "grey": 1, "blur": 2}
         draws = crops.draw(key, **counts, solarize=1, **({"order": 4} if self.exact else {}))
-        rows, columns = self.matrices(draws["crop"], draws["flip"], image.shape)
+        image, rows, columns = self.prepare(image, draws["crop"], draws["flip"])
         sigma = self._blur_sigma(draws["blur"], blur_prob) if blurs else None
         if self.exact:
             view = self._one_by_one(geometry.apply(image, rows, columns), draws, sigma)

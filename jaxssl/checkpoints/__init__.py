@@ -15,6 +15,7 @@ from jaxssl.checkpoints.encoder import (
     restore_state,
 )
 from jaxssl.checkpoints.forward import forward
+from jaxssl.checkpoints.imported import save_encoder
 from jaxssl.checkpoints.manager import Checkpoints
 from jaxssl.checkpoints.manifest import MANIFEST, CheckpointError, complete_steps, fingerprint
 
@@ -30,6 +31,7 @@ __all__ = [
     "read_meta",
     "restore_encoder",
     "restore_state",
+    "save_encoder",
 ]
 
 patterns.escape_directories()

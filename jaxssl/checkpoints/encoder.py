@@ -91,7 +91,7 @@ class RestoredEncoder:
                 f"RestoredEncoder: the encoder must be fed one square image; got one that is fed "
                 f"{fed}. Image files are nothing to it."
             )
-        recorded = self.meta["config"]["data"]
+        recorded = self.meta.get("config", {}).get("data", {})
         value_range = recorded.get("fields", recorded).get("value_range")
         return data.from_files(paths, image_size=side[0], channels=side[1], value_range=value_range)
 

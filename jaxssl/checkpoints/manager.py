@@ -100,14 +100,15 @@ class Checkpoints:
             manifest.write(self._root / str(step))
 
     def restore_state(
-        self, step: int, like: TrainState, sharding: jax.sharding.Sharding
+        self, step: int, like: TrainState, sharding: jax.sharding.Sharding | TrainState
     ) -> TrainState:
         """The training state of a step, verified, placed as ``sharding`` says.
 
         Args:
             step: a step with a manifest.
             like: shapes and dtypes of the state (``jax.eval_shape`` gives them).
-            sharding: where every leaf goes; any number of devices, whatever number saved it.
+            sharding: where every leaf goes, one for all or a tree of them; any number of devices
+                and any division, whatever they were when it was saved.
 
         Raises:
             CheckpointError: a damaged file, or another tree than ``like``.

@@ -11,17 +11,20 @@ from jaxssl.checkpoints import manifest, trees
 from jaxssl.types import PyTree
 
 
-def fingerprint(directory: str | os.PathLike, step: int | None = None) -> tuple[int, str]:
+def fingerprint(
+    directory: str | os.PathLike, step: int | None = None, *, caller: str
+) -> tuple[int, str]:
     """A checkpoint's step, and a sha256 that is its content's, wherever it lies.
 
     Args:
         directory: a run directory.
         step: which checkpoint; the newest complete one by default.
+        caller: what the messages begin with: who names the directory.
 
     Raises:
         CheckpointError: nothing to restore, or a step that is not there.
     """
-    path = manifest.find_step("init_from", directory, step)
+    path = manifest.find_step(caller, directory, step)
     return int(path.name), hashlib.sha256((path / manifest.MANIFEST).read_bytes()).hexdigest()
 
 
@@ -77,7 +80,11 @@ def agreeing(
 def restore_agreeing(
     directory: str | os.PathLike, like: Mapping[str, PyTree], step: int
 ) -> dict[str, PyTree]:
-    """The trees that ``agreeing`` gave, with their values, on the first local device."""
+    """The trees that ``agreeing`` gave, with their values, on the first local device.
+
+    Raises:
+        CheckpointError: as ``restore_encoder``.
+    """
     saved = trees.leaves(_restore(_verified(directory, step, "state"), "state"))
     restored = {}
     for name, tree in like.items():
@@ -88,7 +95,7 @@ def restore_agreeing(
 
 
 def _verified(directory: str | os.PathLike, step: int, item: str) -> Path:
-    path = manifest.find_step("init_from", directory, step)
+    path = manifest.find_step("restore", directory, step)
     manifest.verify(path, (item,))
     return path
 

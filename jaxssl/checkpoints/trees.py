@@ -4,6 +4,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
@@ -17,8 +18,8 @@ _MAX_NAMED_LEAVES = 5
 def restore(path: Path, item: str, like: PyTree) -> PyTree:
     """One item of a step, compared with ``like`` and put on the first local device."""
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    with _quiet_orbax(), ocp.StandardCheckpointer() as checkpointer:
-        compare(read_form(path / item), like, path)
+    compare(read_form(path / item), like, path)
+    with quiet_orbax(), ocp.StandardCheckpointer() as checkpointer:
         return checkpointer.restore(path / item, place(like, device))
 
 
@@ -44,20 +45,22 @@ def differences(found: PyTree, expected: PyTree) -> str:
     return "; ".join(differing[:_MAX_NAMED_LEAVES]) + (f" and {more} more" if more > 0 else "")
 
 
-def place(like: PyTree, sharding: jax.sharding.Sharding) -> PyTree:
-    """Shapes and dtypes as ``like``, every leaf placed as ``sharding`` says."""
+def place(like: PyTree, sharding: jax.sharding.Sharding | PyTree) -> PyTree:
+    """Shapes and dtypes as ``like``, every leaf placed as ``sharding`` says, one or a tree."""
     return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like
+        lambda leaf, lies: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=lies),
+        like,
+        jax.tree.broadcast(sharding, like),
     )
 
 
 def read_form(item_directory: Path) -> PyTree:
     """Shapes and dtypes of a saved item, from its metadata; reads no array."""
-    with ocp.StandardCheckpointer() as checkpointer:
+    with quiet_orbax(), ocp.StandardCheckpointer() as checkpointer:
         return checkpointer.metadata(item_directory).item_metadata.tree
 
 
-def leaves(tree: PyTree) -> dict[str, object]:
+def leaves(tree: PyTree) -> dict[str, Any]:
     """Path to leaf, the path being the same for dicts, dataclasses and Orbax metadata."""
     found = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
@@ -75,7 +78,7 @@ def _forms(tree: PyTree) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _quiet_orbax() -> Iterator[None]:
+def quiet_orbax() -> Iterator[None]:
     """Silences Orbax's warning that an item read on its own has no metadata of a whole step."""
     logger = logging.getLogger("absl")
     level = logger.level

@@ -5,6 +5,7 @@ what it is called with in double backquotes, a colon, what it does.
 """
 
 import ast
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -12,9 +13,11 @@ import re
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 import jaxssl
 from jaxssl import words
+from jaxssl.cli import compile_cache
 from jaxssl.training import allocator
 
 COMMANDS = (  # in the order of the usage
@@ -28,22 +31,42 @@ COMMANDS = (  # in the order of the usage
     "embed",
     "search",
     "pretext-eval",
+    "diagnose",
     "zero-shot",
     "text-retrieval",
+    "segment",
     "report",
+    "compare",
     "audit",
     "propagate",
+    "import",
+    "export",
     "prepare",
     "train-tokenizer",
+    "recipes",
+    "doctor",
+    "completion",
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status.
 
-    0: done, or stopped by a signal and saved; 1: the run failed, or audit --strict found a
-    shortcut; 2: wrong input; 130: interrupted.
+    0: done, or stopped by a signal and saved; 1: the run failed, audit --strict found a shortcut,
+    or nobody reads what is printed any more; 2: wrong input; 130: interrupted.
     """
+    try:
+        status = _run(argv)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # of "jaxssl recipes | head", which has seen enough
+        # Python flushes once more as it ends, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    own = argv is None  # else the process is the caller's, and so is what JAX does in it
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())
@@ -55,7 +78,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):  # names need not be UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return _command(argv[0]).run(argv[1:]) or 0
+        with compile_cache.kept() if own else contextlib.nullcontext():
+            status = command(argv[0]).run(argv[1:]) or 0
+        from jaxssl.cli import next_step  # not above: it imports the parser
+
+        if not status and (line := next_step.after(argv)):
+            print(line, file=sys.stderr)  # beside the results, which may go into a pipe
+        return status
+    except BrokenPipeError:
+        raise
     except (ValueError, TypeError, OSError, ImportError) as error:
         return _failed(error, 2)
     except RuntimeError as error:
@@ -94,12 +125,18 @@ def _summary(name: str) -> tuple[str, str]:
     """What a command is called with, and what it does, from the first line of its file."""
     # Read, not imported: JAX and Orbax would take more than a second to show nine lines.
     module = f"{__name__}.{name.replace('-', '_')}"
-    source = importlib.util.find_spec(module).loader.get_source(module)
-    first_line = ast.get_docstring(ast.parse(source)).splitlines()[0]
-    return re.fullmatch(r"``(.+)``: (.+?)\.?", first_line).groups()
+    spec: Any = importlib.util.find_spec(module)
+    first_line, *_ = str(ast.get_docstring(ast.parse(spec.loader.get_source(module)))).splitlines()
+    words, what = re.findall(r"^``(.+)``: (.+?)\.?$", first_line)[0]
+    return words, what
 
 
-def _command(name: str) -> ModuleType:
+def command(name: str) -> ModuleType:
+    """The file of a command.
+
+    Raises:
+        ValueError: there is no such command.
+    """
     if name not in COMMANDS:
         near = words.nearest(name, COMMANDS)
         raise ValueError(f"{name}: no such command; the commands are {', '.join(COMMANDS)}.{near}")

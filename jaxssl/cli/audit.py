@@ -54,37 +54,38 @@ class AuditConfig(Generic[M, E, D]):
 
 def run(words: Sequence[str]) -> int:
     """``jaxssl audit CONFIG_OR_RUN``; a directory is a run, everything else a config."""
-    if words and words[0] in ("-h", "--help"):
-        words = ["simclr_fashion_mnist", "--help"]
+    if words and words[0] in ("-h", "--help", arguments.ALL):
+        words = ["simclr_fashion_mnist", *words]
     if not words or words[0].startswith("-"):
         raise arguments.UsageError("audit: must be followed by a config or a run directory.")
     name, *overrides = words
+    out: Path | None
     if Path(name).is_dir():
-        options = arguments.parse(AuditRun, words, prog="jaxssl audit")
+        of_run = arguments.parse(AuditRun, words, prog="jaxssl audit")
         record = audit.audit_run(
-            options.run,
-            options.options,
-            step=options.step,
-            data_path=options.data_path,
-            out=options.out,
+            of_run.run,
+            of_run.options,
+            step=of_run.step,
+            data_path=of_run.data_path,
+            out=of_run.out,
         )
-        out = options.out or RunDirectory(options.run).audit
+        out, strict = of_run.out or RunDirectory(of_run.run).audit, of_run.strict
     else:
         default = recipe.load(name)
         sizes = view_sizes.following(default, overrides)
         options = arguments.parse(
-            AuditConfig[type(default.method), type(default.encoder), type(default.data)],
+            arguments.bound(AuditConfig, default.method, default.encoder, default.data),
             [*overrides, *sizes],
             prog=f"jaxssl audit {name}",
             default=AuditConfig(recipe=default),
         )
-        out = options.out
+        out, strict = options.out, options.strict
         if sizes:
-            print(view_sizes.describe(sizes))
+            print(view_sizes.describe(sizes, overrides))
         record = audit.audit_recipe(options.recipe, options.options, out)
     table.show(record, console.literal())
     if out is not None:
         print(out / audit.FILE)
         if path := picture.draw(record, out / picture.FILE):
             print(path)
-    return int(options.strict and bool(record["results"]["shortcuts"]))
+    return int(strict and bool(record["results"]["shortcuts"]))

@@ -1,19 +1,30 @@
 """The encoders that one command evaluates, from its options."""
 
+from pathlib import Path
 from typing import Protocol
 
 from jaxssl import checkpoints, inputs
-from jaxssl.cli import arguments
 from jaxssl.evaluation.subject import KINDS, NETWORKS, EncoderKind, Subject
 
 
 class Options(Protocol):
     """What a command that evaluates several encoders has; the other options are ``Subject``'s."""
 
-    run: arguments.RunPath
-    step: int | None
-    encoders: tuple[EncoderKind, ...] | None
-    seeds: tuple[int, ...]
+    @property
+    def run(self) -> Path:
+        """Run directory."""
+
+    @property
+    def step(self) -> int | None:
+        """Checkpoint; the newest where there is none."""
+
+    @property
+    def encoders(self) -> tuple[EncoderKind, ...] | None:
+        """Which; all where there is none."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of random weights."""
 
 
 def list_subjects(options: Options, layers: tuple[str, ...]) -> list[Subject]:

@@ -1,8 +1,8 @@
 """``evaluate RUN``: several evaluations, of the trained encoder and of baselines."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from jaxssl.cli import arguments, encoders, printing
 from jaxssl.evaluation import (
@@ -81,7 +81,7 @@ class EvaluateAll:
 def run(words: Sequence[str]) -> None:
     """``jaxssl evaluate RUN``."""
     options = arguments.parse(EvaluateAll, words, prog="jaxssl evaluate")
-    evaluators = {
+    evaluators: dict[str, tuple[Callable, Any, Callable]] = {
         "linear": (evaluate.linear_eval, options.probe, printing.print_linear),
         "knn": (evaluate.knn_eval, options.vote, printing.print_knn),
         "few-label": (evaluate.few_label_eval, options.few, printing.print_few_label),
@@ -103,4 +103,4 @@ def run(words: Sequence[str]) -> None:
             measure, protocol, show = evaluators[name]
             records.append(measure(options.run, subject, protocol, prepared))
             show(records[-1])
-    printing.print_classes(records)
+    printing.print_remarks(records)

@@ -58,4 +58,4 @@ def run(words: Sequence[str]) -> None:
     for subject in options.subjects():
         records.append(evaluate.few_label_eval(options.run, subject, options.options))
         printing.print_few_label(records[-1])
-    printing.print_classes(records)
+    printing.print_remarks(records)

@@ -9,7 +9,7 @@ import tyro
 
 from jaxssl.cli import arguments, console, option_names, view_sizes
 from jaxssl.runs import classifier, finetune, pretrain, recipe
-from jaxssl.runs.recipe import D, E, M
+from jaxssl.runs.recipe import D, E, Labels, M
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Finetune(Generic[M, E, D]):
         out: run directory; gets what that of pretrain gets, and the test accuracy.
         recipe: what to run.
         encoder: what it begins with; "random" is the supervised baseline.
+        head: what the head begins with: random weights, or the probe that linear-eval kept of the
+            same images, so that the network begins with the probe's answers.
         fraction: keep the labels of this part of every class alone.
         per_class: keep so many labels of every class alone.
         draw: which ones, with fraction or per-class: those of this draw of few-label.
@@ -31,6 +33,7 @@ class Finetune(Generic[M, E, D]):
     out: Path
     recipe: Annotated[recipe.Recipe[M, E, D], tyro.conf.arg(name="")]
     encoder: finetune.Weights = "trained"
+    head: finetune.Head = "new"
     fraction: float | None = None
     per_class: int | None = None
     draw: int = 0
@@ -45,14 +48,15 @@ class Finetune(Generic[M, E, D]):
             unused["per_class"] = "--fraction says how many labels there are"
         if self.encoder == "random":
             unused["step"] = "a random encoder has no checkpoint"
+            unused["head"] = "a random encoder has no probe"
         return unused
 
     @property
-    def labels(self) -> recipe.Labels | None:
+    def labels(self) -> Labels | None:
         """The few that are kept."""
         if self.fraction is None and self.per_class is None:
             return None
-        return recipe.Labels(self.per_class, self.fraction, self.draw)
+        return Labels(self.per_class, self.fraction, self.draw)
 
 
 def run(words: Sequence[str]) -> None:
@@ -64,19 +68,21 @@ def run(words: Sequence[str]) -> None:
         )
     name, *overrides = words
     typed = option_names.typed(overrides)
-    step = typed.get("step", "")
-    default = finetune.recipe_of(Path(name), int(step) if step.isdecimal() else None)
+    asked_step = typed.get("step", "")
+    step = int(asked_step) if asked_step.isdecimal() else None
+    default = finetune.recipe_of(Path(name), step, typed.get("data.path"))
     sizes = view_sizes.following(default, overrides)
     options = arguments.parse(
-        Finetune[type(default.method), type(default.encoder), type(default.data)],
+        arguments.bound(Finetune, default.method, default.encoder, default.data),
         [*overrides, *sizes],
         prog=f"jaxssl finetune {name}",
         default=Finetune(out=tyro.MISSING, recipe=default),
+        usual=arguments.USUAL,
     )
-    asked = finetune.settle(options.recipe, options.encoder, options.labels, typed)
+    asked = finetune.settle(options.recipe, options.encoder, options.head, options.labels, typed)
     shown = console.literal()
     if sizes:
-        shown.out(view_sizes.describe(sizes), highlight=False)
+        shown.out(view_sizes.describe(sizes, overrides), highlight=False)
     outcome = pretrain.run(asked, options.out, shown)
     if outcome.step == outcome.total_steps:
         measured = classifier.measure(options.out)

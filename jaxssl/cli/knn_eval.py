@@ -31,4 +31,4 @@ def run(words: Sequence[str]) -> None:
     options = arguments.parse(KnnEval, words, prog="jaxssl knn-eval")
     record = evaluate.knn_eval(options.run, options.subject, options.options)
     printing.print_knn(record)
-    printing.print_classes([record])
+    printing.print_remarks([record])

@@ -31,4 +31,4 @@ def run(words: Sequence[str]) -> None:
     options = arguments.parse(LinearEval, words, prog="jaxssl linear-eval")
     record = evaluate.linear_eval(options.run, options.subject, options.options)
     printing.print_linear(record)
-    printing.print_classes([record])
+    printing.print_remarks([record])

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import typing
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import tyro
 
@@ -16,7 +17,7 @@ class UsageError(ValueError):
     """A command line that cannot be understood; its text is one line."""
 
 
-def of(cls: type, default: object, prefix: str = "") -> set[str]:
+def of(cls: Any, default: object, prefix: str = "") -> set[str]:
     """Every option of a dataclass as it is typed, e.g. training.batch-size.
 
     A part that may be None, or of several kinds, has the options of what the default holds. What is
@@ -86,7 +87,7 @@ def check_known(line: Sequence[str], names: Collection[str]) -> None:
             raise UsageError(f"{option}: {_refusal(name, names)}")
 
 
-def check_used(config: object, cls: type, names: Collection[str], prefix: str = "") -> None:
+def check_used(config: Any, cls: type, names: Collection[str], prefix: str = "") -> None:
     """Refuses typed options that the config, or a part of it, would not look at.
 
     Args:
@@ -117,13 +118,14 @@ def _refusal(name: str, names: Collection[str]) -> str:
     members = sorted(each for each in names if each.startswith(f"{name}."))
     if members:
         return (
-            f"a group of options, such as --{members[0]}; which kind it is, the config file says."
+            f"a group of {len(members)} options, which --help-all lists; which kind it is, the "
+            "config file says."
         )
     group, _, last = name.rpartition(".")
     siblings = [each for each in names if group and each.startswith(f"{group}.")]
     if siblings:  # the group is right: its member is what was mistyped
         lasts = [each.rpartition(".")[2] for each in siblings]
-        last = words.find_nearest(last, lasts, cutoff=WITHIN_GROUP)
+        last = words.find_nearest(last, lasts, cutoff=WITHIN_GROUP) or ""
     meant = [each for each in siblings or names if each.rpartition(".")[2] == last]
     if not siblings and not meant and (near := words.find_nearest(name, names)):
         meant = [near]
@@ -144,8 +146,10 @@ def _parameters(cls: type) -> tuple:
     return getattr(origin, "__parameters__", ()) if origin else ()
 
 
-def _bound(hint: object, arguments: dict) -> object:
+def _bound(hint: Any, arguments: dict) -> Any:
     """A type variable's value, or a generic dataclass with the values of its type variables."""
-    if dataclasses.is_dataclass(origin := typing.get_origin(hint)):
-        return origin[tuple(arguments.get(part, part) for part in typing.get_args(hint))]
+    origin = typing.get_origin(hint)
+    if dataclasses.is_dataclass(origin):
+        generic: Any = origin
+        return generic[tuple(arguments.get(part, part) for part in typing.get_args(hint))]
     return arguments.get(hint, hint)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 
-from jaxssl.evaluation import classes
+from jaxssl.evaluation import classes, transfer
 
 
 def print_linear(record: dict) -> None:
@@ -67,6 +67,23 @@ def print_robustness(record: dict) -> None:
         print(f"robustness {encoder}, mean without rotation: {mean}")
 
 
+def print_segmentation(record: dict) -> None:
+    """How masks overlap: the mean, and each class."""
+    results = record["results"]
+    where = f"segmentation {_encoder(record)}, {results['layer']}"
+    print(
+        f"{where}: mIoU {100 * results['mean_iou']:.2f} % ± {100 * results['half_width']:.2f}, "
+        f"pixel accuracy {100 * results['pixel_accuracy']:.2f} % "
+        f"({100 * results['majority_accuracy']:.2f} % by one class everywhere)"
+    )
+    of_classes = (
+        f"{name} {100 * value:.1f}"
+        for name, value in results["class_iou"].items()
+        if value is not None
+    )
+    print(f"{where}, IoU by class: {', '.join(of_classes)} %")
+
+
 def print_few_label(record: dict) -> None:
     """The accuracies with few labels, and which fits did not converge."""
     draws = record["protocol"]["draws"]
@@ -85,10 +102,15 @@ def print_few_label(record: dict) -> None:
                 )
 
 
-def print_classes(records: Iterable[dict]) -> None:
-    """Which classes only one of the splits has; what several records say is said once."""
-    said = [sentence for record in records for sentence in classes.sentences(record)]
-    for sentence in dict.fromkeys(said):
+def print_remarks(records: Iterable[dict]) -> None:
+    """From which data to which, and which classes only one of the splits has; all said once."""
+    records = list(records)
+    # The first of an encoder says all that those of pixels say.
+    moved = next((said for record in records if (said := transfer.sentence(record))), "")
+    if moved:
+        print(moved)
+    found = [sentence for record in records for sentence in classes.sentences(record)]
+    for sentence in dict.fromkeys(found):
         print(f"jaxssl: {sentence}", file=sys.stderr)
 
 

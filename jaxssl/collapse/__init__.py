@@ -5,17 +5,23 @@ from jaxssl.collapse.measures import (
     alignment,
     effective_rank,
     feature_std,
+    has_spectrum,
     neighbour_distance,
+    spectral_decay,
     uniformity,
     usage_entropy,
 )
+from jaxssl.collapse.target import target_distance
 
 __all__ = [
     "PREFIX",
     "alignment",
     "effective_rank",
     "feature_std",
+    "has_spectrum",
     "neighbour_distance",
+    "spectral_decay",
+    "target_distance",
     "uniformity",
     "usage_entropy",
 ]

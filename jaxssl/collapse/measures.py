@@ -3,12 +3,13 @@
 A joint-embedding loss can fall while the encoder forgets its input; these show it. Every function
 takes this device's rows and gives one float32 number for the GLOBAL batch, equal on all devices,
 through ``axis_name``. They are measurements: no gradient flows through them. Rows have any scale
-and are L2-normalised inside, except in ``effective_rank``.
+and are L2-normalised inside, except in ``effective_rank`` and ``spectral_decay``.
 
 | what | collapsed | healthy |
 |---|---|---|
 | ``feature_std`` | 0 | about 1 / sqrt(D) |
 | ``effective_rank`` | 1 | towards D |
+| ``spectral_decay`` | far above 1 | near 1 |
 | ``alignment`` | 0 as well, so read it with ``uniformity`` | small |
 | ``uniformity`` | 0 | towards -4, lower is more uniform |
 | ``usage_entropy`` | 0 | towards log M |
@@ -17,6 +18,7 @@ and are L2-normalised inside, except in ``effective_rank``.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxssl import collectives
@@ -24,6 +26,7 @@ from jaxssl.losses import checks, neighbours, numerics, similarity
 from jaxssl.types import Array
 
 PREFIX = "collapse/"  # of the names of these numbers in a row of metrics
+FIRST, LAST = 4, 100  # ranks of the eigenvalues that a power law is fitted to
 
 
 def feature_std(features: Array, *, axis_name: str | None = None) -> Array:
@@ -85,6 +88,70 @@ def effective_rank(
     total = jnp.sum(values)
     share = values / jnp.where(total == 0, 1, total) + epsilon
     return collectives.pmean(jnp.exp(-jnp.sum(share * jnp.log(share))), axis_name)
+
+
+def spectral_decay(
+    features: Array, *, first: int = FIRST, last: int = LAST, axis_name: str | None = None
+) -> Array:
+    """alpha-ReQ: the exponent of the power law that the spectrum of the covariance follows.
+
+        lambda_k ~ k^-value:  the slope, with its sign changed, of log lambda_k by log k, by least
+        squares with weights 1 / k, k = first .. min(last, G - 1, D)
+
+    lambda_1 >= lambda_2 >= ... are the eigenvalues of the covariance of the rows. Near 1 a
+    representation is smooth and yet high-dimensional; far above, few directions hold everything.
+    What lies below the rounding of floats counts as that, so that a spectrum that ends within the
+    ranks falls steeply; of one that ends before them the value is 0: ``effective_rank`` tells it.
+
+    Args:
+        features: [B, D] floating.
+        first: lowest rank of the fit, at least 1.
+        last: highest rank of the fit.
+        axis_name: device axis, or None.
+
+    Returns:
+        Scalar, equal on all devices, float32 or wider, at least 0.
+
+    Raises:
+        TypeError: features not floating.
+        ValueError: a wrong rank, or fewer than two eigenvalues to fit; see ``has_spectrum``.
+
+    Source: Agrawal et al.: alpha-ReQ: Assessing Representation Quality in Self-Supervised Learning
+    by Measuring Eigenspectrum Decay, 2022. Weights as in kumarkrishna/fastssl, utils/powerlaw.py
+    (after Stringer et al. 2019), whose scripts begin with rank 4 and end with 50 or 100.
+    """
+    checks.axes("spectral_decay", "B D", features=features)
+    checks.floating("spectral_decay", features=features)
+    (rows,) = lax.stop_gradient(numerics.at_least_float32(features))
+    rows = collectives.all_gather(rows, axis_name)
+    if not has_spectrum(*rows.shape, first=first, last=last):
+        raise ValueError(
+            f"spectral_decay: at least two eigenvalues must have ranks {first} to {last}; got "
+            f"features of shape {rows.shape}. Use more rows, or a lower first."
+        )
+    values = jnp.linalg.svd(rows - jnp.mean(rows, axis=0)[None], compute_uv=False)
+    noise = max(rows.shape) * jnp.finfo(rows.dtype).eps  # of the largest, as a rank is judged by
+    values = jnp.maximum(values, noise * values[0])
+    values = jnp.where(values == 0, 1, values)
+    ranks = np.arange(first, min(last, len(rows) - 1, rows.shape[1]) + 1)
+    weights = 1 / ranks / np.sum(1 / ranks)
+    log_ranks = np.log(ranks) - np.sum(weights * np.log(ranks))
+    slope = weights * log_ranks / np.sum(weights * np.square(log_ranks))
+    # An eigenvalue is the square of a singular value, whose factor does not change a slope.
+    log_values = 2 * jnp.log(values[first - 1 : ranks[-1]])
+    return collectives.pmean(-jnp.sum(jnp.asarray(slope, rows.dtype) * log_values), axis_name)
+
+
+def has_spectrum(num_rows: int, num_features: int, *, first: int = FIRST, last: int = LAST) -> bool:
+    """Whether ``spectral_decay`` has two eigenvalues or more to fit.
+
+    Args:
+        num_rows: G.
+        num_features: D.
+        first: see ``spectral_decay``.
+        last: see ``spectral_decay``.
+    """
+    return min(last, num_rows - 1, num_features) > first
 
 
 def alignment(view_a: Array, view_b: Array, *, axis_name: str | None = None) -> Array:

@@ -7,6 +7,7 @@ show it in every row of metrics, under names that begin with ``collapse.PREFIX``
 |---|---|---|---|
 | ``feature_spread`` | the encoder's pooled features | 0 | towards 1 |
 | ``feature_rank`` | the same | 1 | towards D |
+| ``feature_decay`` | the same | far above 1 | near 1 |
 | ``embedding_spread`` | what the loss compares | 0 | near 1 |
 | ``embedding_rank`` | the same | 1 | towards D |
 | ``embedding_scale`` | the same | 0 | any, but steady |
@@ -14,17 +15,19 @@ show it in every row of metrics, under names that begin with ``collapse.PREFIX``
 | ``uniformity`` | embeddings | 0 | towards -4 |
 | ``neighbour_distance`` | embeddings | 0 | far from 0 |
 | ``prototypes_used`` | assignments | 1 | towards M |
+| ``target_distance`` | parameters and those of the target | any | small |
 
-A spread is ``measures.feature_std`` times sqrt(D), which does not depend on D; the others are those
-of ``collapse.measures``.
+A spread is ``measures.feature_std`` times sqrt(D), which does not depend on D, a decay is
+``measures.spectral_decay``; the others are those of ``collapse.measures`` and ``collapse.target``.
 """
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 
 from jaxssl import collectives, draws
-from jaxssl.collapse import measures
+from jaxssl.collapse import measures, target
 from jaxssl.types import Array, Batch, Embeddings, Method, Metrics, PyTree, TrainState
 
 # Rows of the global batch that are measured: the time of a singular value decomposition grows with
@@ -68,8 +71,12 @@ def make_watch(
             rows = _first_rows(rows, axis_name)
             measured["feature_spread"] = _spread(rows)
             measured["feature_rank"] = measures.effective_rank(rows)
+            if measures.has_spectrum(*rows.shape):
+                measured["feature_decay"] = measures.spectral_decay(rows)
+        if pair := target.online_and_target(state.params, state.state):
+            measured["target_distance"] = target.target_distance(*pair)
         if method.embed is not None:
-            num_examples = len(next(iter(batch.values())))
+            num_examples = len(jax.tree.leaves(batch)[0])
             keys = draws.example_keys(seed, state.step - 1, num_examples, axis_name)
             views = draws.make_views(method, batch, keys)
             measured |= of_embeddings(method.embed(state.params, state.state, views), axis_name)

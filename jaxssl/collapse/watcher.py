@@ -19,9 +19,14 @@ class CollapseWatcher(watching.Watcher):
         self._run = run
         self._guard = policy.Guard(self._config, last_step=run.plan.total_steps)
         measure = watch.make_watch(
-            run.method, seed=run.seed, axis_name=parallel.AXIS, features=run.pooled_features
+            run.method,
+            seed=run.seed,
+            axis_name=parallel.axis_of(run.backend),
+            features=run.pooled_features,
         )
-        self._measure = None if measure is None else parallel.map_measurement(measure)
+        if measure is not None:
+            measure = parallel.map_measurement(measure, backend=run.backend)
+        self._measure = measure
         self._guard.replay(run.history)
         self._act()
 

@@ -14,11 +14,11 @@ from jaxssl.data.config import ClipData, ImageData, elsewhere, from_json, from_o
 from jaxssl.data.folder import from_files, list_every
 from jaxssl.data.imagefiles import MAX_PIXELS
 from jaxssl.data.loader import Loader, batches
-from jaxssl.data.memory import sample, take
+from jaxssl.data.memory import evenly_spaced, sample, take
 from jaxssl.data.moments import measure as measure_moments
 from jaxssl.data.pairs import PairData
 from jaxssl.data.preparation import Prepared, prepare
-from jaxssl.data.source import Account, Source, account_of
+from jaxssl.data.source import Account, Source, account_of, can_crop
 from jaxssl.data.text import TextData
 from jaxssl.data.valuerange import scaled
 
@@ -35,7 +35,9 @@ __all__ = [
     "TextData",
     "account_of",
     "batches",
+    "can_crop",
     "elsewhere",
+    "evenly_spaced",
     "from_arrays",
     "from_columns",
     "from_files",

@@ -37,7 +37,7 @@ def open_npz(path: pathlib.Path, split: str) -> arrays.ArraySource:
             images_key, labels_key = SINGLE_SET_KEYS
             if images_key not in keys:
                 raise ValueError(
-                    f"open_source: {path} must hold train_images and train_labels, x_train and "
+                    f"data: {path} must hold train_images and train_labels, x_train and "
                     f"y_train, or images and labels; got {', '.join(map(repr, keys)) or 'nothing'}."
                 )
             labels = _read(archive, labels_key, path) if labels_key in keys else None
@@ -46,17 +46,17 @@ def open_npz(path: pathlib.Path, split: str) -> arrays.ArraySource:
                 images, labels, split, name=name, class_names=class_names, any_depth=True
             )
         split = source_lib.chosen_split(name, split, tuple(split_keys))
-        labels = {
+        labels_of = {
             each: _read(archive, labels_key, path)
             for each, (_, labels_key) in split_keys.items()
             if labels_key in keys
         }
         # Every split counts the classes of all splits.
-        values = label_lib.find_values(labels.values())
+        values = label_lib.find_values(labels_of.values())
         images = _read(archive, split_keys[split][0], path)
         return arrays.from_arrays(
             images,
-            labels.get(split),
+            labels_of.get(split),
             class_names=class_names,
             class_values=values,
             name=name,
@@ -75,7 +75,7 @@ def _load(path: pathlib.Path) -> Iterator[np.lib.npyio.NpzFile]:
     """An open archive; whatever NumPy says of a damaged one becomes one ValueError."""
     if not zipfile.is_zipfile(path):
         raise ValueError(
-            f"open_source: {path} must be a NumPy .npz archive; got another kind of file, or part "
+            f"data: {path} must be a NumPy .npz archive; got another kind of file, or part "
             "of one. Write it with np.savez."
         )
     with contextlib.ExitStack() as closing:
@@ -94,7 +94,7 @@ def _read(archive: np.lib.npyio.NpzFile, key: str, path: pathlib.Path) -> np.nda
     except Exception as error:  # MemoryError too: of a damaged shape
         if "allow_pickle" in str(error):
             raise ValueError(
-                f"open_source: {path} must hold arrays of numbers; got pickled Python objects in "
+                f"data: {path} must hold arrays of numbers; got pickled Python objects in "
                 f"{key}, which could run any code. Make one array of them, by np.stack of images "
                 "of one size or np.array(names, str), and write it again with np.savez."
             ) from error
@@ -116,7 +116,7 @@ def _class_names(archive: np.lib.npyio.NpzFile, path: pathlib.Path) -> tuple[str
 def _damaged(path: pathlib.Path, key: str, error: Exception | str) -> ValueError:
     reason = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     return ValueError(
-        f"open_source: {path} must be a whole NumPy .npz archive; got damage in {key} ({reason}). "
+        f"data: {path} must be a whole NumPy .npz archive; got damage in {key} ({reason}). "
         "Fetch it again, or write it again with np.savez."
     )
 

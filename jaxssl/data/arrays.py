@@ -1,6 +1,7 @@
 """Data sets in memory: columns of examples, such as images and their labels."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping
 
@@ -58,7 +59,7 @@ class ArraySource:
         for row in range(len(self)):
             digest = hashlib.blake2b(digest_size=16)
             for column in contents:
-                digest.update(np.ascontiguousarray(column[row]))
+                digest.update(np.ascontiguousarray(column[row]))  # type: ignore[arg-type]
             found.append(digest.digest())
         return found
 
@@ -104,6 +105,7 @@ class ArraySource:
         images = self.columns[IMAGE]
         if images.dtype == np.uint8:
             return self
+        assert value_range is not None  # that of other numbers has been measured
         scaled = self.with_images(valuerange.scaled(images, value_range))
         return dataclasses.replace(scaled, value_range=value_range)
 
@@ -188,16 +190,13 @@ def single_set(
 ) -> ArraySource:
     """One split of a set that brings no splits; see ``source.single_set_rows``."""
     values = None if labels is None else label_lib.find_values([labels])
-    options = {
-        "class_names": class_names,
-        "class_values": values,
-        "name": name,
-        "any_depth": any_depth,
-    }
-    whole = from_arrays(images, labels, **options)
+    make = functools.partial(
+        from_arrays, class_names=class_names, class_values=values, name=name, any_depth=any_depth
+    )
+    whole = make(images, labels)
     rows = source_lib.single_set_rows(len(whole), split, name=name)
     labels = None if labels is None else np.asarray(labels)[rows]
-    part = from_arrays(whole.columns[IMAGE][rows], labels, **options)
+    part = make(whole.columns[IMAGE][rows], labels)
     account = source_lib.Account(divided=source_lib.divided(len(whole), split))
     return dataclasses.replace(part, account=account)
 
@@ -238,12 +237,12 @@ def _checked(
         is_usual = column == IMAGE and values.dtype == np.uint8
         named = "" if is_usual else f"{column} {values.dtype.str} "
         digest.update(f"{named}{values.shape}".encode())
-        digest.update(np.ascontiguousarray(values))
+        digest.update(np.ascontiguousarray(values))  # type: ignore[arg-type]
     if LABEL not in columns:
         return ArraySource(name, found, None, digest.hexdigest())
     what = f"{caller}: labels of {name}"
     labels = label_lib.check(np.asarray(columns[LABEL]), what, len(values))
-    digest.update(label_lib.content(labels))
+    digest.update(label_lib.content(labels))  # type: ignore[arg-type]
     labels, class_names = label_lib.number(
         labels, what, class_names=class_names, class_values=class_values
     )

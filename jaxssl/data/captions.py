@@ -9,7 +9,7 @@ import os
 import pathlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -74,7 +74,10 @@ def find(path: str) -> Found:
     """
     if path in DISGUISED:
         unprepared = opening.find_unprepared(DISGUISED[path])
-        return Found(unprepared.splits, lambda split: _disguised(unprepared.open(split), path))
+        return Found(
+            unprepared.splits,
+            lambda split: _disguised(cast(arrays.ArraySource, unprepared.open(split)), path),
+        )
     place = pathlib.Path(path).expanduser()
     if not place.exists():
         raise ValueError(
@@ -98,10 +101,12 @@ def find(path: str) -> Found:
 
 def _disguised(source: arrays.ArraySource, path: str) -> Captioned:
     """Captions made of the classes, by a template that the number of the row alone chooses."""
+    names, labels = source.class_names, source.labels
+    assert names is not None and labels is not None  # of each data set in DISGUISED
     chosen = order.permutation(len(source), key=(0, 2)) % len(TEMPLATES)
     texts = [
-        TEMPLATES[number].format(source.class_names[label]).encode()
-        for number, label in zip(chosen.tolist(), source.labels.tolist(), strict=True)
+        TEMPLATES[number].format(names[label]).encode()
+        for number, label in zip(chosen.tolist(), labels.tolist(), strict=True)
     ]
     note = f"the captions of {path} are made of its class names: labels in disguise"
     account = source.account._replace(notes=(*source.account.notes, note))
@@ -135,8 +140,8 @@ def _of_folder(found: layout.Layout, split: str) -> Captioned:
 
 def _of_files(place: pathlib.Path, files: Sequence[pathlib.Path]) -> Found:
     """Tables or archives: splits where each is called by one, as train.jsonl or val-0001.tar."""
-    meant = [_split_of(file) for file in files]
-    is_divided = "train" in meant and None not in meant
+    meant = [_split_of(file) or "" for file in files]
+    is_divided = "train" in meant and "" not in meant
     splits = tuple(dict.fromkeys(meant)) if is_divided else source_lib.SINGLE_SET_SPLITS[:2]
 
     def open_split(split: str) -> Captioned:
@@ -153,8 +158,8 @@ def _of_files(place: pathlib.Path, files: Sequence[pathlib.Path]) -> Found:
             # An image with several texts is in one split with all of them.
             images = list(dict.fromkeys(row.file for row in whole))
             numbers = source_lib.single_set_rows(len(images), split, name=str(place))
-            chosen = {images[number] for number in numbers.tolist()}
-            own = [row for row in whole if row.file in chosen]
+            held = {images[number] for number in numbers.tolist()}
+            own = [row for row in whole if row.file in held]
         divided = "" if is_divided else source_lib.divided(len(images), split)
         return _listed(place, own, whole, source_lib.Account(divided))
 
@@ -168,11 +173,12 @@ def _listed(
     without = [row.file for row in own if not row.text.strip()]
     own = [row for row in own if row.text.strip()]
     names, labels = None, None
-    if all(row.label is not None for row in whole):
-        names = tuple(sorted({row.label for row in whole}))
-        number = {name: each for each, name in enumerate(names)}
+    known = [row.label for row in whole if row.label is not None]
+    if len(known) == len(whole):
+        names = tuple(sorted(set(known)))
+        number: dict[str | None, int] = {name: each for each, name in enumerate(names)}
         labels = np.array([number[row.label] for row in own], np.int32)
-    fields = {
+    fields: dict[str, Any] = {
         "name": str(place),
         "root": place if place.is_dir() else place.parent,
         "files": tuple(row.file for row in own),
@@ -180,10 +186,8 @@ def _listed(
         "class_names": names,
         "account": account,
     }
-    if own and own[0].span is not None:
-        listing = tarred.TarredImages(**fields, spans=tuple(row.span for row in own))
-    else:
-        listing = folder.ImageFiles(**fields)
+    spans = tuple(row.span for row in own if row.span is not None)
+    listing = tarred.TarredImages(**fields, spans=spans) if spans else folder.ImageFiles(**fields)
     return Captioned(_noting(listing, without), [row.text.strip() for row in own])
 
 

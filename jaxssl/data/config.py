@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from jaxssl import checks, jsonable, named
 from jaxssl.data import imagefiles, known, opening, valuerange
@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # both import JAX, which reading data does without
     from jaxssl.inputs import Input
     from jaxssl.types import DataConfig
 
-D = TypeVar("D")
+D = TypeVar("D", bound="DataConfig")
 FILM_FIELDS = ("num_frames", "frame_rate", "clip_rate")
 
 
@@ -23,7 +23,7 @@ class ImageData:
     Attributes:
         path: a known name (fashion-mnist, digits, photographs), tfds:NAME, an .npz file, or a
             directory of IDX files, of images, or of a prepared TFDS data set. Of films, six frames
-            a second are the images.
+            a second are the images. Empty in a recipe for images of the user's own, who names them.
         image_size: height and width in pixels; other images are resized by their short side and
             cropped in the centre.
         channels: 1 for grey, 3 for RGB; images of the other kind are converted.
@@ -39,6 +39,9 @@ class ImageData:
         max_pixels: of one image file; larger ones are refused.
         max_unreadable: share of the images of a split that may be unreadable; the next ones stand
             in for them.
+        crops: who makes the random crops that views begin with. The host cuts them out of whole
+            pictures as it decodes them, the device out of images of ``image_size``. None is the
+            host where it can: files decoded on demand, and views that begin with a crop.
     """
 
     path: str
@@ -52,16 +55,18 @@ class ImageData:
     value_range: tuple[float, float] | None = None
     max_pixels: int = imagefiles.MAX_PIXELS
     max_unreadable: float = 0.01
+    crops: Literal["host", "device"] | None = jsonable.added(None, before="device")
 
-    # How films are read; fields of ``ClipData``.
-    num_frames: ClassVar[int] = 1
-    frame_rate: ClassVar[float] = 6.0
-    clip_rate: ClassVar[float | None] = None
+    # How films are read; fields of ``ClipData``, and without an annotation of no other.
+    num_frames = 1
+    frame_rate = 6.0
+    clip_rate = cast(float | None, None)
     prefers_films: ClassVar[bool] = False  # where images lie beside them
 
     def __post_init__(self) -> None:
         checks.at_least(self, 1, "image_size", "num_threads", "max_pixels")
         checks.choice(self, (1, 3), "channels", fix="1 is grey, 3 is RGB.")
+        checks.choice(self, (None, "host", "device"), "crops")
         checks.in_range(self, 0, 1, "max_unreadable", fix="It is a share: 0.01 is 1 %.")
         if self.value_range is not None:
             valuerange.check(self.value_range, f"{type(self).__name__}: value_range")
@@ -84,7 +89,16 @@ class ImageData:
 
     def open(self, split: str) -> source_lib.Source:
         """Opens one split; see ``open_source``."""
+        self.check_path()
         return opening.open_source(self, split)
+
+    def check_path(self) -> None:
+        """Raises a ValueError where nobody has said which images are meant."""
+        if not self.path:
+            raise ValueError(
+                "data.path: must name images, such as a folder of photos; got nothing. Set "
+                "--data.path PHOTOS."
+            )
 
     def matching(self, inputs: Sequence["Input"]) -> Self:
         """The same data in the shape that an encoder is fed.
@@ -128,6 +142,7 @@ class ClipData(ImageData):
             bits a channel; None measures it.
         max_pixels: of one image file; larger ones are refused.
         max_unreadable: share of still images that may be unreadable; the next ones stand in.
+        crops: of still images, see ``ImageData``; of films the device makes them.
         num_frames: T, frames of a clip; 1 takes frames as images.
         frame_rate: frames a second within a clip, whatever the rate of the file.
         clip_rate: clips a second that begin in a film; they may overlap. None is ``frame_rate``.
@@ -193,7 +208,7 @@ def elsewhere(config: D, path: str | None) -> D:
     """
     if path is None:
         return config
-    if not any(field.name == "path" for field in dataclasses.fields(config)):
+    if not hasattr(config, "path"):
         raise ValueError(
             f"--data-path: must be left out for {type(config).__name__}, which has no path; got "
             f"{path}."

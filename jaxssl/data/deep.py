@@ -7,14 +7,14 @@ lower one comes from reading the file again in the other order of bytes.
 import sys
 import typing
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxssl.data import imagefiles, valuerange
 
 if typing.TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageFile
 
 BITS_PER_SAMPLE, PHOTOMETRIC, PLANES, SAMPLE_FORMAT = 258, 262, 284, 339  # TIFF's tags
 WHITE_IS_ZERO, SEPARATE, UNSIGNED, SIGNED = 0, 2, 1, 2  # what they say
@@ -35,7 +35,7 @@ class Deep(NamedTuple):
     is_inverted: bool
 
 
-def is_deep(image: "Image.Image") -> bool:
+def is_deep(image: "ImageFile.ImageFile") -> bool:
     """Whether an image that is not yet loaded has other channels than uint8."""
     return (
         image.mode.startswith(("I", "F"))
@@ -47,7 +47,7 @@ def is_deep(image: "Image.Image") -> bool:
 
 
 def to_eight_bits(
-    image: "Image.Image", content: bytes, value_range: valuerange.ValueRange | None
+    image: "ImageFile.ImageFile", content: bytes, value_range: valuerange.ValueRange | None
 ) -> "Image.Image":
     """A deep image in Pillow's mode L or RGB, with alpha where there is some; upright.
 
@@ -74,11 +74,11 @@ def to_eight_bits(
     return made
 
 
-def read(image: "Image.Image", content: bytes) -> Deep:
+def read(image: "ImageFile.ImageFile", content: bytes) -> Deep:
     """The pixels of a deep image; see ``to_eight_bits``."""
     is_inverted = WHITE_IS_ZERO in _tag(image, PHOTOMETRIC)
-    raw_modes = {_raw_mode(tile) for tile in image.tile}
-    if raw_modes == {"LA;16B"}:
+    alpha: np.ndarray | None
+    if {_raw_mode(tile) for tile in image.tile} == {"LA;16B"}:
         # As if the four bytes of a pixel were four channels.
         _retile(image, lambda _: "RGBA")
         four = _pixels(image)
@@ -118,7 +118,7 @@ def value_range_of(count: int, content: Callable[[int], bytes]) -> valuerange.Va
     return valuerange.measured(found) if found else None
 
 
-def _read_grey(image: "Image.Image") -> np.ndarray:
+def _read_grey(image: "ImageFile.ImageFile") -> np.ndarray:
     """[H, W] as the file says, where Pillow's mode says less."""
     is_unsigned = _tag(image, SAMPLE_FORMAT) == (UNSIGNED,)
     if _is_deep_pnm(image) and image.tile[0].codec_name == "ppm":  # which would be stretched
@@ -129,7 +129,9 @@ def _read_grey(image: "Image.Image") -> np.ndarray:
     return pixels.view(np.uint32) if image.mode == "I" and is_unsigned else pixels
 
 
-def _read_colours(image: "Image.Image", content: bytes) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_colours(
+    image: "ImageFile.ImageFile", content: bytes
+) -> tuple[np.ndarray, np.ndarray | None]:
     """uint16 [H, W, 3] and the upper byte of alpha."""
     if _is_deep_pnm(image) and image.tile[0].codec_name == "ppm":
         _retile(image, lambda _: "RGB;16B")
@@ -144,7 +146,7 @@ def _read_colours(image: "Image.Image", content: bytes) -> tuple[np.ndarray, np.
     return _joined(upper[..., :3], lower[..., :3]), upper[..., 3] if upper.shape[-1] == 4 else None
 
 
-def _pixels(image: "Image.Image") -> np.ndarray:
+def _pixels(image: "ImageFile.ImageFile") -> np.ndarray:
     return np.asarray(imagefiles.upright(image))
 
 
@@ -152,15 +154,16 @@ def _joined(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     return upper.astype(np.uint16) << 8 | lower
 
 
-def _raw_mode(tile: tuple) -> str:
+def _raw_mode(tile: Any) -> str:
     """How Pillow unpacks the pixels of a part of the file, such as RGB;16B."""
     given = tile.args if isinstance(tile.args, str) else next(iter(tile.args or ()), "")
     return given if isinstance(given, str) else ""
 
 
-def _retile(image: "Image.Image", raw_mode: Callable[[tuple], str]) -> None:
+def _retile(image: "ImageFile.ImageFile", raw_mode: Callable[[tuple], str]) -> None:
     """Has an image unpacked in another way, before it is loaded."""
     tiles = []
+    tile: Any  # its args are of any form
     for tile in image.tile:
         is_pnm = tile.codec_name == "ppm"
         mode = raw_mode(tile)
@@ -169,20 +172,19 @@ def _retile(image: "Image.Image", raw_mode: Callable[[tuple], str]) -> None:
     image.tile = tiles
 
 
-def _is_deep_pnm(image: "Image.Image") -> bool:
+def _is_deep_pnm(image: "ImageFile.ImageFile") -> bool:
     """Whether a PGM or PPM counts beyond 255."""
-    return any(
-        tile.codec_name in ("ppm", "ppm_plain") and tile.args[1] > 255 for tile in image.tile
-    )
+    tiles: Any = image.tile  # whose args are of any form
+    return any(tile.codec_name in ("ppm", "ppm_plain") and tile.args[1] > 255 for tile in tiles)
 
 
-def _tag(image: "Image.Image", number: int) -> tuple:
+def _tag(image: "ImageFile.ImageFile", number: int) -> tuple:
     """What a TIFF says under a number; () where it says nothing, or is none."""
     found = getattr(image, "tag_v2", {}).get(number, ())
     return found if isinstance(found, tuple) else (found,)
 
 
-def _unread(image: "Image.Image") -> ValueError:
+def _unread(image: "ImageFile.ImageFile") -> ValueError:
     return ValueError(
         f"more than 8 bits a channel in {image.format}, mode {image.mode}, are not read in this "
         "layout. Save it as grey or RGB of 16 bits with interleaved channels"

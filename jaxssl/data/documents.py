@@ -5,7 +5,7 @@ import os
 import pathlib
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -111,8 +111,8 @@ def _split_folders(place: pathlib.Path) -> dict[str, pathlib.Path]:
         return {}
     entries = tree.read_directory(place)
     names = sorted(entries.folders + entries.links)
-    splits = [layout.split_of(name) for name in names]
-    if entries.files or None in splits or "train" not in splits:
+    splits = [layout.split_of(name) or "" for name in names]
+    if entries.files or "" in splits or "train" not in splits:
         return {}
     found: dict[str, pathlib.Path] = {}
     for name, split in zip(names, splits, strict=True):
@@ -183,7 +183,7 @@ def _rows(
             )
 
 
-def json_rows(file: pathlib.Path) -> Iterator[object]:
+def json_rows(file: pathlib.Path) -> Iterator[Any]:
     """The values of a .jsonl, one a line; empty lines are passed over.
 
     Raises:

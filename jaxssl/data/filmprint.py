@@ -23,7 +23,7 @@ def fingerprint(clips: np.ndarray, paths: Iterable[pathlib.Path], *, read_all: b
         paths: the films.
         read_all: every byte of every film, as records of earlier versions hold it.
     """
-    digest = hashlib.sha256(np.ascontiguousarray(clips))
+    digest = hashlib.sha256(np.ascontiguousarray(clips))  # type: ignore[arg-type]
     for path in paths:
         size = path.stat().st_size
         with open(path, "rb") as content:

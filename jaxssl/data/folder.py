@@ -6,13 +6,13 @@ import functools
 import hashlib
 import os
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxssl import words
-from jaxssl.data import deep, foreign, layout, transforms, tree, valuerange
+from jaxssl import cropping, words
+from jaxssl.data import crops, deep, foreign, layout, transforms, tree, valuerange
 from jaxssl.data import source as source_lib
 
 
@@ -44,7 +44,7 @@ class ImageFiles:
         """Its bytes, without reading it."""
         return (self.root / self.files[row]).stat().st_size
 
-    def identities(self) -> list[str]:
+    def identities(self) -> Sequence[Hashable]:
         """The files, by the one path that leads to each without a link."""
         real_directory = functools.cache(os.path.realpath)
         found = []
@@ -120,20 +120,26 @@ class FolderSource:
             digest.update(f"\0{self.listing.size(row)}\n".encode())
         return digest.hexdigest()
 
-    def identities(self) -> list[str]:
+    def identities(self) -> Sequence[Hashable]:
         """Where the files are."""
         return self.listing.identities()
 
     def __len__(self) -> int:
         return len(self.listing.files)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray | int]:
+    def __getitem__(self, index: int) -> source_lib.Record:
+        return self._record(index, functools.partial(transforms.decode, image_size=self.image_size))
+
+    def cropped(self, index: int, cut: crops.Cut) -> source_lib.Record:
+        """The record of a row with crops of the whole image in its place."""
+        return self._record(index, cut.decode)
+
+    def _record(
+        self, index: int, decode: Callable[..., np.ndarray | cropping.Crops]
+    ) -> source_lib.Record:
         try:
-            image = transforms.decode(
-                self.listing.read(index),
-                image_size=self.image_size,
-                channels=self.channels,
-                value_range=self.value_range,
+            image = decode(
+                self.listing.read(index), channels=self.channels, value_range=self.value_range
             )
         except (OSError, ValueError) as error:
             path = self.listing.root / self.listing.files[index]
@@ -172,7 +178,7 @@ def list_images(found: layout.Layout, split: str, *, beside: Collection[str] = (
     if not files:
         fix = f" {foreign.advice(contents.other_kind)}" if contents.other_kind else ""
         raise ValueError(
-            f"open_source: {root} must hold images ({' '.join(layout.SUFFIXES)}), IDX files or a "
+            f"data: {root} must hold images ({' '.join(layout.SUFFIXES)}), IDX files or a "
             f"prepared TFDS data set; got {'; '.join(contents.left_out) or 'nothing'}.{fix}"
         )
     labels, unlabelled = None, ""
@@ -239,7 +245,7 @@ def from_files(
     """
     if not paths:
         raise ValueError("from_files: paths must be of one image at least; got none.")
-    files = tuple(map(os.fspath, paths))
+    files = tuple(os.fspath(path) for path in paths)
     listing = ImageFiles("files", pathlib.Path(), files, labels=None, class_names=None)
     return listing.fit_images(image_size=image_size, channels=channels, value_range=value_range)
 

@@ -75,28 +75,28 @@ def read(path: pathlib.Path) -> np.ndarray:
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"open_source: {path} must be a whole gzip file ({error}).") from error
+        raise ValueError(f"data: {path} must be a whole gzip file ({error}).") from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UINT8:
         raise ValueError(
-            f"open_source: {path} must be an IDX file of bytes, beginning 00 00 08; "
+            f"data: {path} must be an IDX file of bytes, beginning 00 00 08; "
             f"got {content[:4].hex(' ') or 'nothing'}."
         )
     start = 4 + 4 * content[3]
     if len(content) < start:
         raise ValueError(
-            f"open_source: {path} must have a header of {start} bytes; got {len(content)}. "
+            f"data: {path} must have a header of {start} bytes; got {len(content)}. "
             "It is truncated: fetch it again."
         )
     shape = struct.unpack(f">{content[3]}i", content[4:start])
     expected = start + math.prod(shape)
     if not 1 <= len(shape) <= 4 or min(shape) < 0:
         raise ValueError(
-            f"open_source: {path} must have 1 to 4 dimensions, none below 0; got "
+            f"data: {path} must have 1 to 4 dimensions, none below 0; got "
             f"{list(shape)}. It is damaged: fetch it again."
         )
     if len(content) != expected:
         raise ValueError(
-            f"open_source: {path} must have {expected} bytes for shape {list(shape)}; "
+            f"data: {path} must have {expected} bytes for shape {list(shape)}; "
             f"got {len(content)}. It is truncated or damaged: fetch it again."
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
@@ -107,7 +107,7 @@ def _file(directory: pathlib.Path, split: str, kind: str) -> pathlib.Path:
     found = _find(directory, split, kind)
     if found is None:
         raise FileNotFoundError(
-            f"open_source: {directory} must hold {_names(split, kind)[0]}[.gz]; "
+            f"data: {directory} must hold {_names(split, kind)[0]}[.gz]; "
             f"got {', '.join(sorted(each.name for each in directory.iterdir()))}."
         )
     return found

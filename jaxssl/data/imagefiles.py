@@ -15,10 +15,11 @@ import warnings
 from collections.abc import Iterator
 
 if typing.TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageFile
 
 ORIENTATION = 0x0112  # EXIF's number of the tag
 MAX_PIXELS = 178_956_970  # of one image; where Pillow stops too
+REDUCIBLE = ("JPEG", "MPO")  # Pillow's names of what may be decoded smaller
 CHANNELS, BITS = 277, 258  # TIFF's numbers of the tags
 _PILLOW = re.compile(r"PIL\.")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -34,7 +35,7 @@ _UNREAD = {  # what begins like this, from the fifth byte on, and Pillow may not
 
 
 @contextlib.contextmanager
-def opened(content: bytes) -> Iterator["Image.Image"]:
+def opened(content: bytes) -> Iterator["ImageFile.ImageFile"]:
     """An image file, opened but not yet decoded.
 
     Args:
@@ -51,7 +52,7 @@ def opened(content: bytes) -> Iterator["Image.Image"]:
         with Image.open(io.BytesIO(_without_texts(content))) as image:
             if image.format == "TIFF":
                 # Pillow reads every tag when the pixels are there, and then turns the image.
-                image.load_end = lambda: _turn_in_place(image)
+                image.load_end = lambda: _turn_in_place(image)  # type: ignore[method-assign]
             yield image
     except MemoryError:  # says nothing of the file
         raise
@@ -86,8 +87,14 @@ def upright(image: "Image.Image") -> "Image.Image":
         6: turns.ROTATE_270,
         7: turns.TRANSVERSE,
         8: turns.ROTATE_90,
-    }.get(_orientation(image))
+    }.get(_orientation(image) or 1)
     return image if turn is None or image.format == "TIFF" else image.transpose(turn)
+
+
+def upright_size(image: "Image.Image") -> tuple[int, int]:
+    """Width and height of what ``upright`` makes of a ``REDUCIBLE`` image not yet decoded."""
+    width, height = image.size
+    return (height, width) if _orientation(image) in (5, 6, 7, 8) else (width, height)
 
 
 def _orientation(image: "Image.Image") -> int | None:

@@ -74,19 +74,19 @@ def open_fashion_mnist(split: str) -> arrays.ArraySource:
             others.append(str(place))
     if others:
         raise ValueError(
-            "open_source: fashion-mnist must be Fashion-MNIST itself, by the sha256 of its files; "
+            "data: fashion-mnist must be Fashion-MNIST itself, by the sha256 of its files; "
             f"got another data set in {', '.join(others)}. Give that directory as the path to read "
             'what it holds, or fetch Fashion-MNIST with "python -m jaxssl.data.fetch".'
         )
     raise FileNotFoundError(
-        f"open_source: fashion-mnist must lie in one of {', '.join(map(str, places))}; got none. "
+        f"data: fashion-mnist must lie in one of {', '.join(map(str, places))}; got none. "
         'Fetch it with "python -m jaxssl.data.fetch", or set JAXSSL_DATA to its directory.'
     )
 
 
 def is_fashion_mnist(source: arrays.ArraySource, split: str) -> bool:
     """Whether a split read from IDX files is that of Fashion-MNIST, byte for byte."""
-    columns = source.columns[arrays.IMAGE][..., 0], source.labels
+    columns = source.columns[arrays.IMAGE][..., 0], source.columns[arrays.LABEL]
     return tuple(map(_idx_sha256, columns)) == FASHION_MNIST_SHA256[split]
 
 
@@ -95,7 +95,7 @@ def _idx_sha256(values: np.ndarray) -> str:
     digest = hashlib.sha256(
         struct.pack(f">HBB{values.ndim}i", 0, idx.UINT8, values.ndim, *values.shape)
     )
-    digest.update(np.ascontiguousarray(values, np.uint8))
+    digest.update(np.ascontiguousarray(values, np.uint8))  # type: ignore[arg-type]
     return digest.hexdigest()
 
 
@@ -111,7 +111,7 @@ def open_digits(split: str) -> arrays.ArraySource:
         from sklearn import datasets
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "open_source: digits must find scikit-learn installed; got no module sklearn. "
+            "data: digits must find scikit-learn installed; got no module sklearn. "
             'Install it with "pip install scikit-learn".'
         ) from error
     digits = datasets.load_digits()

@@ -52,10 +52,10 @@ def find(folder: pathlib.Path) -> Layout:
     for reason, name in entries.left_out:
         if reason == tree.BROKEN and split_of(name):
             raise ValueError(
-                f"open_source: {folder / name} must lead to the images of a split; got a broken "
+                f"data: {folder / name} must lead to the images of a split; got a broken "
                 "link. Mount what it points to, or remove it."
             )
-    meant = {name: split_of(name) for name in _with_images(folder, entries)}
+    meant = {name: split_of(name) or "" for name in _with_images(folder, entries)}
     splits = [name for name in meant if meant[name]]
     others = [name for name in meant if not meant[name]]
     if not splits:
@@ -63,7 +63,7 @@ def find(folder: pathlib.Path) -> Layout:
     if others:
         if len(splits) > 1 or _classes(folder / splits[0]):
             raise ValueError(
-                f"open_source: the subfolders of {folder} must all be splits or all be classes; "
+                f"data: the subfolders of {folder} must all be splits or all be classes; "
                 f"got {_some(splits)} beside {_some(others)}. If the first are the splits, move "
                 "the others out; if all are classes, rename the first."
             )
@@ -75,11 +75,11 @@ def find(folder: pathlib.Path) -> Layout:
         if meant[name] in {split_of(each.name) for each in folders.values()}:
             both = [each for each in splits if meant[each] == meant[name]]
             raise ValueError(
-                f"open_source: {folder} must hold one folder of each split; got {_some(both)}, "
+                f"data: {folder} must hold one folder of each split; got {_some(both)}, "
                 f"which both mean {split}. Move one of them out."
             )
         folders[split] = folder / name
-    notes = ()
+    notes: tuple[str, ...] = ()
     if loose := [name for name in entries.files if is_image(name)]:
         stray = tree.counted(loose, "image", "images")
         notes = (f"left out beside the splits of {folder}: {stray}",)

@@ -1,15 +1,18 @@
 """Batches on the host: random access by step for training, in order for evaluation."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from jaxssl import checks
+from jaxssl import checks, cropping
 from jaxssl.data import arrays, order, readahead
+from jaxssl.data import crops as crops_lib
 from jaxssl.data import source as source_lib
 
 AHEAD_BATCHES = 2  # the batch being asked for and the one after it
 ENDLESS = 2**62
+Batch = dict[str, Any]  # np.ndarray, or cropping.Crops as "image"
 
 
 class Loader:
@@ -28,9 +31,12 @@ class Loader:
         process_count: processes that share each batch.
         num_threads: threads that decode; unused for a source in memory.
         labels: whether batches hold "label", for the method that reads it.
+        crops: that batches hold of each whole image in its place, ``cropping.Crops``, drawn for
+            (seed, step, position in the global batch); none by default.
 
     Raises:
-        ValueError: where the source is smaller than a batch, or a batch cannot be divided.
+        ValueError: where the source is smaller than a batch, or a batch cannot be divided; crops of
+            a source that has no whole images to cut them from.
 
     Example:
         >>> import numpy as np
@@ -51,12 +57,18 @@ class Loader:
         process_count: int = 1,
         num_threads: int = 8,
         labels: bool = False,
+        crops: Sequence[cropping.Crop] = (),
     ):
         _check_division(batch_size, process_index, process_count)
         if len(source) < batch_size:
             raise ValueError(
                 f"Loader: {source.name} must hold at least one batch of {batch_size} examples; "
                 f"got {len(source)}. Set a batch size of at most {len(source)}."
+            )
+        if crops and not source_lib.can_crop(source):
+            raise ValueError(
+                f"Loader: crops must be of a source that decodes whole images on demand; got "
+                f"{source.name}, which does not. Let the device make them."
             )
         checks.at_least("Loader", 1, num_threads=num_threads)
         checks.in_range("Loader", 0, 2**64, seed=seed, open_right=True)
@@ -68,9 +80,10 @@ class Loader:
         self._first = process_index * self._local_size
         self._num_threads = num_threads
         self._labels = labels
-        self._ahead: readahead.ReadAhead | None = None
+        self._crops = tuple(crops)
+        self._ahead: readahead.ReadAhead[source_lib.Record] | None = None
 
-    def batch(self, step: int) -> dict[str, np.ndarray]:
+    def batch(self, step: int) -> Batch:
         """This process's part of the batch of one step, without labels unless they are asked for.
 
         Args:
@@ -80,11 +93,11 @@ class Loader:
             Every entry of the source's records, "label" only if it is asked for, stacked, B local,
             and their row numbers in the source: ``{"image": uint8 [B, S, S, C], "index": int32
             [B]}``, or of a video ``"video"``, uint8 [B, T, S, S, C], or the columns of
-            ``from_columns``.
+            ``from_columns``; with ``crops`` these as "image".
         """
         checks.at_least("Loader.batch", 0, step=step)
         if isinstance(self.source, arrays.ArraySource):
-            return self._taken(self.rows(step))
+            return self._taken(self.source, self.rows(step))
         position = step * self._local_size
         if self._ahead is None or self._ahead.closed or self._ahead.position != position:
             self.close()
@@ -97,14 +110,17 @@ class Loader:
             )
         return _stacked(self._ahead.take(self._local_size))
 
-    def example(self) -> dict[str, np.ndarray]:
+    def example(self, *, whole: bool = False) -> Batch:
         """The first example of this process's first batch as a batch of its own, B = 1.
 
         For shapes; nothing else is decoded.
+
+        Args:
+            whole: with the image as evaluation reads it, where batches hold crops.
         """
         if isinstance(self.source, arrays.ArraySource):
-            return self._taken(self.rows(0)[:1])
-        return _stacked([self._record(0)])
+            return self._taken(self.source, self.rows(0)[:1])
+        return _stacked([self._record(0, whole=whole)])
 
     def rows(self, step: int) -> np.ndarray:
         """Rows of the source in this process's batch of one step; int64 [B]."""
@@ -124,28 +140,31 @@ class Loader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _taken(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+    def _taken(self, source: arrays.ArraySource, rows: np.ndarray) -> Batch:
         """Rows of a source in memory as a batch."""
         taken = {
             name: np.take(column, rows, axis=0)
-            for name, column in self.source.columns.items()
+            for name, column in source.columns.items()
             if self._labels or name != arrays.LABEL
         }
         return taken | {arrays.ROW_NUMBERS: rows.astype(np.int32)}
 
-    def _record(self, position: int) -> dict[str, np.ndarray]:
+    def _record(self, position: int, *, whole: bool = False) -> source_lib.Record:
         """Record at a position in the endless stream of this process, and its row number."""
         step, place = divmod(position, self._local_size)
         row = int(self.rows(step)[place])
-        record = dict(self.source[row])
+        if self._crops and not whole:
+            place += self._first
+            cut = crops_lib.draw(self._crops, seed=self._seed, step=step, position=place)
+            record = dict(source_lib.whole_images(self.source).cropped(row, cut))
+        else:
+            record = dict(self.source[row])
         if not self._labels:
             record.pop(arrays.LABEL, None)
         return record | {arrays.ROW_NUMBERS: row}
 
 
-def batches(
-    source: source_lib.Source, batch_size: int, *, num_threads: int = 8
-) -> Iterator[dict[str, np.ndarray]]:
+def batches(source: source_lib.Rows, batch_size: int, *, num_threads: int = 8) -> Iterator[Batch]:
     """All examples of a source once, in its order, for evaluation.
 
     Args:
@@ -178,14 +197,15 @@ def batches(
         ahead.close()
 
 
-def _stacked(records: Sequence[Mapping[str, np.ndarray | int]]) -> dict[str, np.ndarray]:
+def _stacked(records: Sequence[source_lib.Record]) -> Batch:
     """Records as one batch; labels and row numbers become int32 [B]."""
-    return {
-        name: np.array([record[name] for record in records], np.int32)
-        if name in (arrays.LABEL, arrays.ROW_NUMBERS)
-        else np.stack([record[name] for record in records])
-        for name in records[0]
-    }
+    return {name: _column(name, [record[name] for record in records]) for name in records[0]}
+
+
+def _column(name: str, values: list) -> np.ndarray | cropping.Crops:
+    if name in (arrays.LABEL, arrays.ROW_NUMBERS):
+        return np.array(values, np.int32)
+    return cropping.stack(values) if isinstance(values[0], cropping.Crops) else np.stack(values)
 
 
 def _check_division(batch_size: int, process_index: int, process_count: int) -> None:

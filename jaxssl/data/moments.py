@@ -52,5 +52,5 @@ def measure(
     mean = share @ values
     std = np.sqrt(np.maximum(share @ values**2 - mean**2, 0))
     std = np.maximum(std, 1 / (_LEVELS - 1))
-    rounded = (tuple(np.round(each, _DECIMALS).tolist()) for each in (mean, std))
-    return Moments(*rounded, len(part))
+    rounded = [tuple(np.round(each, _DECIMALS).tolist()) for each in (mean, std)]
+    return Moments(rounded[0], rounded[1], len(part))

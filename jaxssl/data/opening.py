@@ -30,6 +30,7 @@ if typing.TYPE_CHECKING:  # a config opens itself by this module
 
 
 Images = arrays.ArraySource | folder.ImageFiles  # at the size and channels they have on disk
+Unfitted = Images | tfds_source.TfdsSource
 
 
 class Unprepared(NamedTuple):
@@ -92,10 +93,10 @@ def finished(config: "ImageData", source: source_lib.Source, part: str | None) -
     if isinstance(source, arrays.ArraySource):
         return source
     # Around any part of a split, so that what stands in for an image is of the same part.
-    source = readable.Readable(source, config.max_unreadable)
+    read = readable.Readable(source, config.max_unreadable)
     if config.in_memory:
-        return memory.hold_in_memory(source, num_threads=config.num_threads)
-    return source
+        return memory.hold_in_memory(read, num_threads=config.num_threads)
+    return read
 
 
 def _whole_of(config: "ImageData", split: str) -> str:
@@ -118,21 +119,30 @@ def _whole_of(config: "ImageData", split: str) -> str:
 
 def _open(config: "ImageData", split: str) -> source_lib.Source:
     """``open_source`` of a split that is no part of another, without ``in_memory``."""
-    shape = {"image_size": config.image_size, "channels": config.channels}
     if place := _place_of_videos(config):
         return video.open_video(place, split, config)
     if config.num_frames > 1:
         raise ValueError(
-            f"open_source: num_frames must be 1 for a data set of still images; got "
+            f"data: num_frames must be 1 for a data set of still images; got "
             f"{config.num_frames}, and no video ({' '.join(video.SUFFIXES)}) at {config.path}."
         )
+    open_split: Callable[[str], Unfitted]
     if config.path.startswith(tfds_source.PREFIX):
         name = config.path.removeprefix(tfds_source.PREFIX)
         open_split = functools.partial(
-            tfds_source.open_named, name, data_dir=config.data_dir, **shape
+            tfds_source.open_named,
+            name,
+            data_dir=config.data_dir,
+            image_size=config.image_size,
+            channels=config.channels,
         )
     elif directory := prepared_directory(config.path):
-        open_split = functools.partial(tfds_source.open_directory, directory, **shape)
+        open_split = functools.partial(
+            tfds_source.open_directory,
+            directory,
+            image_size=config.image_size,
+            channels=config.channels,
+        )
     else:
         open_split = find_unprepared(config.path).open
     train = _whole_of(config, config.train_split)
@@ -149,7 +159,7 @@ def whole_of(split: str, own: Collection[str]) -> str:
 
 
 def fitted(
-    config: "ImageData", images: Images, training: Callable[[], Images] | None
+    config: "ImageData", images: Unfitted, training: Callable[[], Unfitted] | None
 ) -> source_lib.Source:
     """Images at the size and channels of a config, those of more than 8 bits scaled to 8.
 
@@ -202,14 +212,14 @@ def find_unprepared(path: str) -> Unprepared:
     place = pathlib.Path(path).expanduser()
     if not place.exists():
         raise FileNotFoundError(
-            "open_source: path must be a file, a directory, tfds:NAME or one of "
+            "data: path must be a file, a directory, tfds:NAME or one of "
             f'{", ".join(known.NAMES)}; got "{path}", which does not exist.'
             + words.nearest(path, known.NAMES)
         )
     if place.is_file():
         if place.suffix.lower() != ".npz":
             raise ValueError(
-                f"open_source: a file must be a video ({' '.join(video.SUFFIXES)}) or must be a "
+                f"data: a file must be a video ({' '.join(video.SUFFIXES)}) or must be a "
                 f"NumPy .npz archive; got {place}. {foreign.advice(place.name)}"
             )
         return Unprepared(archives.npz_splits(place), lambda split: archives.open_npz(place, split))

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxssl import checks
 from jaxssl import vocabulary as vocabularies
-from jaxssl.data import arrays, captions, imagefiles, opening, text, tokenizers
+from jaxssl.data import arrays, captions, crops, imagefiles, opening, text, tokenizers
 from jaxssl.data import source as source_lib
 from jaxssl.data.config import ImageData
 
@@ -38,6 +38,7 @@ class PairData(ImageData):
         max_pixels: of one image file; larger ones are refused.
         max_unreadable: share of the images of a split that may be unreadable; the next pairs stand
             in for them.
+        crops: who makes the random crops that views begin with; see ``ImageData``.
         length: L, tokens of a text.
         tokenizer: "bytes", or the path of a tokenizer.json of Hugging Face's tokenizers.
     """
@@ -74,6 +75,7 @@ class PairData(ImageData):
         Raises:
             ValueError: nothing there that can be read, no text, or no such split.
         """
+        self.check_path()
         imagefiles.allow_pixels(self.max_pixels)
         found = captions.find(self.path)
         whole = opening.whole_of(split, found.splits)
@@ -150,8 +152,13 @@ class CaptionedImages(source_lib.Wrapped):
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray | int]:
+    def __getitem__(self, index: int) -> source_lib.Record:
         return {**self.source[index], text.TOKENS: self.tokens[index]}
+
+    def cropped(self, index: int, cut: crops.Cut) -> source_lib.Record:
+        """The same with crops of the whole image in its place."""
+        whole = source_lib.whole_images(self.source)
+        return {**whole.cropped(index, cut), text.TOKENS: self.tokens[index]}
 
 
 def _fingerprint(images: str, texts: Sequence[bytes]) -> str:

@@ -106,7 +106,7 @@ def cut(split: str, image_size: int) -> np.ndarray:
     """
     if image_size > MAX_SIZE:
         raise ValueError(
-            f"open_source: image_size of photographs must be at most {MAX_SIZE}, so that windows "
+            f"data: image_size of photographs must be at most {MAX_SIZE}, so that windows "
             f"fit between training and test; got {image_size}. Take {MAX_SIZE}."
         )
     windows = []
@@ -160,19 +160,19 @@ def _photographs() -> tuple[np.ndarray, ...]:
     photographs = []
     for package, directory, file in FILES.values():
         with Image.open(_package_directory(package) / directory / file) as image:
-            image = image.convert("RGB")
-        if max(image.size) > MAX_SIDE:
-            image = image.reduce(2)
-        photographs.append(np.asarray(image))
+            photograph = image.convert("RGB")
+        if max(photograph.size) > MAX_SIDE:
+            photograph = photograph.reduce(2)
+        photographs.append(np.asarray(photograph))
     return tuple(photographs)
 
 
 def _package_directory(package: str) -> pathlib.Path:
     """Where a package is installed; it is not imported, which would cost a second."""
     spec = importlib.util.find_spec(package)
-    if spec is None:
+    if spec is None or spec.submodule_search_locations is None:
         raise ModuleNotFoundError(
-            "open_source: photographs must find scikit-image and scikit-learn installed; got no "
+            "data: photographs must find scikit-image and scikit-learn installed; got no "
             f'module {package}. Install it with "pip install {DISTRIBUTIONS[package]}".'
         )
     return pathlib.Path(spec.submodule_search_locations[0])

@@ -14,6 +14,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -181,7 +182,7 @@ def _write(
     features = {tfds_source.IMAGE: tfds.features.Image(shape=(None, None, first.channels))}
     labelled = all(split.labels is not None for split in splits.values())
     if labelled:
-        features[tfds_source.LABEL] = tfds.features.ClassLabel(names=list(first.class_names))
+        features[tfds_source.LABEL] = tfds.features.ClassLabel(names=list(first.class_names or ()))
     progress = rich.progress.Progress(
         *rich.progress.Progress.get_default_columns(),
         rich.progress.MofNCompleteColumn(),
@@ -190,7 +191,7 @@ def _write(
     )
     data_set_name = name
 
-    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
         """The data set under preparation."""
 
         name = data_set_name
@@ -213,8 +214,8 @@ def _write(
                 if isinstance(encoded, ValueError):
                     skipped.append(f"{split.describe(row)}: {encoded}")
                     continue
-                example = {tfds_source.IMAGE: io.BytesIO(encoded)}
-                if labelled:
+                example: dict[str, Any] = {tfds_source.IMAGE: io.BytesIO(encoded)}
+                if split.labels is not None and labelled:
                     example[tfds_source.LABEL] = int(split.labels[row])
                 num_written += 1
                 yield row, example
@@ -268,8 +269,8 @@ def _checked_file(
         raise ValueError(str(error)) from error
     with imagefiles.opened(content) as image:
         if deep.is_deep(image):
-            image = deep.to_eight_bits(image, content, value_range)
-            return _png(np.asarray(transforms.to_mode(image, mode)))
+            shallow = deep.to_eight_bits(image, content, value_range)
+            return _png(np.asarray(transforms.to_mode(shallow, mode)))
         image.load()
         is_plain = image.mode == mode and not image.has_transparency_data
         if is_plain and image.format in KEPT_FORMATS:

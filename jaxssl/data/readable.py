@@ -4,10 +4,9 @@ import dataclasses
 import logging
 import math
 import threading
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
-import numpy as np
-
+from jaxssl.data import crops
 from jaxssl.data import source as source_lib
 
 _LOGGER = logging.getLogger(__name__)
@@ -53,13 +52,23 @@ class Readable(source_lib.Wrapped):
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitem__(self, index: int) -> Mapping[str, np.ndarray | int]:
+    def __getitem__(self, index: int) -> source_lib.Record:
         """The record of a row, or of the next one that can be read.
 
         Raises:
             IndexError: no such row.
             ValueError: more rows cannot be read than may.
         """
+        return self._first_readable(index, self.source.__getitem__)
+
+    def cropped(self, index: int, cut: crops.Cut) -> source_lib.Record:
+        """The same with crops of the whole image in its place."""
+        whole = source_lib.whole_images(self.source)
+        return self._first_readable(index, lambda row: whole.cropped(row, cut))
+
+    def _first_readable(
+        self, index: int, read: Callable[[int], source_lib.Record]
+    ) -> source_lib.Record:
         num_rows = len(self)
         if not -num_rows <= index < num_rows:
             raise IndexError(f"row {index} of {num_rows}")
@@ -68,10 +77,10 @@ class Readable(source_lib.Wrapped):
             if row in self._unreadable:
                 continue
             try:
-                return self.source[row]
+                return read(row)
             except source_lib.UnreadableError as error:
                 self._remember(row, error)
-        raise ValueError(f"open_source: {self.name} must hold a readable image; got none.")
+        raise ValueError(f"data: {self.name} must hold a readable image; got none.")
 
     def _remember(self, row: int, error: source_lib.UnreadableError) -> None:
         """Logs a row that cannot be read, once; ValueError where there are too many by now."""
@@ -84,7 +93,7 @@ class Readable(source_lib.Wrapped):
                 self._unreadable[row] = error.example
         if not is_allowed:
             raise ValueError(
-                f"open_source: of the {len(self):,} images of {self.name} at most {num_allowed:,} "
+                f"data: of the {len(self):,} images of {self.name} at most {num_allowed:,} "
                 f"({100 * self.max_unreadable:g} %) may be unreadable; got {count:,}, the last "
                 f"{error.example}: {error.reason}. Repair or remove them, let jaxssl prepare leave "
                 "them out, or allow more with --data.max-unreadable."

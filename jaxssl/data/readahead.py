@@ -1,12 +1,12 @@
 """Records decoded by threads, a bounded number ahead of their consumer."""
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 Record = TypeVar("Record")
 
 
-class ReadAhead:
+class ReadAhead(Generic[Record]):
     """``read(start)``, ``read(start + 1)``, … in order, computed ahead by threads.
 
     Args:
@@ -30,7 +30,7 @@ class ReadAhead:
 
         dataset = grain.MapDataset.range(start, stop).map(read)
         options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=num_ahead)
-        self._records: Iterator[Record] = iter(dataset.to_iter_dataset(options))
+        self._records = iter(dataset.to_iter_dataset(options))
         self.position = start
         self.stop = stop
         self.closed = False

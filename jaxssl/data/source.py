@@ -3,13 +3,14 @@
 import dataclasses
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeGuard, cast
 
 import numpy as np
 
 from jaxssl import words
-from jaxssl.data import order
+from jaxssl.data import crops, order
 
+Record = Mapping[str, Any]  # np.ndarray, int as "label" or "index", cropping.Crops as "image"
 SINGLE_SET_SPLITS = ("train", "test", "all")
 TEST_SHARE = 5  # one image in five is held out where a data set brings no split of its own
 VALIDATION_SHARE = 10  # one image in ten of "train" is "validation" where no other one is
@@ -32,7 +33,15 @@ class Account(NamedTuple):
     unreadable: tuple[str, ...] = ()
 
 
-class Source(Protocol):
+class Rows(Protocol):
+    """Random access to some examples, of which nothing else is known."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Record: ...
+
+
+class Source(Rows, Protocol):
     """Random access to the examples of one split, in a fixed order.
 
     Sources that are in memory are ``ArraySource``, with ``columns`` of whole arrays; all others
@@ -47,10 +56,13 @@ class Source(Protocol):
             asked for.
 
     A source may have an ``account`` too (``account_of``), and one of images of more than 8 bits a
-    channel has ``value_range``, what of them became 0 and 255.
+    channel has ``value_range``, what of them became 0 and 255. One of whole images that it decodes
+    on demand is a ``Croppable``.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Where the examples come from."""
 
     @property
     def labelled(self) -> bool:
@@ -71,9 +83,12 @@ class Source(Protocol):
     def identities(self) -> Sequence[Hashable]:
         """What tells each example from others of the data set, equal where the example is."""
 
-    def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Mapping[str, np.ndarray | int]: ...
+class Croppable(Source, Protocol):
+    """A source of whole images that it decodes on demand."""
+
+    def cropped(self, index: int, cut: crops.Cut) -> Record:
+        """The record of a row whose "image" is ``cropping.Crops`` of the whole one."""
 
 
 class UnreadableError(ValueError):
@@ -85,7 +100,7 @@ class UnreadableError(ValueError):
     """
 
     def __init__(self, example: str, reason: object):
-        super().__init__(f"open_source: {example} must be a readable image; got {reason}.")
+        super().__init__(f"data: {example} must be a readable image; got {reason}.")
         self.example = example
         self.reason = reason
 
@@ -166,8 +181,12 @@ class Subset(Wrapped):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> Mapping[str, np.ndarray | int]:
+    def __getitem__(self, index: int) -> Record:
         return self.source[int(self.rows[index])]
+
+    def cropped(self, index: int, cut: crops.Cut) -> Record:
+        """The whole's, of a row."""
+        return whole_images(self.source).cropped(int(self.rows[index]), cut)
 
 
 def account_of(source: Source) -> Account:
@@ -175,10 +194,22 @@ def account_of(source: Source) -> Account:
     return getattr(source, "account", Account())
 
 
+def can_crop(source: Source) -> TypeGuard[Croppable]:
+    """Whether the host can cut crops out of the whole images of a source, ``cropped``."""
+    while isinstance(source, Wrapped):
+        source = source.source
+    return hasattr(source, "cropped")
+
+
+def whole_images(source: Source) -> Croppable:
+    """The source itself, of which ``can_crop`` is known."""
+    return cast(Croppable, source)
+
+
 def subset_fingerprint(fingerprint: str, rows: np.ndarray) -> str:
     """The fingerprint of some rows of a source with a fingerprint."""
     digest = hashlib.sha256(fingerprint.encode())
-    digest.update(np.ascontiguousarray(rows, np.int64))
+    digest.update(np.ascontiguousarray(rows, np.int64))  # type: ignore[arg-type]
     return digest.hexdigest()
 
 
@@ -202,7 +233,7 @@ def part_of_train(num_rows: int, part: str, *, name: str) -> np.ndarray:
     """
     if num_rows < 2:
         raise ValueError(
-            f'open_source: the split "train" of {name} must hold at least 2 images to be divided '
+            f'data: the split "train" of {name} must hold at least 2 images to be divided '
             f'into fit and validation; got {num_rows}. Ask for "train".'
         )
     shuffled = order.permutation(num_rows, key=(0, 1))
@@ -233,7 +264,7 @@ def single_set_rows(num_rows: int, split: str, *, name: str) -> np.ndarray:
         return np.arange(num_rows)
     if num_rows < 2:
         raise ValueError(
-            f"open_source: {name} must hold at least 2 images to be divided into train and test; "
+            f"data: {name} must hold at least 2 images to be divided into train and test; "
             f'got {num_rows}. Ask for the split "all".'
         )
     shuffled = order.permutation(num_rows, key=(0, 0))
@@ -265,6 +296,6 @@ def chosen_split(name: str, split: str, splits: Sequence[str], *, has_parts: boo
         return stand_ins[0]
     known = [*splits, *(PARTS_OF_TRAIN if has_parts and "train" in splits else ())]
     raise ValueError(
-        f"open_source: the split of {name} must be one of {', '.join(dict.fromkeys(known))}; "
+        f"data: the split of {name} must be one of {', '.join(dict.fromkeys(known))}; "
         f'got "{split}".{words.nearest(split, known)}'
     )

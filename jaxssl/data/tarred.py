@@ -8,6 +8,7 @@ import dataclasses
 import os
 import pathlib
 import tarfile
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from jaxssl.data import folder, layout
@@ -61,7 +62,7 @@ class TarredImages(folder.ImageFiles):
         """Its bytes, without reading it."""
         return self.spans[row].size
 
-    def identities(self) -> list[tuple[str, int]]:
+    def identities(self) -> Sequence[Hashable]:
         """The archives, by the one path that leads to each without a link, and places in them."""
         real = {archive: os.path.realpath(archive) for archive, _, _ in self.spans}
         return [(real[archive], start) for archive, start, _ in self.spans]

@@ -1,16 +1,18 @@
 """Prepared TFDS data sets in the ArrayRecord format, read without TensorFlow."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jaxssl.data import deep, transforms, valuerange
+from jaxssl import cropping
+from jaxssl.data import crops, deep, transforms, valuerange
 from jaxssl.data import source as source_lib
 
 if typing.TYPE_CHECKING:
@@ -79,14 +81,33 @@ class TfdsSource:
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray | int]:
+    def __getitem__(self, index: int) -> source_lib.Record:
         shape = {"image_size": self.image_size, "channels": self.channels}
+        return self._record(
+            index,
+            lambda content: transforms.decode(content, **shape, value_range=self.value_range),
+            lambda image: transforms.fit_array(image[None], **shape)[0],
+        )
+
+    def cropped(self, index: int, cut: crops.Cut) -> source_lib.Record:
+        """The record of a row with crops of the whole image in its place."""
+        return self._record(
+            index,
+            functools.partial(cut.decode, channels=self.channels, value_range=self.value_range),
+            lambda image: cut.of_image(transforms.picture(image), channels=self.channels),
+        )
+
+    def _record(
+        self,
+        index: int,
+        decode: Callable[[bytes], np.ndarray | cropping.Crops],
+        fit: Callable[[np.ndarray], np.ndarray | cropping.Crops],
+    ) -> source_lib.Record:
+        """A record whose image is made of a file's content, or of an array [H, W, C]."""
         try:
             record = _read(self.records, index)
-            if isinstance(record[IMAGE], bytes):
-                image = transforms.decode(record[IMAGE], **shape, value_range=self.value_range)
-            else:
-                image = transforms.fit_array(record[IMAGE][None], **shape)[0]
+            encoded = isinstance(record[IMAGE], bytes)
+            image = (decode if encoded else fit)(record[IMAGE])
         except ValueError as error:
             raise source_lib.UnreadableError(f"record {index} of {self.name}", error) from error
         return {"image": image, "label": int(record[LABEL])} if self.labelled else {"image": image}
@@ -126,7 +147,7 @@ def split_names(directory: pathlib.Path) -> tuple[str, ...]:
 def _damaged(directory: pathlib.Path, error: Exception) -> ValueError:
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return ValueError(
-        f"open_source: {directory} must be a prepared TFDS data set; got damage in its "
+        f"data: {directory} must be a prepared TFDS data set; got damage in its "
         f"{INFO_FILE} or features.json ({reason}). Prepare it again."
     )
 
@@ -180,7 +201,7 @@ def _named_builder(name: str, data_dir: str | None) -> "tfds.core.DatasetBuilder
     except tfds.core.DatasetNotFoundError as error:
         keyword = "" if data_dir is None else f", data_dir='{data_dir}'"
         raise FileNotFoundError(
-            f"open_source: {PREFIX}{name} must be prepared in {place}; got nothing there. Preparing"
+            f"data: {PREFIX}{name} must be prepared in {place}; got nothing there. Preparing"
             " an official data set needs TensorFlow, once: pip install tensorflow, then python -c "
             f"\"import tensorflow_datasets as tfds; tfds.builder('{name}'{keyword}, "
             "file_format='array_record').download_and_prepare()\"."
@@ -197,7 +218,7 @@ def _open(
     file_format = info.file_format.value if info.file_format else "unknown"
     if file_format != "array_record":
         raise ValueError(
-            f"open_source: {info.full_name} must be prepared in the array_record format to be read "
+            f"data: {info.full_name} must be prepared in the array_record format to be read "
             f"by position; got {file_format} in {builder.data_path}. Prepare it again with "
             "tfds.builder(..., file_format='array_record').download_and_prepare()."
         )
@@ -206,7 +227,7 @@ def _open(
     encoded = isinstance(feature, tfds.features.Image)
     if not encoded and not _is_image_tensor(feature):
         raise ValueError(
-            f'open_source: {info.full_name} must have a feature "{IMAGE}" of uint8 images; '
+            f'data: {info.full_name} must have a feature "{IMAGE}" of uint8 images; '
             f"got {', '.join(f'{key}: {value!r}' for key, value in features.items())}."
         )
     split = _chosen_split(info, split)

@@ -1,6 +1,6 @@
 """Images of any size, mode and encoding to uint8 ``[S, S, C]``, on the host.
 
-Everything here is deterministic; random views are made on the device.
+Everything here is deterministic: what is random is made on the device, or in ``crops``.
 """
 
 import typing
@@ -94,8 +94,8 @@ def decode(
     """
     with imagefiles.opened(encoded) as image:
         if deep.is_deep(image):
-            image = deep.to_eight_bits(image, encoded, value_range)
-            return fit(image, image_size=image_size, channels=channels)
+            shallow = deep.to_eight_bits(image, encoded, value_range)
+            return fit(shallow, image_size=image_size, channels=channels)
         # A JPEG far larger than asked is decoded at 1/2, 1/4 or 1/8 of its size.
         image.draft(None, (2 * image_size, 2 * image_size))
         return fit(imagefiles.upright(image), image_size=image_size, channels=channels)
@@ -111,10 +111,14 @@ def fit_array(images: np.ndarray, *, image_size: int, channels: int) -> np.ndarr
         return images
     if images.shape[1:3] == (image_size, image_size) and channels == 3:
         return np.repeat(images, 3, axis=-1)
-    from PIL import Image
-
     fitted = np.empty((len(images), image_size, image_size, channels), np.uint8)
     for row, image in enumerate(images):
-        picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-        fitted[row] = fit(picture, image_size=image_size, channels=channels)
+        fitted[row] = fit(picture(image), image_size=image_size, channels=channels)
     return fitted
+
+
+def picture(image: np.ndarray) -> "Image.Image":
+    """A uint8 array [H, W, C] as a PIL image, grey where C is 1."""
+    from PIL import Image
+
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)

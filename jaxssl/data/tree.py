@@ -58,7 +58,8 @@ class Walk:
         self.left_out.clear()
         seen = ancestors(self.root)
         entries = read_directory(self.root)
-        folders, links = [], collections.deque()
+        folders: list[str] = []
+        links: collections.deque[str] = collections.deque()
         inside = ""
         while True:
             for reason, name in entries.left_out:
@@ -66,22 +67,25 @@ class Walk:
             yield inside, entries.files
             folders += [os.path.join(inside, name) for name in reversed(entries.folders)]
             links += [os.path.join(inside, name) for name in entries.links]
-            entries = None
-            while entries is None:
+            found = None
+            while found is None:
                 if not folders and not links:
                     return
                 inside = folders.pop() if folders else links.popleft()
-                entries = self._enter(inside, seen)
+                found = self._enter(inside, seen)
+            entries = found
 
     def _enter(self, inside: str, seen: set[tuple[int, int]]) -> Entries | None:
         """The entries of a directory; None where it was read already or cannot be."""
         try:
             identity = identify(self.root / inside)
             if identity in seen:
-                return self._leave_out(REPEATED, inside)
+                self._leave_out(REPEATED, inside)
+                return None
             entries = read_directory(self.root / inside)
         except OSError:
-            return self._leave_out(CLOSED, inside)
+            self._leave_out(CLOSED, inside)
+            return None
         seen.add(identity)
         return entries
 

@@ -19,6 +19,7 @@ if typing.TYPE_CHECKING:
     import av
     from av.container import InputContainer
     from av.video.stream import VideoStream
+    from PIL import Image
 
     from jaxssl.data.config import ImageData
 
@@ -109,9 +110,10 @@ class VideoSource:
 
     def _decode(self, file: VideoFile, numbers: list[int]) -> dict[int, np.ndarray]:
         """Frames by number, each uint8 [S, S, C]; ``numbers`` ascend."""
-        shape = {"image_size": self.image_size, "channels": self.channels}
         return {
-            number: transforms.fit(_upright(frame), **shape)
+            number: transforms.fit(
+                _upright(frame), image_size=self.image_size, channels=self.channels
+            )
             for number, frame in _frames(file, numbers)
         }
 
@@ -165,12 +167,12 @@ def open_video(place: pathlib.Path, split: str, config: "ImageData") -> VideoSou
         rows = source_lib.single_set_rows(len(paths), split, name=str(place))
         paths = [paths[row] for row in rows]
     files = tuple(_index(path) for path in paths)
-    clips, num_clips = [], 0
+    parts, num_clips = [], 0
     for position, file in enumerate(files):
         everything = _clips(file, 0, len(file.times), config)
         if not len(everything):
             raise ValueError(
-                f"open_source: {file.path} must last {_span(config)}; got {len(file.times)} frames "
+                f"data: {file.path} must last {_span(config)}; got {len(file.times)} frames "
                 f"in {file.times[-1]:.2f} s. Lower num_frames, raise frame_rate or remove the file."
             )
         num_clips += len(everything)
@@ -181,11 +183,11 @@ def open_video(place: pathlib.Path, split: str, config: "ImageData") -> VideoSou
             chosen = _clips(file, 0, cut, config)
         else:
             chosen = _clips(file, cut, len(file.times), config)
-        clips.append(np.insert(chosen, 0, position, axis=1))
-    clips = np.concatenate(clips)
+        parts.append(np.insert(chosen, 0, position, axis=1))
+    clips = np.concatenate(parts)
     if not len(clips):
         raise ValueError(
-            f'open_source: the split "{split}" of {place} must hold {_span(config)}; got none that '
+            f'data: the split "{split}" of {place} must hold {_span(config)}; got none that '
             'long in its fifths of the frames. Lower num_frames, or ask for the split "all".'
         )
     divided = ""
@@ -238,7 +240,7 @@ def _clips(file: VideoFile, first: int, end: int, config: "ImageData") -> np.nda
     clip_rate = config.clip_rate or config.frame_rate
     if room * clip_rate > MAX_CLIPS:
         raise ValueError(
-            f"open_source: {file.path} must hold at most {MAX_CLIPS:,} clips; got {room:g} s of "
+            f"data: {file.path} must hold at most {MAX_CLIPS:,} clips; got {room:g} s of "
             f"{clip_rate:g} a second. Lower clip_rate, or encode the file again: its times may be "
             "damaged."
         )
@@ -255,11 +257,10 @@ def _index(path: pathlib.Path) -> VideoFile:
             for packet in container.demux(stream)
             if _timestamp(packet) is not None and not packet.is_discard
         ]
-        seconds = float(stream.time_base)
+        seconds = float(stream.time_base)  # type: ignore[arg-type]  # of a file there is one
     if not found:
         raise ValueError(
-            f"open_source: {path} must hold frames; got a video stream without any. Remove the "
-            "file."
+            f"data: {path} must hold frames; got a video stream without any. Remove the file."
         )
     timestamps = np.unique(np.array(found, np.int64))
     return VideoFile(path, timestamps, (timestamps - timestamps[0]) * seconds)
@@ -277,16 +278,17 @@ def _frames(file: VideoFile, numbers: list[int]) -> Iterator[tuple[int, "av.Vide
             container.seek(int(file.timestamps[start]), stream=stream)
             packets = container.demux(stream)
             first = next(packets)
-            if _timestamp(first) is not None and _timestamp(first) <= earliest:
+            if (begins := _timestamp(first)) is not None and begins <= earliest:
                 break
         for packet in itertools.chain([first], packets):
             for frame in packet.decode():
-                if (number := wanted.pop(_timestamp(frame), None)) is not None:
+                shown = _timestamp(frame)
+                if shown is not None and (number := wanted.pop(shown, None)) is not None:
                     yield number, frame
             if not wanted:
                 return
     raise ValueError(
-        f"open_source: {file.path} must be readable up to frame {max(wanted.values())}, at "
+        f"data: {file.path} must be readable up to frame {max(wanted.values())}, at "
         f"{file.times[max(wanted.values())]:.2f} s; got no frame there of timestamps {earliest} to "
         f"{latest}. Encode the file again or remove it."
     )
@@ -299,7 +301,7 @@ def _opened(path: pathlib.Path) -> Iterator[tuple["InputContainer", "VideoStream
         import av
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"open_source: {path} is a video and needs the extra; got no module av. "
+            f"data: {path} is a video and needs the extra; got no module av. "
             'Install it with: pip install "jaxssl[video]".'
         ) from error
     try:
@@ -309,13 +311,13 @@ def _opened(path: pathlib.Path) -> Iterator[tuple["InputContainer", "VideoStream
                 raise ValueError(f"{len(container.streams)} streams, of other kinds than video")
             # The loader's own threads decode; FFmpeg's would be one for each core in each of them.
             stream.codec_context.thread_count = 1
-            yield container, stream
+            yield container, typing.cast("VideoStream", stream)
     except Exception as error:  # a damaged file may lack anything that others have
         if isinstance(error, MemoryError) and not isinstance(error, av.FFmpegError):
             raise  # it says nothing of the file; FFmpeg's does, of a damaged size
         reason = getattr(error, "strerror", None) or str(error)
         raise ValueError(
-            f"open_source: {path} must be a readable video; got {reason}. Encode the file again or "
+            f"data: {path} must be a readable video; got {reason}. Encode the file again or "
             "remove it."
         ) from error
 
@@ -325,7 +327,7 @@ def _timestamp(packet: "av.Packet | av.VideoFrame") -> int | None:
     return packet.dts if packet.pts is None else packet.pts
 
 
-def _upright(frame: "av.VideoFrame") -> object:
+def _upright(frame: "av.VideoFrame") -> "Image.Image":
     """A frame as a PIL image, turned as the file says (phones film sideways)."""
     image = frame.to_image()
     return image.rotate(frame.rotation, expand=True) if frame.rotation else image

@@ -74,15 +74,33 @@ def per_class(predictions: np.ndarray, labels: np.ndarray, *, classes: np.ndarra
     """Fraction of each class's examples that were predicted right (recall).
 
     Args:
-        predictions: [N] integer labels.
+        predictions: [N] integer labels, of ``classes``.
         labels: [N] integer labels; those not in ``classes`` are not counted.
-        classes: [K] labels to report, in this order.
+        classes: [K] labels to report, ascending.
 
     Returns:
         [K] float64 in [0, 1]; NaN for a class without examples.
     """
-    members = [predictions[labels == label] == label for label in classes]
-    return np.array([hits.mean() if hits.size else np.nan for hits in members])
+    counts = confusion(predictions, labels, classes=classes)
+    numbers = counts.sum(axis=1)
+    return np.where(numbers, np.diagonal(counts) / np.maximum(numbers, 1), np.nan)
+
+
+def confusion(predictions: np.ndarray, labels: np.ndarray, *, classes: np.ndarray) -> np.ndarray:
+    """How many examples of each class were taken for each class.
+
+    Args:
+        predictions: [N] integer labels, of ``classes``.
+        labels: [N] integer labels; examples whose label is not in ``classes`` are not counted.
+        classes: [K] labels, ascending.
+
+    Returns:
+        int64 [K, K]: examples of class i that were predicted as class j.
+    """
+    is_known = np.isin(labels, classes)
+    true, taken = (np.searchsorted(classes, each[is_known]) for each in (labels, predictions))
+    count = len(classes)
+    return np.bincount(true * count + taken, minlength=count**2).reshape(count, count)
 
 
 def check_pair(

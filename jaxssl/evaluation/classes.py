@@ -1,7 +1,7 @@
 """Classes that only one of two splits has: they cannot be predicted, or nothing asks for them."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class OneSided(NamedTuple):
         Args:
             class_names: of all classes; None where labels have no names but their numbers.
         """
-        found = {}
+        found: dict[str, Any] = {}
         if self.unseen:
             found["unseen_classes"] = _named(self.unseen, class_names)
             found["num_unseen"] = self.num_unseen
@@ -97,5 +97,5 @@ def _counted(names: Sequence[str]) -> str:
     return "a class" if len(names) == 1 else f"{len(names):,} classes"
 
 
-def _named(labels: Sequence[int], class_names: Sequence[str] | None) -> list[str]:
+def _named(labels: Iterable[int], class_names: Sequence[str] | None) -> list[str]:
     return [str(label) if class_names is None else class_names[label] for label in labels]

@@ -100,11 +100,12 @@ def evaluate(
     fix = "There are no more training examples."
     checks.in_range("clustering.evaluate", 2, len(train_features), num_clusters=count, fix=fix)
     rows = knn.normalise_bank(jax.device_put(train_features))
-    best = None
+    best: tuple[Array, Array] | None = None
     for key in jax.random.split(jax.random.key(seed), config.restarts):
         centres = draw_centres(key, rows, count)
         found = improve(rows, centres, max_iterations=config.max_iterations)
         best = found if best is None or float(found[1]) < float(best[1]) else best
+    assert best is not None  # of one restart at least
     centres, inertia = best
     assigned = np.asarray(_assign(knn.normalised(jnp.asarray(test_features)), centres)[0], np.int64)
     table = contingency(assigned, test_labels)
@@ -162,7 +163,8 @@ def improve(rows: Array, centres: Array, *, max_iterations: int) -> tuple[Array,
         return centres, assigned, (assigned != before).any(), number + 1
 
     none = jnp.full(len(rows), -1, jnp.int32)
-    centres, *_ = jax.lax.while_loop(goes_on, step, (centres, none, jnp.asarray(True), 0))
+    begin = (centres, none, jnp.asarray(True), jnp.int32(0))
+    centres, *_ = jax.lax.while_loop(goes_on, step, begin)
     return centres, jnp.mean(_assign(rows, centres)[1])
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors
@@ -15,7 +15,7 @@ import safetensors.numpy
 from jaxssl import checkpoints, checks, data, files, inputs, words
 from jaxssl.data import readable
 from jaxssl.data import source as source_lib
-from jaxssl.evaluation import feature_files, layers, preparation
+from jaxssl.evaluation import feature_files, layers, preparation, splits
 
 BLOCK_BATCHES = 16  # a block, the part of a file that a kill can cost, has so many batches
 
@@ -149,8 +149,7 @@ def find_examples(encoder: checkpoints.RestoredEncoder, images: str, split: str 
         paths = data.list_every(place) if place.is_dir() else [place]
         names = tuple(words.printable(str(path)) for path in paths)
         return Examples(encoder.open_files(paths), names)
-    config = data.elsewhere(data.from_json(encoder.meta["config"]["data"]), images)
-    config = config.matching(encoder.inputs)
+    config = splits.config_of(encoder.meta, images)
     if hasattr(config, "in_memory"):  # where others would stand in for the unreadable
         config = dataclasses.replace(config, in_memory=False)
     source = config.open(split)
@@ -161,8 +160,10 @@ def find_examples(encoder: checkpoints.RestoredEncoder, images: str, split: str 
 def _names(source: data.Source, split: str) -> Iterator[str]:
     """Paths where examples are files, else the split and a row."""
     for row, identity in enumerate(source.identities()):
-        is_path = isinstance(identity, str) and os.path.isabs(identity)
-        yield words.printable(identity) if is_path else f"{split}[{row}]"
+        if isinstance(identity, str) and os.path.isabs(identity):
+            yield words.printable(identity)
+        else:
+            yield f"{split}[{row}]"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -193,6 +194,7 @@ def _blocks(
     """Features, row numbers and maybe labels of the rows from one on, a block at a time."""
     if first >= len(source):
         return
+    rest: source_lib.Rows
     if isinstance(source, data.ArraySource):
         rest = source.subset(np.arange(first, len(source)))
     else:
@@ -208,7 +210,8 @@ def _blocks(
     for made, batch in output:
         features = made[layer.name]
         kept = np.flatnonzero(batch.get("readable", np.ones(len(features), bool)))
-        block = {"features": features[kept].astype(np.float32), "rows": first + kept}
+        block: dict[str, Any] = {"features": features[kept].astype(np.float32)}
+        block["rows"] = first + kept
         found.append(block | ({"labels": batch["label"][kept]} if "label" in batch else {}))
         first += len(features)
         if len(found) == BLOCK_BATCHES:
@@ -241,7 +244,7 @@ class _Parts:
     def count(self) -> int:
         """Blocks that are there, from the first on without a gap; ``add`` goes on behind them."""
         number = 0
-        while self._load(number) is not None:
+        while self._attempt(number) is not None:
             number += 1
         self._number = number
         return number
@@ -283,7 +286,13 @@ class _Parts:
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.safetensors"
 
-    def _load(self, number: int) -> dict[str, np.ndarray] | None:
+    def _load(self, number: int) -> dict[str, np.ndarray]:
+        """A block that ``count`` has seen, or that was added."""
+        block = self._attempt(number)
+        assert block is not None
+        return block
+
+    def _attempt(self, number: int) -> dict[str, np.ndarray] | None:
         """A block; None where it is missing or damaged, so that it is made again."""
         try:
             return safetensors.numpy.load(self._path(number).read_bytes())

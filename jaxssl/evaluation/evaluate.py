@@ -1,8 +1,12 @@
-"""The evaluators: each measures the layers of prepared features and writes one result file."""
+"""The evaluators: each measures the layers of prepared features and writes one result file.
+
+Those that classify write beside it which test examples they got right (``correctness``).
+"""
 
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +14,7 @@ from jaxssl import jsonable
 from jaxssl.evaluation import (
     classes,
     clustering,
+    correctness,
     few_label,
     kept_probe,
     knn,
@@ -53,17 +58,18 @@ def linear_eval(
         ValueError: splits that no accuracy may be measured on, or a layer that is not there.
     """
     prepared = prepared or preparation.prepare(run, subject)
-    labels = prepared.train.labels, prepared.test.labels
+    labels = prepared.labels
 
-    main = None
+    main: linear.LinearResult | None = None
 
-    def probe(train: np.ndarray, test: np.ndarray) -> dict:
+    def probe(train: np.ndarray, test: np.ndarray) -> _Measured:
         fitted = linear.fit(train, labels[0], test, labels[1], config=options, seed=subject.seed)
         nonlocal main
         main = fitted if main is None else main  # the first layer that is measured
-        return fitted.to_json()
+        return _Measured(fitted.to_json(), {"": fitted.predictions == labels[1]})
 
-    results = _measured(prepared, probe)
+    results, correct = _measured(prepared, probe)
+    assert main is not None
     if "stages" in results:
         results["best"] = best_held_out(results)
     if names := kept_probe.names_of(main.classes, prepared):
@@ -72,7 +78,7 @@ def linear_eval(
     if prepared.reading is not None:
         place = protocol.path(run, described, prepared.subject)
         kept_probe.save(place.with_suffix(kept_probe.SUFFIX), main, prepared, described)
-    return _write(run, described, prepared, results)
+    return _write(run, described, prepared, results, correct)
 
 
 def knn_eval(
@@ -86,9 +92,10 @@ def knn_eval(
     A usual k that the training split has too few examples for is left out, and said on stderr.
     """
     prepared = prepared or preparation.prepare(run, subject)
-    labels = prepared.train.labels, prepared.test.labels
+    labels = prepared.labels
     asked, options = options.num_neighbors, options.fit_to(len(labels[0]))
-    left_out = [k for k in knn.USUAL_KS if k not in options.num_neighbors]
+    ks = options.num_neighbors or ()
+    left_out = [k for k in knn.USUAL_KS if k not in ks]
     if asked is None and left_out:
         print(
             f"jaxssl: k = {', '.join(map(str, left_out))} left out of the nearest neighbours: "
@@ -96,16 +103,16 @@ def knn_eval(
             file=sys.stderr,
         )
 
-    def vote(train: np.ndarray, test: np.ndarray) -> dict:
+    def vote(train: np.ndarray, test: np.ndarray) -> _Measured:
         voted = knn.evaluate(
             train,
             labels[0],
             test,
             labels[1],
-            num_neighbors=options.num_neighbors,
+            num_neighbors=ks,
             temperature=options.temperature,
         )
-        return {
+        results = {
             f"k={result.num_neighbors}": {
                 "accuracy": result.accuracy,
                 "half_width": result.half_width,
@@ -113,9 +120,11 @@ def knn_eval(
             | ({} if result.known is None else {"known": result.known._asdict()})
             for result in voted
         }
+        correct = {f"k={each.num_neighbors}": each.predictions == labels[1] for each in voted}
+        return _Measured(results, correct)
 
     described = _described("knn", prepared, options)
-    return _write(run, described, prepared, _measured(prepared, vote))
+    return _write(run, described, prepared, *_measured(prepared, vote))
 
 
 def retrieval_eval(
@@ -126,16 +135,17 @@ def retrieval_eval(
 ) -> dict:
     """Retrieval of training images by test images; see ``knn_eval``."""
     prepared = prepared or preparation.prepare(run, subject)
-    labels = prepared.train.labels, prepared.test.labels
+    labels = prepared.labels
     options = options.fit_to(len(labels[0]))
 
-    def rank(train: np.ndarray, test: np.ndarray) -> dict:
-        return retrieval.evaluate(
-            train, labels[0], test, labels[1], num_retrieved=options.num_retrieved
-        ).to_json()
+    def rank(train: np.ndarray, test: np.ndarray) -> _Measured:
+        ranked = retrieval.evaluate(
+            train, labels[0], test, labels[1], num_retrieved=options.num_retrieved or ()
+        )
+        return _Measured(ranked.to_json(), {})
 
     described = _described("retrieval", prepared, options)
-    return _write(run, described, prepared, _measured(prepared, rank))
+    return _write(run, described, prepared, *_measured(prepared, rank))
 
 
 def clustering_eval(
@@ -146,15 +156,16 @@ def clustering_eval(
 ) -> dict:
     """K-means of the features beside the classes; see ``knn_eval``. ``subject.seed`` draws it."""
     prepared = prepared or preparation.prepare(run, subject)
-    labels = prepared.train.labels, prepared.test.labels
+    labels = prepared.labels
 
-    def cluster(train: np.ndarray, test: np.ndarray) -> dict:
-        return clustering.evaluate(
+    def cluster(train: np.ndarray, test: np.ndarray) -> _Measured:
+        found = clustering.evaluate(
             train, labels[0], test, labels[1], config=options, seed=subject.seed
-        ).to_json()
+        )
+        return _Measured(found.to_json(), {})
 
     described = _described("clustering", prepared, options)
-    return _write(run, described, prepared, _measured(prepared, cluster))
+    return _write(run, described, prepared, *_measured(prepared, cluster))
 
 
 def robustness_eval(
@@ -212,25 +223,28 @@ def few_label_eval(
     """
     prepared = prepared or preparation.prepare(run, subject)
     train, test = prepared.train, prepared.test
-    usual, options = options.budgets, options.fit_to(train.labels)
+    train_labels, test_labels = prepared.labels
+    usual, options = options.budgets, options.fit_to(train_labels)
     sources = {layer: prepared.source_of(layer) for layer in (prepared.main, *prepared.stages)}
     measured = {
         layer: few_label.evaluate(
-            train.layers[layer], train.labels, test.layers[layer], test.labels, config=options
+            train.layers[layer], train_labels, test.layers[layer], test_labels, config=options
         )
         for layer in dict.fromkeys(sources.values())
     }
     if left_out := [name for name in usual if name not in options.budgets]:
         print(
             f"jaxssl: {', '.join(left_out)} left out of the few labels: classes have "
-            f"{_counts(train.labels)} training images",
+            f"{_counts(train_labels)} training images",
             file=sys.stderr,
         )
-    best = {}
+    best, correct = {}, {}
     for name in options.budgets:
         losses = {layer: measured[layer][name].cv_loss for layer in measured}
-        chosen = prepared.main if None in losses.values() else min(losses, key=losses.get)
+        known = {layer: loss for layer, loss in losses.items() if loss is not None}
+        chosen = min(known, key=known.__getitem__) if len(known) == len(losses) else prepared.main
         budget = measured[chosen][name]
+        correct[name] = budget.correct
         best[name] = {
             "layer": chosen,
             "num_features": train.layers[chosen].shape[1],
@@ -250,7 +264,7 @@ def few_label_eval(
         for name, budget in measured[prepared.main].items()
     }
     results = {"best": best, "layers": layers, "rows": rows}
-    return _write(run, _described("few-label", prepared, options), prepared, results)
+    return _write(run, _described("few-label", prepared, options), prepared, results, correct)
 
 
 def held_out(results: Mapping) -> float:
@@ -283,26 +297,34 @@ def _distinct(measured: Sequence[Mapping]) -> list[dict]:
     return found
 
 
+class _Measured(NamedTuple):
+    """What was measured, and booleans [N] of the test examples, by what of it they are of."""
+
+    results: dict
+    correct: dict[str, np.ndarray]
+
+
 def _measured(
-    prepared: preparation.Prepared, measure: Callable[[np.ndarray, np.ndarray], dict]
-) -> dict:
+    prepared: preparation.Prepared, measure: Callable[[np.ndarray, np.ndarray], _Measured]
+) -> _Measured:
     """Results of the main layer, and under "stages" those of every stage."""
     train, test = prepared.train.layers, prepared.test.layers
+    correct = {}
 
     def named(layer: str) -> dict:
-        return measure(train[layer], test[layer]) | {
-            "layer": layer,
-            "num_features": train[layer].shape[1],
-        }
+        measured = measure(train[layer], test[layer])
+        for part, bits in measured.correct.items():
+            correct[correctness.name_of(layer, part)] = bits
+        return measured.results | {"layer": layer, "num_features": train[layer].shape[1]}
 
     results = named(prepared.main)
     if not prepared.stages:
-        return results
+        return _Measured(results, correct)
     stages = []
     for layer in prepared.stages:
         is_main = prepared.source_of(layer) == prepared.main
         stages.append(results | {"layer": layer} if is_main else named(layer))
-    return results | {"stages": stages}
+    return _Measured(results | {"stages": stages}, correct)
 
 
 def _described(
@@ -315,14 +337,19 @@ def _described(
 
 
 def _write(
-    run: str | os.PathLike, described: dict, prepared: preparation.Prepared, results: dict
+    run: str | os.PathLike,
+    described: dict,
+    prepared: preparation.Prepared,
+    results: dict,
+    correct: Mapping[str, np.ndarray] | None = None,
 ) -> dict:
-    one_sided = classes.compare(prepared.train.labels, prepared.test.labels, prepared.class_names)
+    one_sided = classes.compare(*prepared.labels, prepared.class_names)
     return protocol.write(
         protocol.path(run, described, prepared.subject),
         protocol=described,
         subject=prepared.subject,
         results=results | one_sided.to_json(prepared.class_names),
+        correct=correct or None,
     )
 
 

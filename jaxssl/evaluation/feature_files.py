@@ -6,7 +6,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -73,18 +73,8 @@ def write(path: Path, heading: Heading, blocks: Iterable[np.ndarray]) -> None:
     """
     if path.suffix == ".npy":  # first: features without paths are worth nothing
         files.write_whole(_beside(path), json.dumps(_described(heading)) + "\n")
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            _WRITERS[path.suffix](file, heading, blocks)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        error.filename = error.filename or os.fspath(path)
-        raise
-    files.sync(path.parent)
+    with files.writing(path) as file:
+        _WRITERS[path.suffix](file, heading, blocks)
 
 
 def read(path: str | os.PathLike) -> FeatureFile:
@@ -120,7 +110,7 @@ def _beside(path: Path) -> Path:
 
 
 def _write_array(
-    file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype, parts: Iterable[np.ndarray]
+    file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype, parts: Iterable[np.ndarray]
 ) -> None:
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)

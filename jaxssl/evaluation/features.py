@@ -66,5 +66,5 @@ def extract(
 
 def join_labels(labels: Iterable[np.ndarray | None]) -> np.ndarray | None:
     """The labels of all batches, int32 [N], or None where they have none."""
-    labels = list(labels)
-    return None if labels[0] is None else np.concatenate(labels)
+    there = [each for each in labels if each is not None]
+    return np.concatenate(there) if there else None

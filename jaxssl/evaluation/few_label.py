@@ -130,6 +130,7 @@ class Budget(NamedTuple):
         cv_loss: nats per row that was not fitted, mean over draws, by which layers are
             compared (see ``evaluate``); None where every label was fitted.
         draws: each draw.
+        correct: booleans [F, N], whether each draw's classifier is right on each test row.
     """
 
     labels_per_class: float
@@ -138,6 +139,7 @@ class Budget(NamedTuple):
     known: accuracy.Known | None
     cv_loss: float | None
     draws: tuple[Draw, ...]
+    correct: np.ndarray
 
     def to_json(self) -> dict:
         """As JSON values, without the rows, which all layers and encoders share."""
@@ -146,6 +148,7 @@ class Budget(NamedTuple):
             del draw["rows"]
         fields = self._asdict()
         known = fields.pop("known")
+        del fields["correct"]
         fields |= {} if known is None else {"known": known._asdict()}
         return fields | {"draws": draws}
 
@@ -224,6 +227,7 @@ def evaluate(
             known=None if is_known.all() else _over_known(right[:, is_known]),
             cv_loss=cv_loss,
             draws=tuple(draws),
+            correct=right,
         )
     return measured
 

@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -80,9 +80,7 @@ class Probe:
         Raises:
             ValueError: what the encoder refuses.
         """
-        logits = self._logits(*arrays)
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return odds / odds.sum(axis=1, keepdims=True)
+        return _softmax(self._logits(*arrays))
 
     def predict(self, *arrays: Array) -> np.ndarray:
         """Labels of the likeliest classes, int64 [N].
@@ -104,6 +102,28 @@ class Probe:
         logits = self._logits_of(self._extracted(batches, num_examples))
         return self.classes[logits.argmax(axis=1)]
 
+    def probabilities(
+        self, batches: Iterable[Mapping[str, np.ndarray]]
+    ) -> Iterator[tuple[np.ndarray, Mapping[str, np.ndarray]]]:
+        """Probabilities float64 [B, K] of each batch as it comes, and the batch.
+
+        Args:
+            batches: as of ``predict_batches``.
+        """
+        made = checkpoints.forward(
+            self._read,
+            self.encoder.variables,
+            batches,
+            columns=[each.name for each in self.encoder.inputs],
+            batch_size=self.batch_size,
+        )
+        for output, batch in made:
+            yield _softmax(self._logits_of(output[self.layer])), batch
+
+    def folded(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights [D, K] and bias [K], float64, on features as they are; see ``linear.folded``."""
+        return linear.folded(self.mean, self.scale, self.weights, self.bias)
+
     def names(self, *arrays: Array) -> list[str]:
         """Names of the likeliest classes, N of them; labels as text where classes have no names."""
         names = self.class_names
@@ -114,10 +134,20 @@ class Probe:
         """K of them, in the order of the probabilities."""
         return self.about.class_names or tuple(map(str, self.classes.tolist()))
 
+    @property
+    def layer(self) -> str:
+        """Name of the layer that it reads."""
+        return self.about.reading.layers[0].name
+
+    @property
+    def batch_size(self) -> int:
+        """Examples that it encodes at a time."""
+        return self.about.reading.batch_size
+
     def features(self, *arrays: Array) -> np.ndarray:
         """Features of the layer that the probe reads, float32 [N, D]."""
         feeding.check(self.encoder.inputs, arrays)
-        size, count = self.about.reading.batch_size, len(arrays[0])
+        size, count = self.batch_size, len(arrays[0])
         columns = [each.name for each in self.encoder.inputs]
         batches = (
             {name: np.asarray(array[first : first + size]) for name, array in zip(columns, arrays)}
@@ -134,9 +164,9 @@ class Probe:
             batches,
             columns=[each.name for each in self.encoder.inputs],
             num_examples=num_examples,
-            batch_size=self.about.reading.batch_size,
+            batch_size=self.batch_size,
         )
-        return extracted.layers[self.about.reading.layers[0].name]
+        return extracted.layers[self.layer]
 
     @functools.cached_property
     def _read(self) -> Callable[..., Mapping[str, Array]]:
@@ -162,6 +192,7 @@ def save(
         prepared: what it was fitted to; with ``reading``.
         described: its protocol.
     """
+    assert prepared.reading is not None
     about = About(
         reading=prepared.reading,
         step=prepared.subject["step"],
@@ -183,12 +214,15 @@ def names_of(labels: np.ndarray, prepared: preparation.Prepared) -> tuple[str, .
     return None if names is None else tuple(names[label] for label in labels)
 
 
-def restore_probe(run: str | os.PathLike, file: str | os.PathLike | None = None) -> Probe:
+def restore_probe(
+    run: str | os.PathLike, file: str | os.PathLike | None = None, *, step: int | None = None
+) -> Probe:
     """The linear probe that ``jaxssl linear-eval`` kept, with the encoder that it reads.
 
     Args:
         run: run directory.
         file: of the probe; by default the one of the newest step that has one.
+        step: the one of this step instead.
 
     Raises:
         ValueError: no probe, or several of that step; a damaged file; one of other weights than
@@ -198,7 +232,7 @@ def restore_probe(run: str | os.PathLike, file: str | os.PathLike | None = None)
         >>> probe = jaxssl.restore_probe("runs/simclr")        # doctest: +SKIP
         >>> probe(images), probe.names(images)                 # doctest: +SKIP
     """
-    place = _find(Path(run)) if file is None else Path(file)
+    place = _the_only(run, step) if file is None else Path(file)
     about, arrays = _read(place)
     if checkpoints.fingerprint(run, about.step) != about.reading.weights:
         raise ValueError(
@@ -208,25 +242,59 @@ def restore_probe(run: str | os.PathLike, file: str | os.PathLike | None = None)
     return Probe(checkpoints.restore_encoder(run, about.step), about, **arrays)
 
 
-def _find(run: Path) -> Path:
-    """The one probe of the newest step that has any."""
+def list_kept(run: str | os.PathLike, step: int | None = None) -> list[Path]:
+    """The files of all probes of the newest step of a run that has any, or of a step."""
     found: dict[int, list[Path]] = {}
-    for place in sorted(RunDirectory(run).evaluation.glob(f"step-*/*/*{SUFFIX}")):
-        step = place.parts[-3].removeprefix("step-")
-        if step.isdecimal():
-            found.setdefault(int(step), []).append(place)
-    if not found:
+    for place in sorted(RunDirectory(Path(run)).evaluation.glob(f"step-*/*/*{SUFFIX}")):
+        number = place.parts[-3].removeprefix("step-")
+        if number.isdecimal() and step in (None, int(number)):
+            found.setdefault(int(number), []).append(place)
+    return found[max(found)] if found else []
+
+
+def find(
+    run: str | os.PathLike, described: Mapping, subject: Mapping, *, caller: str, fix: str
+) -> Path:
+    """The file of the probe of the same encoder, layer and images as a result.
+
+    Args:
+        run: run directory.
+        described: what all evaluators say of the data (``preparation.protocol_of``).
+        subject: the encoder and its step (``preparation.subject_of``).
+        caller: who asks, for messages.
+        fix: what makes such a probe, a sentence.
+
+    Raises:
+        ValueError: none is kept, or one of other images or that is damaged.
+    """
+    place = protocol.path(run, {**described, "evaluator": "linear"}, subject).with_suffix(SUFFIX)
+    if not place.exists():
+        raise ValueError(f"{caller}: a probe must be kept; got none at {place}. {fix}")
+    about, _ = _read(place)
+    names = ("train_fingerprint", "test_fingerprint")
+    if any(about.protocol[name] != described[name] for name in names):
         raise ValueError(
-            f"restore_probe: {run} must hold a probe; got none. jaxssl linear-eval {run} fits one."
+            f"{caller}: the probe must be of these images; got {place} of others. {fix}"
         )
-    newest = found[max(found)]
-    if len(newest) > 1:
-        listed = ", ".join(str(place.relative_to(run)) for place in newest)
+    return place
+
+
+def _the_only(run: str | os.PathLike, step: int | None) -> Path:
+    found = list_kept(run, step)
+    if not found:
+        of_step = "" if step is None else f" of step {step}"
         raise ValueError(
-            f"restore_probe: {run} must hold one probe of step {max(found)}; got {listed}. "
+            f"restore_probe: {run} must hold a probe{of_step}; got none. jaxssl linear-eval {run} "
+            "fits one."
+        )
+    if len(found) > 1:
+        listed = ", ".join(str(place.relative_to(run)) for place in found)
+        number = found[0].parts[-3].removeprefix("step-")
+        raise ValueError(
+            f"restore_probe: {run} must hold one probe of step {number}; got {listed}. "
             "Name the file of one."
         )
-    return newest[0]
+    return found[0]
 
 
 def _read(place: Path) -> tuple[About, dict[str, np.ndarray]]:
@@ -248,9 +316,14 @@ def _read(place: Path) -> tuple[About, dict[str, np.ndarray]]:
     return about, arrays
 
 
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
 def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256(header.encode())
     for name in _ARRAYS:
         digest.update(f"{arrays[name].shape}{arrays[name].dtype}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]))
+        digest.update(np.ascontiguousarray(arrays[name]))  # type: ignore[arg-type]
     return digest.hexdigest()

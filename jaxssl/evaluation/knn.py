@@ -41,8 +41,12 @@ class KnnConfig:
         """
         if self.num_neighbors is not None:
             return self
-        fitting = tuple(k for k in USUAL_KS if k <= num_train) or (1,)
-        return dataclasses.replace(self, num_neighbors=fitting)
+        return dataclasses.replace(self, num_neighbors=usual_ks(num_train))
+
+
+def usual_ks(num_train: int) -> tuple[int, ...]:
+    """The ks of ``USUAL_KS`` that fit so many training examples; 1 where none does."""
+    return tuple(k for k in USUAL_KS if k <= num_train) or (1,)
 
 
 class KnnResult(NamedTuple):

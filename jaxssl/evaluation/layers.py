@@ -42,7 +42,7 @@ class Layer:
             return pooling.class_tokens(
                 features, num_blocks=self.class_tokens, patch_mean=self.patch_mean
             )
-        if self.grid is not None:
+        if self.stage is not None and self.grid is not None:
             return pooling.grid_pool(features.maps[self.stage], self.grid)
         return features.pooled if self.stage is None else features.stages[self.stage]
 

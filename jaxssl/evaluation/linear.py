@@ -17,6 +17,7 @@ from jaxssl import checks
 from jaxssl.evaluation import accuracy, logistic, standardised
 from jaxssl.evaluation.standardised import Standardised
 
+_WRITTEN_CLASSES = 30  # of a confusion matrix in a file, beyond which nobody can read it
 _L2_LIMITS = (1e-5, 10.0)  # how far an edge of the grid may move, a decade at a time
 
 
@@ -59,6 +60,35 @@ class Candidate(NamedTuple):
     certificate: logistic.Certificate
 
 
+class Solved(NamedTuple):
+    """A classifier whose strength held-out rows chose, solved again on all rows.
+
+    Attributes:
+        mean: [D] float64, subtracted from the features.
+        scale: [D] float64, multiplied after that; 0 for constant features.
+        solution: weights and bias for standardised features, and the final fit's certificate.
+        candidates: every strength tried, strongest first.
+        best: place of the chosen one among them.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    solution: logistic.Solution
+    candidates: tuple[Candidate, ...]
+    best: int
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the chosen strength is the smallest or largest tried."""
+        return self.best in (0, len(self.candidates) - 1)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the final fit and every candidate reached the tolerance."""
+        tried = (candidate.certificate for candidate in self.candidates)
+        return all(each.converged for each in (self.solution.certificate, *tried))
+
+
 class LinearResult(NamedTuple):
     """What the probe measured.
 
@@ -67,6 +97,7 @@ class LinearResult(NamedTuple):
         half_width: of the 95 % interval of that accuracy.
         known: the same over the classes that training has; None where those are all.
         per_class: [K] recall of each class on the test split; NaN for a class it lacks.
+        confusion: int64 [K, K], test examples of class i that were predicted as class j.
         train_accuracy: the same classifier on the training split it was fitted to.
         l2: the strength chosen.
         at_edge: the chosen strength is the smallest or largest tried, so that a better one may lie
@@ -92,6 +123,7 @@ class LinearResult(NamedTuple):
     half_width: float
     known: accuracy.Known | None
     per_class: np.ndarray
+    confusion: np.ndarray
     train_accuracy: float
     l2: float
     at_edge: bool
@@ -111,12 +143,17 @@ class LinearResult(NamedTuple):
     peak_bytes: int
 
     def to_json(self) -> dict:
-        """Everything but classifier, predictions and memory, as JSON values; NaN becomes None."""
+        """Everything but classifier, predictions and memory, as JSON values; NaN becomes None.
+
+        What is taken for what of up to 30 classes: a file may hold it for every stage.
+        """
         fields = self._asdict()
         for name in ("mean", "scale", "weights", "bias", "predictions", "peak_bytes"):
             del fields[name]
         known = fields.pop("known")
         fields |= {} if known is None else {"known": known._asdict()}
+        if len(fields.pop("confusion")) <= _WRITTEN_CLASSES:
+            fields["confusion"] = self.confusion.tolist()
         return fields | {
             "classes": self.classes.tolist(),
             "per_class": [None if np.isnan(recall) else float(recall) for recall in self.per_class],
@@ -183,34 +220,23 @@ def fit(
             "The split may be sorted by class and cut short."
         )
     held_out = _hold_out(targets, config.holdout, seed)
-    tried = _search(train_features, targets, held_out, len(classes), config)
-    best = _best(tried)
-    candidates = tuple(candidate for candidate, _ in tried)
-    start = tried[best][1]  # standardised by almost the same numbers, so almost the solution
-
-    mean, scale = standardised.moments(train_features)
-    train = Standardised(train_features, mean=mean, scale=scale)
-    solution = logistic.Problem(train, targets, num_classes=len(classes)).solve(
-        l2=candidates[best].l2,
-        tolerance=config.tolerance,
-        max_iterations=config.max_iterations,
-        start=start,
-    )
-    trained = _predict(train, solution)
+    solved = solve(train_features, targets, held_out, num_classes=len(classes), config=config)
+    mean, scale, solution = solved.mean, solved.scale, solved.solution
+    trained = _predict(Standardised(train_features, mean=mean, scale=scale), solution)
     predictions = classes[_predict(Standardised(test_features, mean=mean, scale=scale), solution)]
     test_accuracy = float(np.mean(predictions == test_labels))
-    certificates = [solution.certificate, *(candidate.certificate for candidate in candidates)]
     return LinearResult(
         test_accuracy=test_accuracy,
         half_width=accuracy.half_width(test_accuracy, len(test_labels)),
         known=accuracy.over_known(predictions, test_labels, classes),
         per_class=accuracy.per_class(predictions, test_labels, classes=classes),
+        confusion=accuracy.confusion(predictions, test_labels, classes=classes),
         train_accuracy=float(np.mean(trained == targets)),
-        l2=candidates[best].l2,
-        at_edge=best in (0, len(candidates) - 1),
-        candidates=candidates,
+        l2=solved.candidates[solved.best].l2,
+        at_edge=solved.at_edge,
+        candidates=solved.candidates,
         certificate=solution.certificate,
-        converged=all(certificate.converged for certificate in certificates),
+        converged=solved.converged,
         num_classes=len(classes),
         classes=classes,
         num_constant=int(np.sum(scale == 0)),
@@ -223,6 +249,47 @@ def fit(
         predictions=predictions,
         peak_bytes=_peak_bytes() - peak_before,
     )
+
+
+def solve(
+    features: np.ndarray,
+    targets: np.ndarray,
+    held_out: np.ndarray,
+    *,
+    num_classes: int,
+    config: LinearConfig,
+) -> Solved:
+    """The classifier of ``fit``, where another part is held out than its draw.
+
+    Args:
+        features: float32 [N, D], finite.
+        targets: integers [N] in [0, K), each class among the rows that are not held out.
+        held_out: booleans [N], the rows whose accuracy chooses the strength.
+        num_classes: K ≥ 2.
+        config: the protocol.
+    """
+    tried = _search(features, targets, held_out, num_classes, config)
+    best = _best(tried)
+    mean, scale = standardised.moments(features)
+    rows = Standardised(features, mean=mean, scale=scale)
+    solution = logistic.Problem(rows, targets, num_classes=num_classes).solve(
+        l2=tried[best][0].l2,
+        tolerance=config.tolerance,
+        max_iterations=config.max_iterations,
+        start=tried[best][1],  # standardised by almost the same numbers, so almost the solution
+    )
+    return Solved(mean, scale, solution, tuple(candidate for candidate, _ in tried), best)
+
+
+def folded(
+    mean: np.ndarray, scale: np.ndarray, weights: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights [D, K] and bias [K] of the same classifier on features that nobody standardises.
+
+    ((x - mean) scale) W + b = x (scale W) + (b - (mean scale) W), scale by rows of W.
+    """
+    kernel = scale[:, None] * weights
+    return kernel, bias - mean @ kernel
 
 
 def logits(rows: Standardised, weights: np.ndarray, bias: np.ndarray) -> Iterator[np.ndarray]:

@@ -24,11 +24,12 @@ def pixels(
         num_examples: N, images of all batches.
         max_values: see ``averaged_down``.
     """
-    values, labels, done = None, [], 0
+    values = np.empty((0, 0), np.float32)  # of the size of the first
+    labels, done = [], 0
     for batch in batches:
         rows = averaged_down(batch["image"], max_values)
         rows = rows.reshape(len(rows), -1)
-        if values is None:
+        if not done:
             values = np.empty((num_examples, rows.shape[1]), np.float32)
         np.divide(rows, np.float32(255), out=values[done : done + len(rows)])
         done += len(rows)

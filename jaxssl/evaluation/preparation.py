@@ -4,11 +4,13 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import jax
 import numpy as np
 
 from jaxssl import checkpoints, data, inputs
+from jaxssl import meta as meta_lib
 from jaxssl.evaluation import classes, counts, features, layers, pixels, random_encoder, splits
 from jaxssl.evaluation.subject import Subject
 from jaxssl.types import Array, Features, PyTree
@@ -52,6 +54,13 @@ class Prepared:
     subject: dict
     class_names: tuple[str, ...] | None = None
     reading: Reading | None = None
+
+    @property
+    def labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of both splits, int32 [N] each; that they are there was checked before any was read."""
+        train, test = self.train.labels, self.test.labels
+        assert train is not None and test is not None
+        return train, test
 
     def source_of(self, layer: str) -> str:
         """The main layer where this one holds the same features, else itself.
@@ -110,7 +119,8 @@ def prepare(
             made = {"weights_seed": subject.weights_seed, "weights": random_encoder.RULE}
         train, test = (encode(encoder, each, choice.all, subject.batch_size) for each in sources)
     elif subject.encoder == "counts":
-        vocabulary = 1 + max(int(each.columns["tokens"].max()) for each in sources)
+        in_memory = [cast(data.ArraySource, each) for each in sources]  # as all texts are
+        vocabulary = 1 + max(int(each.columns["tokens"].max()) for each in in_memory)
         train, test = (
             counts.counts(
                 data.batches(each, subject.batch_size),
@@ -126,6 +136,7 @@ def prepare(
         )
         if subject.encoder == "pca":
             train, test = pixels.pca(train, test, shapes.pooled.shape[1])
+    assert train.labels is not None and test.labels is not None  # see splits.check
     classes.compare(train.labels, test.labels, opened.train.class_names)
     reading = None
     if subject.encoder == "trained":
@@ -147,13 +158,20 @@ def prepare(
 
 def subject_of(meta: Mapping, encoder: str) -> dict:
     """What a result says of what was measured: the encoder of a run, or what stands for it."""
+    if meta_lib.is_imported(meta):
+        made_by = {"origin": meta["origin"]}
+    else:
+        made_by = {
+            "method": meta["config"]["method"],
+            "pretraining_seed": meta["config"]["training"]["seed"],
+            "pretraining_dataset": meta["dataset"]["name"],
+            "pretraining_split": meta["dataset"]["split"],
+        }
     return {
         "encoder": encoder,
-        "method": meta["config"]["method"],
+        **made_by,
         "architecture": meta["encoder"],
         "step": meta["step"],
-        "pretraining_seed": meta["config"]["training"]["seed"],
-        "pretraining_split": meta["dataset"]["split"],
         "versions": {"jax": jax.__version__, "numpy": np.__version__}
         | {"jaxssl": meta["versions"]["jaxssl"]},
     }
@@ -191,8 +209,10 @@ def protocol_of(
     for name, source in (("train", train), ("test", test)):
         if unreadable := data.account_of(source).unreadable:
             described[f"{name}_unreadable"] = len(unreadable)  # others of the split stood in
-    if not subject.is_network and inputs.image_side(fed):
-        side = pixels.averaging(*fed[0].shape, pixels.MAX_VALUES)
+    image = inputs.image_side(fed)
+    if not subject.is_network and image is not None:
+        size, channels = image
+        side = pixels.averaging(size, size, channels, pixels.MAX_VALUES)
         if side > 1:
             described["averaged_over"] = f"{side} x {side} pixels"
     return described

@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxssl import checkpoints, checks, colorspace, data, inputs, jsonable, losses
-from jaxssl.data import imagefiles, video
-from jaxssl.evaluation import protocol, random_encoder
+from jaxssl import checkpoints, checks, colorspace, data, inputs, jsonable, losses, meta
+from jaxssl.data import masks, video
+from jaxssl.evaluation import davis, label_propagation, protocol, random_encoder
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.types import Array
 
@@ -36,6 +36,10 @@ class PropagationConfig:
         frame_rate: frames a second.
         num_references: frames before a frame that it copies from, with what they copied themselves.
         temperature: of the softmax over their cells.
+        mask_references: of a mask, the same beside the first frame.
+        mask_neighbors: cells that a cell takes its classes from.
+        mask_radius: how far away these may be, cells.
+        mask_temperature: of the softmax over their cosine similarities.
         image_size: side of the frames, pixels; None is that of the run.
         seed: of the random encoder's weights.
     """
@@ -44,6 +48,10 @@ class PropagationConfig:
     frame_rate: float = 6.0
     num_references: int = 3
     temperature: float = 0.5
+    mask_references: int = 7
+    mask_neighbors: int = 5
+    mask_radius: int = 12
+    mask_temperature: float = 0.1
     image_size: int | None = None
     seed: int = 0
 
@@ -52,6 +60,9 @@ class PropagationConfig:
         checks.at_least(self, 2, "num_frames", fix=fix)
         checks.at_least(self, 1, "num_references", fix=fix)
         checks.above(self, 0, "temperature", fix=fix)
+        fix = "DINO's are 7, 5, 12 and 0.1."
+        checks.at_least(self, 1, "mask_references", "mask_neighbors", "mask_radius", fix=fix)
+        checks.above(self, 0, "mask_temperature", fix=fix)
 
 
 class Propagated(NamedTuple):
@@ -117,12 +128,15 @@ def run(
     options: PropagationConfig,
     *,
     mask: str | os.PathLike | None = None,
+    truth: str | os.PathLike | None = None,
     step: int | None = None,
 ) -> Propagated:
     """Propagates colours, and a mask, through a film: ``RUN/propagation/NAME/``.
 
     Writes result.json, of the encoder and of two baselines (a random encoder, and the first frame's
-    colours where they were), and with a mask one mask-NUMBER.png a frame.
+    colours and mask where they were), and with a mask one mask-NUMBER.png a frame. Colours are
+    carried by ``propagate`` from lightness alone, masks by ``label_propagation`` from the frames as
+    they are.
 
     Args:
         run_directory: run with a checkpoint.
@@ -130,11 +144,13 @@ def run(
         options: how it is read.
         mask: image of one channel with the aspect of the film: each grey value of the first frame
             is a class.
+        truth: folder of such a mask of every frame that is read, in the order of their names; the
+            first is the mask, and J and F of DAVIS are measured by the others.
         step: checkpoint; the newest by default.
 
     Returns:
         Propagated(directory, record, columns); errors are mean distances in ab (Lab units) over the
-        cells of each frame after the first.
+        cells of each frame after the first; "masks" is what ``davis.measure`` returns.
 
     Raises:
         ImportError: PyAV is not installed.
@@ -144,32 +160,36 @@ def run(
     size, channels = _image_side(encoder)
     frames = read_frames(film, options, size)
     size = frames.shape[1]
-    labels = None if mask is None else read_mask(mask, size)
+    true = None if truth is None else read_truth(truth, len(frames), size)
+    labels = true[0] if true is not None else None if mask is None else read_mask(mask, size)
     lab = colorspace.rgb_to_lab(jnp.asarray(frames, jnp.float32) / 255)
     seen = colorspace.lab_to_rgb(lab.at[..., 1:].set(0))[..., :channels]
-    batches = [{"image": seen}] * random_encoder.MIN_BATCHES
+    batches = [{"image": np.asarray(seen)}] * random_encoder.MIN_BATCHES
     random = random_encoder.draw(encoder, options.seed, batches)
     carry = jax.jit(
         functools.partial(
             propagate, num_references=options.num_references, temperature=options.temperature
         )
     )
-    tokens = {
-        name: jax.jit(each)(seen).tokens
-        for name, each in (("trained", encoder), ("random", random))
-    }
+    encoders = {"trained": encoder, "random": random}
+    tokens = {name: jax.jit(each)(seen).tokens for name, each in encoders.items()}
     side = _side(tokens["trained"].shape[1], size)
-    truth = _cells(lab[..., 1:], size // side)  # [T, N, 2]
-    carried = {name: carry(each, truth[0]) for name, each in tokens.items()}
-    carried["in place"] = jnp.broadcast_to(truth[:1], truth.shape)
+    colors = _cells(lab[..., 1:], size // side)  # [T, N, 2]
+    carried = {name: carry(each, colors[0]) for name, each in tokens.items()}
+    carried["in place"] = jnp.broadcast_to(colors[:1], colors.shape)
 
+    results = {name: _errors(ab, colors) for name, ab in carried.items()}
+    if labels is not None:
+        if channels == 3:
+            tokens = {name: jax.jit(each)(frames).tokens for name, each in encoders.items()}
+        found = _carry_mask(tokens, labels, options)
+        if true is not None:
+            for name, made in found.items():
+                results[name]["masks"] = davis.measure(true, made)
     out = RunDirectory(Path(run_directory)).propagation / Path(film).stem
     out.mkdir(parents=True, exist_ok=True)
     if labels is not None:
-        classes, numbers = np.unique(labels, return_inverse=True)
-        one_hot = jax.nn.one_hot(numbers.reshape(1, size, size), len(classes))
-        shares = carry(tokens["trained"], _cells(one_hot, size // side)[0])
-        _write_masks(classes[np.asarray(_map(shares, side, size).argmax(-1))], out)
+        _write_masks(found["trained"], out)
     shown = np.linspace(0, len(frames) - 1, min(_MAX_SHOWN, len(frames))).astype(int)
     columns = [("film", frames[shown]), ("seen by the encoder", np.asarray(seen[shown]))]
     for name, ab in carried.items():
@@ -181,12 +201,12 @@ def run(
         | {"num_frames_read": len(frames), "cells": side**2, "input": "lightness"}
         | jsonable.to_json(options),
         subject={
-            "method": encoder.meta["config"]["method"]["name"],
+            "method": meta.method_name(encoder.meta),
             "architecture": encoder.meta["encoder"],
             "step": encoder.meta["step"],
             "features": "tokens of the encoder, without the method's projection",
         },
-        results={name: _errors(ab, truth) for name, ab in carried.items()},
+        results=results,
     )
     return Propagated(out, record, columns)
 
@@ -208,24 +228,27 @@ def read_frames(film: str | os.PathLike, options: PropagationConfig, size: int) 
 
 def read_mask(path: str | os.PathLike, size: int) -> np.ndarray:
     """A mask of the first frame, fitted as the frame is, without mixing: uint8 [S, S]."""
-    from PIL import Image
+    return _read_labels(Path(path), size, f"--mask {path}")
 
-    try:
-        with imagefiles.opened(Path(path).read_bytes()) as image:
-            if image.mode not in ("1", "L", "P"):
-                raise ValueError(f"PIL mode {image.mode}, where one channel has each value a class")
-            image = image if image.mode == "P" else image.convert("L")
-            short = min(image.size)
-            left, top = ((side - short) / 2 for side in image.size)
-            box = (left, top, left + short, top + short)
-            labels = np.array(image.resize((size, size), Image.Resampling.NEAREST, box=box))
-    except (OSError, ValueError) as error:
+
+def read_truth(folder: str | os.PathLike, num_frames: int, size: int) -> np.ndarray:
+    """The masks of all frames that are read: uint8 [T, S, S]."""
+    place = Path(folder)
+    found = sorted(place.glob("*.png")) if place.is_dir() else []
+    if len(found) != num_frames or num_frames < 3:
         raise ValueError(
-            f"--mask {path}: must be a readable image; got {error}. Save it as a grey PNG."
-        ) from error
+            f"--truth {folder}: must be a folder of a PNG mask for each frame that is read, three "
+            f"at least; got {len(found)} for {num_frames} frames. Set --num-frames and "
+            "--frame-rate to those of the masks."
+        )
+    return np.stack([_read_labels(each, size, f"--truth {each}") for each in found])
+
+
+def _read_labels(path: Path, size: int, what: str) -> np.ndarray:
+    labels = masks.read(path, size, what=what)
     if len(np.unique(labels)) > _MAX_LABELS:
         raise ValueError(
-            f"--mask {path}: must have at most {_MAX_LABELS} values, each a class; got "
+            f"{what}: must have at most {_MAX_LABELS} values, each a class; got "
             f"{len(np.unique(labels))}. Save it without antialiasing or JPEG."
         )
     return labels
@@ -265,13 +288,38 @@ def _map(cells: Array, side: int, size: int) -> Array:
     return jax.image.resize(grid, (len(cells), size, size, grid.shape[-1]), "bilinear")
 
 
+def _carry_mask(
+    tokens: dict[str, Array], labels: np.ndarray, options: PropagationConfig
+) -> dict[str, np.ndarray]:
+    """Masks [T, S, S] of all frames by each encoder's tokens, and the first one's in its place."""
+    size = len(labels)
+    classes, numbers = np.unique(labels, return_inverse=True)
+    one_hot = jax.nn.one_hot(numbers.reshape(1, size, size), len(classes))
+    carry = jax.jit(
+        functools.partial(
+            label_propagation.propagate,
+            num_references=options.mask_references,
+            num_neighbors=options.mask_neighbors,
+            radius=options.mask_radius,
+            temperature=options.mask_temperature,
+        )
+    )
+    found = {}
+    for name, each in tokens.items():
+        side = _side(each.shape[1], size)
+        shares = carry(each, _cells(one_hot, size // side)[0])
+        found[name] = classes[np.asarray(_map(shares, side, size).argmax(-1))]
+    num_frames = len(tokens["trained"])
+    return found | {"in place": np.repeat(labels[None], num_frames, axis=0)}
+
+
 def _errors(ab: Array, truth: Array) -> dict:
     distances = jnp.sqrt(jnp.sum(jnp.square(ab - truth), axis=-1)).mean(axis=-1)[1:]
     return {"mean_error": float(distances.mean()), "by_frame": distances.tolist()}
 
 
-def _write_masks(masks: np.ndarray, out: Path) -> None:
+def _write_masks(found: np.ndarray, out: Path) -> None:
     from PIL import Image
 
-    for number, mask in enumerate(masks):
+    for number, mask in enumerate(found):
         Image.fromarray(mask.astype(np.uint8)).save(out / f"mask-{number:04d}.png")

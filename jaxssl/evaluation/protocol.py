@@ -6,9 +6,12 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
+
+import numpy as np
 
 from jaxssl import files, jsonable
+from jaxssl.evaluation import correctness
 from jaxssl.runs.directory import RunDirectory
 
 
@@ -30,12 +33,17 @@ class Subject(TypedDict):
 
 
 class Result(TypedDict):
-    """A result file."""
+    """A result file.
+
+    ``correct`` is the sha256 of the file beside it that tells which test examples were predicted
+    right (``correctness``), where there is one.
+    """
 
     stamp: str
     protocol: Protocol
     subject: Subject
     results: dict
+    correct: NotRequired[str]
 
 
 def stamp(protocol: Mapping) -> str:
@@ -83,8 +91,20 @@ def read(run: str | os.PathLike, step: int) -> list[dict]:
     return [_read(file) for file in found]
 
 
+def newest_step(run: str | os.PathLike) -> int | None:
+    """The newest step of a run that anything was measured of; None where nothing was."""
+    found = RunDirectory(Path(run)).evaluation.glob("step-*/*/*.json")
+    steps = {file.parts[-3].removeprefix("step-") for file in found}
+    return max((int(step) for step in steps if step.isdecimal()), default=None)
+
+
 def write(
-    file: str | os.PathLike, *, protocol: Mapping, subject: Mapping, results: Mapping
+    file: str | os.PathLike,
+    *,
+    protocol: Mapping,
+    subject: Mapping,
+    results: Mapping,
+    correct: Mapping[str, np.ndarray] | None = None,
 ) -> dict:
     """Writes one result file, whole or not at all.
 
@@ -93,6 +113,8 @@ def write(
         protocol: everything that must agree for two results to be comparable.
         subject: what was measured: encoder, checkpoint, versions.
         results: the numbers.
+        correct: whether each test example was predicted right, for a file beside the result; see
+            ``correctness.save``.
 
     Returns:
         What was written: protocol, its stamp, subject and results.
@@ -105,6 +127,8 @@ def write(
     }
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
+    if correct is not None:
+        record["correct"] = correctness.save(file, correct)
     files.write_whole(file, json.dumps(record, indent=1) + "\n")
     return record
 

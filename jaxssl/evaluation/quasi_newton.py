@@ -63,8 +63,8 @@ class Objective:
 
     def try_step(self, direction: np.ndarray, length: float) -> np.ndarray:
         """The gradient at a step from the present point, in one sweep over the features."""
-        direction = jnp.asarray(direction, jnp.float32)
-        gradient = jnp.zeros_like(direction)
+        along = jnp.asarray(direction, jnp.float32)
+        gradient = jnp.zeros_like(along)
         self._ahead, self._changes = [], []
         for block, targets, logits in zip(self._blocks, self._targets, self._logits):
             gradient, ahead, change = _sweep(
@@ -119,7 +119,7 @@ def minimise(
         matrix being the preconditioner.
     """
     penalty = np.append(np.full(objective.rows.dim, l2), 0.0)
-    pairs = collections.deque(maxlen=_MEMORY)
+    pairs: collections.deque = collections.deque(maxlen=_MEMORY)
     cold = not weights.any()  # there all rows are equally in doubt about all classes
     gradient = objective.start(weights) + penalty * weights
     norm = lowest = built_at = np.linalg.norm(gradient)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,9 +71,9 @@ def _shapes(encoder: checkpoints.RestoredEncoder) -> list[jax.ShapeDtypeStruct]:
     return list(inputs.shapes(encoder.inputs).values())
 
 
-def _with_open_branches(config: object) -> object:
+def _with_open_branches(config: Any) -> Any:
     """A config, and those within it, with ``zero_init_residual`` False where it is a field."""
-    changed = {}
+    changed: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.name == "zero_init_residual":

@@ -3,12 +3,11 @@
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 
 from jaxssl import checks, data, inputs
-from jaxssl.evaluation import accuracy, corruptions, kept_probe, protocol
+from jaxssl.evaluation import accuracy, corruptions, kept_probe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,18 +51,9 @@ def find_probe(run: str | os.PathLike, described: Mapping, subject: Mapping) -> 
             "robustness: the encoder must be trained, whose probe is kept; got "
             f"{subject['encoder']}. Name --encoders trained."
         )
-    place = protocol.path(run, {**described, "evaluator": "linear"}, subject)
-    place = Path(place).with_suffix(kept_probe.SUFFIX)
     fix = "Evaluate linear before it: --evaluators linear robustness."
-    if not place.exists():
-        raise ValueError(f"robustness: a probe must be kept; got none at {place}. {fix}")
-    probe = kept_probe.restore_probe(run, place)
-    names = ("train_fingerprint", "test_fingerprint")
-    if any(probe.about.protocol[name] != described[name] for name in names):
-        raise ValueError(
-            f"robustness: the probe must be of these images; got {place} of others. {fix}"
-        )
-    return probe
+    place = kept_probe.find(run, described, subject, caller="robustness", fix=fix)
+    return kept_probe.restore_probe(run, place)
 
 
 def evaluate(probe: kept_probe.Probe, source: data.Source, config: RobustnessConfig) -> dict:
@@ -126,10 +116,10 @@ def _corrupted(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Batches of corrupted images; puts their labels into a list on the way."""
     first = 0
-    for batch in data.batches(source, probe.about.reading.batch_size):
+    for batch in data.batches(source, probe.batch_size):
         labels.append(batch["label"])
         images = batch["image"]
-        if kind is not None:
+        if kind is not None and strength is not None:
             rows = np.arange(first, first + len(images), dtype=np.int32)
             images = np.asarray(corruptions.corrupt(kind, images, rows, strength, seed))
         first += len(images)

@@ -108,9 +108,9 @@ def solve(
     rows[:, :-1] = basis.coordinates
     fold, strength = (index.ravel() for index in np.indices((folds, strengths)))
     weight = row_weights.T.astype(np.float32)[:, fold, None]  # [N, P, 1]: P problems, of F · L
-    penalty = np.outer(np.append(np.ones(rank), 0), np.asarray(l2)[strength])  # [R + 1, P]
-    scale = 1 / np.sqrt(_CURVATURE * np.append(basis.spread, 1)[:, None] + penalty)
-    penalty, scale = penalty.astype(np.float32)[:, :, None], scale.astype(np.float32)[:, :, None]
+    squares = np.outer(np.append(np.ones(rank), 0), np.asarray(l2)[strength])  # [R + 1, P]
+    steps = 1 / np.sqrt(_CURVATURE * np.append(basis.spread, 1)[:, None] + squares)
+    penalty, scale = squares.astype(np.float32)[:, :, None], steps.astype(np.float32)[:, :, None]
     one_hot = np.eye(num_classes, dtype=np.float32)[targets][:, None]  # [N, 1, K]
 
     shape = (rank + 1, folds * strengths, num_classes)

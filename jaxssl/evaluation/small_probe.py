@@ -88,7 +88,8 @@ def fit(
     scale = 1 / math.sqrt(squared) if squared > 0 else 1.0
     rows *= scale
     basis = row_space.span(rows)
-    strength, losses = single_strength, ()
+    strength = single_strength
+    losses: tuple[float, ...] = ()
     if np.bincount(targets).max() > 1:
         ordered = np.array(sorted(strengths, reverse=True))
         folds = assign_folds(targets, num_folds)

@@ -5,9 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxssl import data, inputs
+from jaxssl import meta as meta_lib
 from jaxssl.types import DataConfig
 
 MAX_SHARED = 0.01  # of the test images: data sets hold a few images twice
+_READ_AT_A_TIME = 256
 _NUM_CHECKED = 32  # records whose labels are read before anything is encoded
 
 
@@ -52,8 +54,20 @@ def open_splits(
 
 
 def config_of(meta: dict, data_path: str | None = None) -> DataConfig:
-    """The config of a run's data set, in the shape that its encoder is fed; see ``open_splits``."""
-    config = data.elsewhere(data.from_json(meta["config"]["data"]), data_path)
+    """The config of a run's data set, in the shape that its encoder is fed; see ``open_splits``.
+
+    Raises:
+        ValueError: no ``data_path`` for an encoder that was imported, which has no data set.
+    """
+    if not meta_lib.is_imported(meta):
+        config = data.elsewhere(data.from_json(meta["config"]["data"]), data_path)
+    elif data_path is not None:
+        config = data.ImageData(data_path, *inputs.square_side(inputs.of_meta(meta)))
+    else:
+        raise ValueError(
+            "data: must be named for an encoder that was imported, which came without; got none. "
+            "Add --data-path PATH, of finetune --data.path PATH."
+        )
     return config.matching(inputs.of_meta(meta))
 
 
@@ -148,13 +162,25 @@ def shared_part(train: data.Source, test: data.Source) -> float:
     return sum(each in known for each in found) / len(found)
 
 
+def labels_of(source: data.Source) -> np.ndarray:
+    """The labels of all examples, int32 [N]; where they are not known, every example is read.
+
+    Args:
+        source: with labels.
+    """
+    known = getattr(source, "labels", None)
+    if known is not None:
+        return known
+    return np.concatenate([batch["label"] for batch in data.batches(source, _READ_AT_A_TIME)])
+
+
 def knows_classes(source: data.Source) -> bool:
     """Whether every example has a class, as far as labels are read before all are encoded."""
     return source.labelled and _lowest_label(source) >= 0
 
 
 def _lowest_label(source: data.Source) -> int:
-    if isinstance(source, data.ArraySource):
+    if isinstance(source, data.ArraySource) and source.labels is not None:
         return int(source.labels.min())
     rows = np.linspace(0, len(source) - 1, min(_NUM_CHECKED, len(source))).astype(int)
     return min(source[row]["label"] for row in rows.tolist())

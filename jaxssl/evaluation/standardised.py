@@ -58,7 +58,7 @@ class Standardised:
         for first in range(0, self.num, size):
             yield first, self.wide(first, first + size)
 
-    def take(self, places: np.ndarray) -> Array:
+    def take(self, places: slice | np.ndarray) -> Array:
         """The rows at these places, float32 [len(places), D], on the device."""
         return _standardise(
             jax.device_put(self._raw(places)),
@@ -135,7 +135,8 @@ def moments(
     deviation = np.sqrt(squares / raw.num)
     varies = deviation > np.finfo(np.float32).eps * np.abs(mean)
     scale = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 0.0)
-    return tuple(each.astype(np.float32).astype(np.float64) for each in (mean, scale))
+    mean, scale = (each.astype(np.float32).astype(np.float64) for each in (mean, scale))
+    return mean, scale
 
 
 @jax.jit

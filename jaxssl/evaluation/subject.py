@@ -8,9 +8,9 @@ from jaxssl.evaluation import layers, pooling
 from jaxssl.types import Features
 
 EncoderKind = Literal["trained", "random", "pixels", "pca", "counts"]
-NETWORKS = ("trained", "random")
+NETWORKS: tuple[EncoderKind, ...] = ("trained", "random")
 # What there is to evaluate, by the column that an encoder is fed.
-KINDS = {
+KINDS: dict[str, tuple[EncoderKind, ...]] = {
     "image": ("trained", "random", "pca", "pixels"),
     "tokens": ("trained", "random", "counts"),
 }

@@ -1,7 +1,7 @@
 """A run in one small table: trained, random weights and pixels, with all labels and with few."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from jaxssl.evaluation import classes, evaluate
 
 ENCODERS = ("trained", "random", "pixels", "counts")  # those that were measured
 FEW = "10 per class"  # the budget of labels that the table shows
-_ROWS = {"all_labels": "all labels", "10_per_class": "10 labels a class"}
+ROWS = {"all_labels": "all labels", "10_per_class": "10 labels a class"}
 
 
 class _Measured(NamedTuple):
@@ -50,7 +50,7 @@ def summarise(records: Sequence[Mapping]) -> dict | None:
 def sentence(summary: Mapping) -> str:
     """What the table says of the trained encoder, in one sentence."""
     parts = []
-    for name, words in _ROWS.items():
+    for name, words in ROWS.items():
         row = summary.get(name, {})
         others = [encoder for encoder in ENCODERS[1:] if encoder in row]
         if "trained" not in row or not others:
@@ -66,20 +66,26 @@ def sentence(summary: Mapping) -> str:
 
 def table(summary: Mapping) -> list[str]:
     """The table as lines of text: test accuracy in percent."""
-    width = max(map(len, _ROWS.values()))
+    width = max(map(len, ROWS.values()))
     shown = _shown(summary)
     lines = [" " * width + "".join(f"{encoder:>10}" for encoder in shown)]
-    for name, words in _ROWS.items():
+    for name, words in ROWS.items():
         row = summary.get(name)
         if row is None:
             continue
         lines.append(f"{words:{width}}" + _cells(row, shown))
         if "known" in row:
             lines.append(f"{'  known classes':{width}}" + _cells(row["known"], shown))
-    for name, words in _ROWS.items():
+    for name, words in ROWS.items():
         for encoder, probed in summary.get(name, {}).get("probed", {}).items():
             lines.append(f"  {words}, {encoder}: {probed}")
     return lines + [f"  {sentence}" for sentence in summary.get("classes", ())]
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and sample standard deviation of numbers, such as those of several seeds."""
+    mean = float(np.mean(values))
+    return f"{mean:.2f} ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else f"{mean:.2f}"
 
 
 _NAMES = {
@@ -91,7 +97,7 @@ _NAMES = {
 
 def _shown(summary: Mapping) -> list[str]:
     """The encoders of the columns: of images pixels too, of texts counts, measured or not."""
-    is_text = any("counts" in summary.get(name, {}) for name in _ROWS)
+    is_text = any("counts" in summary.get(name, {}) for name in ROWS)
     return [each for each in ENCODERS if each != ("pixels" if is_text else "counts")]
 
 
@@ -105,7 +111,8 @@ def _difference(points: float) -> str:
 
 def _row(records: Sequence[Mapping], evaluator: str, read) -> dict:
     """Percent by encoder, and under "probed" what of each; empty without any."""
-    row, probed, known = {}, {}, {}
+    row: dict[str, Any] = {}
+    probed, known = {}, {}
     for encoder in ENCODERS:
         found = [
             record

@@ -70,7 +70,12 @@ class Towers:
         return self.embed(batches, "tokens", len(tokens))[0]
 
     def write(
-        self, run: str | os.PathLike, evaluator: str, described: Mapping, results: Mapping
+        self,
+        run: str | os.PathLike,
+        evaluator: str,
+        described: Mapping,
+        results: Mapping,
+        correct: Mapping[str, np.ndarray] | None = None,
     ) -> dict:
         """Writes a result file; see ``protocol.write``.
 
@@ -79,15 +84,15 @@ class Towers:
             evaluator: its name.
             described: what its protocol says beside the usual.
             results: the numbers.
+            correct: whether each test image was classified right.
         """
         whole = preparation.protocol_of(
             self.opened, self.encoder.inputs, subject=self.subject, layer=SPACE
         )
         whole |= {"evaluator": evaluator, **described}
         who = preparation.subject_of(self.encoder.meta, self.subject.encoder)
-        return protocol.write(
-            protocol.path(run, whole, who), protocol=whole, subject=who, results=results
-        )
+        place = protocol.path(run, whole, who)
+        return protocol.write(place, protocol=whole, subject=who, results=results, correct=correct)
 
 
 def open_towers(run: str | os.PathLike, subject: Subject, evaluator: str) -> Towers:

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def measure(run: str | os.PathLike, options: Options = Options()) -> dict:
     opened = towers.open_towers(run, subject, NAME)
     test = opened.opened.test
     splits.check_labelled(test, opened.opened.test_name, "--test-split")
-    names = test.class_names if options.classes is None else options.classes
+    names = (test.class_names if options.classes is None else options.classes) or ()
     if len(names) != test.num_classes:
         raise ValueError(
             f"{NAME}: classes must be a name for each of the {test.num_classes} classes of "
@@ -78,10 +79,12 @@ def measure(run: str | os.PathLike, options: Options = Options()) -> dict:
         )
     by_class = _embed_classes(opened, names, options.prompts)
     images, labels = opened.embed(opened.test_batches(), "image", len(test))
+    assert labels is not None
     ranks = rank_right(images, by_class, labels)
-    results = {}
+    results, correct = {}, {}
     for top in TOP:
         if top == 1 or top < len(names):
+            correct[f"top_{top}"] = ranks < top
             right = float(np.mean(ranks < top))
             width = accuracy.half_width(right, len(ranks))
             chance = min(top / len(names), 1.0)
@@ -92,7 +95,7 @@ def measure(run: str | os.PathLike, options: Options = Options()) -> dict:
         if np.any(labels == label)
     }
     described = {"classes": list(names), "prompts": list(options.prompts)}
-    return opened.write(run, NAME, described, results)
+    return opened.write(run, NAME, described, results, correct)
 
 
 def rank_right(images: np.ndarray, classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -120,7 +123,8 @@ def _embed_classes(
 ) -> np.ndarray:
     """One unit row for each class, float32 [K, D]."""
     sentences = [prompt.replace("{}", name).encode() for name in names for prompt in prompts]
-    rows = opened.embed_texts(opened.config.encode(sentences, cut=False))
+    config: Any = opened.config  # of images with texts
+    rows = opened.embed_texts(config.encode(sentences, cut=False))
     means = rows.reshape(len(names), len(prompts), -1).mean(axis=1)
     norms = np.linalg.norm(means, axis=1, keepdims=True)
     return means / np.where(norms == 0, 1, norms)

@@ -5,6 +5,8 @@ Each message names the caller's function and argument and shows what came.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +77,7 @@ def bias(function: str, value: float | Array) -> None:
         )
 
 
-def above_zero(function: str, **values: float) -> None:
+def above_zero(function: str, **values: float | Array) -> None:
     """Raises ValueError unless every number, given under its argument's name, is above 0.
 
     A traced one (on a schedule) is not checked.
@@ -134,5 +136,5 @@ def _one_number(function: str, name: str, value: float | Array) -> None:
         )
 
 
-def _known(values: dict[str, float | Array]) -> dict[str, float | Array]:
+def _known(values: Mapping[str, float | Array]) -> dict[str, Any]:
     return {n: value for n, value in values.items() if not isinstance(value, jax.core.Tracer)}

@@ -75,7 +75,9 @@ def info_nce(
     if negatives is None:
         _check_batch("info_nce", query, axis_name)
         query, positive = _unit_rows(query, positive)
-        columns, column_ids = collectives.all_gather((positive, ids), axis_name)
+        columns, column_ids = positive, ids
+        if block_size is None:
+            columns, column_ids = collectives.all_gather((positive, ids), axis_name)
     else:
         checks.axes("info_nce", "M D", negatives=negatives)
         checks.equal_shapes(
@@ -90,7 +92,13 @@ def info_nce(
         others = jax.nn.logsumexp(tiled.logits(rows, columns, ids, column_ids), axis=1)
     else:
         others = tiled.across(
-            rows, columns, ids, column_ids, block_size=block_size, axis_name=axis_name
+            rows,
+            columns,
+            ids,
+            column_ids,
+            block_size=block_size,
+            axis_name=axis_name,
+            shared=negatives is not None,
         )
     return jax.nn.softplus(others - own)
 
@@ -187,16 +195,18 @@ def pair_logits(
     checks.block_size(function, block_size)
     view_a, view_b = _unit_rows(view_a, view_b)
     # Half of 1/T on each side keeps the matrix of logits symmetric, as the tiled form needs.
-    rows = jnp.concatenate([view_a, view_b]) / jnp.sqrt(jnp.asarray(temperature, view_a.dtype))
-    ids = jnp.tile(global_ids(view_a.shape[0], axis_name), 2)  # the views of one example share it
+    scale = jnp.sqrt(jnp.asarray(temperature, view_a.dtype))
+    view_a, view_b = view_a / scale, view_b / scale
+    ids = global_ids(view_a.shape[0], axis_name)
     if block_size is None:
+        rows, ids = jnp.concatenate([view_a, view_b]), jnp.tile(ids, 2)
         columns, column_ids = collectives.all_gather((rows, ids), axis_name)
         others = jax.nn.logsumexp(tiled.logits(rows, columns, ids, column_ids), axis=1)
+        from_a, from_b = jnp.split(others, 2)
     else:
-        others = tiled.within(rows, ids, block_size=block_size, axis_name=axis_name)
-    rows_a, rows_b = jnp.split(rows, 2)
-    from_a, from_b = jnp.split(others, 2)
-    return jnp.sum(rows_a * rows_b, axis=1), from_a, from_b
+        others = tiled.within(view_a, view_b, ids=ids, block_size=block_size, axis_name=axis_name)
+        from_a, from_b = others.T
+    return jnp.sum(view_a * view_b, axis=1), from_a, from_b
 
 
 def global_ids(num_rows: int, axis_name: str | None) -> Array:

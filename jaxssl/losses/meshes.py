@@ -7,17 +7,28 @@ product how its result is to lie; here only the lie of the loss itself matters, 
 """
 
 import functools
-from collections.abc import Callable
-from typing import TypeVar
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeVar, overload
 
 import jax
 import numpy as np
 from jax.sharding import auto_axes, use_abstract_mesh
 
+from jaxssl.types import Array
+
 F = TypeVar("F", bound=Callable)
 
 
-def on_any_mesh(function: F | None = None, *, per_example: bool = True) -> F:
+@overload
+def on_any_mesh(function: F, *, per_example: bool = True) -> F: ...
+
+
+@overload
+def on_any_mesh(*, per_example: bool = True) -> Callable[[F], F]: ...
+
+
+def on_any_mesh(function: Callable | None = None, *, per_example: bool = True) -> Callable:
     """Decorates a loss so that its arrays may be global ones, on a mesh of any kind.
 
     Args:
@@ -53,6 +64,44 @@ def on_any_mesh(function: F | None = None, *, per_example: bool = True) -> F:
             return auto_axes(of_arrays, out_sharding=lie)(*arrays)
 
     return called
+
+
+def by_rows(
+    function: Callable[..., Array],
+    *arrays: Array,
+    shared: Sequence[Array] = (),
+    axis_name: str | None,
+) -> Array:
+    """A function of rows, on each device's own where the arrays are global ones.
+
+    A loop over blocks of rows would otherwise be given all rows, gathered, on every device: the
+    compiler does not divide the axis that a loop goes along.
+
+    Args:
+        function: ``(*arrays, *shared, axis_name=...)`` to an array of as many rows.
+        *arrays: [B, ...] each.
+        shared: arrays that every device has whole.
+        axis_name: device axis, or None.
+
+    Returns:
+        Under ``jax.jit``, of arrays that lie on a mesh whose devices divide the rows, the function
+        mapped over that mesh; else the function of the arrays as they are.
+    """
+    mesh = jax.typeof(arrays[0]).sharding.mesh
+    axes = mesh.auto_axes
+    size = math.prod(mesh.shape[axis] for axis in axes)
+    whole = axis_name is not None or size <= 1 or any(len(array) % size for array in arrays)
+    if whole:
+        return function(*arrays, *shared, axis_name=axis_name)
+    rows = jax.P(axes)
+    mapped = jax.shard_map(
+        functools.partial(function, axis_name=axes[0] if len(axes) == 1 else axes),
+        mesh=mesh,
+        in_specs=(*[rows] * len(arrays), *[jax.P()] * len(shared)),
+        out_specs=rows,
+        axis_names=set(axes),
+    )
+    return mapped(*arrays, *shared)
 
 
 def _is_array(leaf: object) -> bool:

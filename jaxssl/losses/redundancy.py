@@ -58,7 +58,7 @@ def barlow_twins(
     standardised = [
         standardise(rows, epsilon=epsilon, axis_name=axis_name) for rows in (view_a, view_b)
     ]
-    correlation = _products(*standardised, axis_name)
+    correlation = _products(standardised[0], standardised[1], axis_name)
     on_diagonal = jnp.sum(jnp.square(1 - jnp.diagonal(correlation)))
     return on_diagonal + redundancy_weight * _off_diagonal_squares(correlation)
 
@@ -88,7 +88,8 @@ def standardise(rows: Array, *, epsilon: float = 1e-5, axis_name: str | None = N
     checks.axes("standardise", "B D", rows=rows)
     checks.floating("standardise", rows=rows)
     checks.above_zero("standardise", epsilon=epsilon)
-    rows = _centred(*numerics.at_least_float32(rows), axis_name)
+    (rows,) = numerics.at_least_float32(rows)
+    rows = _centred(rows, axis_name)
     variance = collectives.pmean(jnp.mean(jnp.square(rows), axis=0), axis_name)
     return rows / jnp.sqrt(variance + epsilon)[None]
 
@@ -221,7 +222,8 @@ def _views(
     checks.equal_shapes(function, view_a=view_a.shape, view_b=view_b.shape)
     checks.floating(function, view_a=view_a, view_b=view_b)
     checks.global_batch(function, view_a.shape[0] * collectives.axis_size(axis_name), 2)
-    return numerics.at_least_float32(view_a, view_b)
+    view_a, view_b = numerics.at_least_float32(view_a, view_b)
+    return view_a, view_b
 
 
 def _centred(rows: Array, axis_name: str | None) -> Array:

@@ -10,10 +10,9 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from jaxssl import collectives
-from jaxssl.losses import checks, contrastive, numerics, tiled
+from jaxssl.losses import checks, contrastive, meshes, numerics, tiled
 from jaxssl.losses.meshes import on_any_mesh
 from jaxssl.types import Array, PyTree
 
@@ -73,8 +72,14 @@ def siglip(
         columns, column_ids = collectives.all_gather((text, ids), axis_name)
         agreement = _agreement(rows, columns, bias, ids, column_ids)
         return jnp.sum(jax.nn.softplus(-agreement), axis=1)
-    rows, columns, bias = collectives.varying((rows, text, bias), axis_name)
-    return _round_the_ring(rows, columns, bias, ids, block_size, axis_name)
+
+    def met(
+        rows: Array, columns: Array, ids: Array, bias: Array, *, axis_name: str | None
+    ) -> Array:
+        rows, columns, bias = collectives.varying((rows, columns, bias), axis_name)
+        return _tiled(rows, columns, bias, ids, block_size, axis_name)
+
+    return meshes.by_rows(met, rows, text, ids, shared=(bias,), axis_name=axis_name)
 
 
 def _agreement(
@@ -86,38 +91,37 @@ def _agreement(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def _round_the_ring(
+def _tiled(
     rows: Array, columns: Array, bias: Array, ids: Array, block_size: int, axis_name: str | None
 ) -> Array:
-    return _ring_forward(rows, columns, bias, ids, block_size, axis_name)[0]
+    return _tiled_forward(rows, columns, bias, ids, block_size, axis_name)[0]
 
 
-def _ring_forward(
+def _tiled_forward(
     rows: Array, columns: Array, bias: Array, ids: Array, block_size: int, axis_name: str | None
 ) -> tuple[Array, PyTree]:
-    def meet(carry: PyTree, _: None) -> tuple[PyTree, None]:
-        values, columns, column_ids = carry
+    def meet(values: Array, travelling: PyTree) -> tuple[Array, PyTree]:
+        columns, column_ids = travelling
 
         def strip(carry: None, block: PyTree) -> tuple[None, Array]:
             block_rows, block_ids = block
             agreement = _agreement(block_rows, columns, bias, block_ids, column_ids)
             return carry, jnp.sum(jax.nn.softplus(-agreement), axis=1)
 
-        _, more = tiled.sweep(strip, None, (rows, ids), block_size)
-        return (values + more, *collectives.from_previous((columns, column_ids), axis_name)), None
+        return values + tiled.sweep(strip, None, (rows, ids), block_size)[1], travelling
 
-    start = (jnp.zeros_like(rows[:, 0]), columns, ids)
-    (values, *_), _ = lax.scan(meet, start, length=collectives.axis_size(axis_name))
+    start = jnp.zeros_like(rows[:, 0])
+    values, _ = tiled.round_the_ring(meet, start, (columns, ids), axis_name)
     return values, (rows, columns, bias, ids)
 
 
-def _ring_backward(
+def _tiled_backward(
     block_size: int, axis_name: str | None, saved: PyTree, gradient: Array
 ) -> tuple[Array, Array, Array, None]:
     rows, columns, bias, ids = saved
 
-    def meet(carry: PyTree, _: None) -> tuple[PyTree, None]:
-        rows_gradient, bias_gradient, *travelling = carry
+    def meet(carry: PyTree, travelling: PyTree) -> tuple[PyTree, PyTree]:
+        rows_gradient, bias_gradient = carry
         columns, column_ids, columns_gradient = travelling
 
         def strip(carry: PyTree, block: PyTree) -> tuple[PyTree, Array]:
@@ -136,14 +140,15 @@ def _ring_backward(
         (columns_gradient, bias_gradient), more = tiled.sweep(
             strip, (columns_gradient, bias_gradient), (rows, ids, gradient), block_size
         )
-        travelling = collectives.from_previous((columns, column_ids, columns_gradient), axis_name)
-        return (rows_gradient + more, bias_gradient, *travelling), None
+        return (rows_gradient + more, bias_gradient), (columns, column_ids, columns_gradient)
 
-    start = (jnp.zeros_like(rows), jnp.zeros_like(bias), columns, ids, jnp.zeros_like(columns))
-    (rows_gradient, bias_gradient, _, _, columns_gradient), _ = lax.scan(
-        meet, start, length=collectives.axis_size(axis_name)
+    (rows_gradient, bias_gradient), (_, _, columns_gradient) = tiled.round_the_ring(
+        meet,
+        (jnp.zeros_like(rows), jnp.zeros_like(bias)),
+        (columns, ids, jnp.zeros_like(columns)),
+        axis_name,
     )
     return rows_gradient, columns_gradient, bias_gradient, None
 
 
-_round_the_ring.defvjp(_ring_forward, _ring_backward)
+_tiled.defvjp(_tiled_forward, _tiled_backward)

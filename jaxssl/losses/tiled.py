@@ -5,12 +5,14 @@
     l_i = log sum_j exp(rows_i . columns_j)   over the columns j whose id differs from the row's,
 
 which is all of a contrastive loss that needs the whole matrix of logits. The matrix exists only as
-one strip of ``block_size`` rows at a time, and again in the backward pass, which recomputes
-it: p_ij = exp(s_ij - l_i) needs nothing else. Every exponent is at most 0 whatever the temperature,
-because each l is at least as large as any of its terms, so nothing overflows, and only what is
-negligible beside its sum underflows.
+one strip of ``block_size`` rows and one device's columns at a time, and again in the backward pass,
+which recomputes it: p_ij = exp(s_ij - l_i) needs nothing else. Every exponent is at most 0 whatever
+the temperature, because each l is at least as large as any of its terms, so nothing overflows, and
+only what is negligible beside its sum underflows.
 
-Devices: rows are local. What crosses devices are embeddings, ids and one number per row.
+Devices: rows are local, and no device ever holds those of all. Columns go round the devices in a
+ring, with their ids and with what the backward pass needs or gathers of them, and every device adds
+what it meets: its memory depends on its own rows alone, however many devices there are.
 """
 
 import functools
@@ -21,6 +23,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxssl import collectives
+from jaxssl.losses import meshes
 from jaxssl.types import Array, PyTree
 
 
@@ -43,71 +46,115 @@ def across(
     *,
     block_size: int,
     axis_name: str | None,
+    shared: bool = False,
 ) -> Array:
     """Log-sum-exp of each row over columns of another origin.
 
     Args:
         rows: [B, D], local; differentiable.
-        columns: [M, D], all candidates; differentiable.
+        columns: [M, D], this device's candidates, or with ``shared`` all; differentiable.
         row_ids: int32 [B].
         column_ids: int32 [M].
         block_size: rows in one strip, at least 1.
         axis_name: device axis, or None.
+        shared: whether the columns are equal on all devices, and stay where they are.
 
     Returns:
         [B], local. About -1e38 for a row without a negative.
     """
-    rows, columns = collectives.varying((rows, columns), axis_name)
-    return _across(rows, columns, row_ids, column_ids, block_size)
+    if shared:
+
+        def met_shared(
+            rows: Array, row_ids: Array, columns: Array, column_ids: Array, *, axis_name: str | None
+        ) -> Array:
+            rows, columns = collectives.varying((rows, columns), axis_name)
+            return _across(rows, columns, row_ids, column_ids, block_size, None)
+
+        shared_columns = (columns, column_ids)
+        return meshes.by_rows(met_shared, rows, row_ids, shared=shared_columns, axis_name=axis_name)
+
+    def met(
+        rows: Array, columns: Array, row_ids: Array, column_ids: Array, *, axis_name: str | None
+    ) -> Array:
+        rows, columns = collectives.varying((rows, columns), axis_name)
+        return _across(rows, columns, row_ids, column_ids, block_size, axis_name)
+
+    return meshes.by_rows(met, rows, columns, row_ids, column_ids, axis_name=axis_name)
 
 
-def within(rows: Array, ids: Array, *, block_size: int, axis_name: str | None) -> Array:
-    """Log-sum-exp of each row over the rows of all devices.
+def within(*views: Array, ids: Array, block_size: int, axis_name: str | None) -> Array:
+    """Log-sum-exp of each row over the rows of other examples, of all views and devices.
 
     The matrix is symmetric, so one recomputed strip holds both p_ij and p_ji = exp(s_ij - l_j):
     with g the incoming gradient, d rows_i = sum_j (g_i p_ij + g_j p_ji) rows_j. That is three
-    products of matrices in all where ``across`` takes four, and on several devices the backward
-    pass gathers the numbers l and g instead of scattering gradients of embeddings.
+    products of matrices in all where ``across`` takes four, and in the backward pass the numbers l
+    and g go round with the rows instead of the gradients that these gather.
 
     Args:
-        rows: [B, D], local; differentiable.
-        ids: int32 [B], distinct between devices.
+        *views: V of [B, D], local; differentiable.
+        ids: int32 [B], one for the views of an example.
         block_size: rows in one strip, at least 1.
         axis_name: device axis, or None.
 
     Returns:
-        [B], local. About -1e38 for a row without a negative.
+        [B, V], local. About -1e38 for a row without a negative.
     """
-    return _within(collectives.varying(rows, axis_name), ids, block_size, axis_name)
+
+    def met(*given: Array, axis_name: str | None) -> Array:
+        *views, ids = given
+        rows = collectives.varying(jnp.concatenate(views), axis_name)
+        values = _within(rows, jnp.tile(ids, len(views)), block_size, axis_name)
+        return values.reshape(len(views), -1).T
+
+    return meshes.by_rows(met, *views, ids, axis_name=axis_name)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
 def _across(
-    rows: Array, columns: Array, row_ids: Array, column_ids: Array, block_size: int
+    rows: Array,
+    columns: Array,
+    row_ids: Array,
+    column_ids: Array,
+    block_size: int,
+    axis_name: str | None,
 ) -> Array:
-    return _logsumexp(rows, columns, row_ids, column_ids, block_size)
+    return _logsumexp(rows, columns, row_ids, column_ids, block_size, axis_name)
 
 
 def _across_forward(
-    rows: Array, columns: Array, row_ids: Array, column_ids: Array, block_size: int
+    rows: Array,
+    columns: Array,
+    row_ids: Array,
+    column_ids: Array,
+    block_size: int,
+    axis_name: str | None,
 ) -> tuple[Array, PyTree]:
-    value = _logsumexp(rows, columns, row_ids, column_ids, block_size)
+    value = _logsumexp(rows, columns, row_ids, column_ids, block_size, axis_name)
     return value, (rows, columns, row_ids, column_ids, value)
 
 
 def _across_backward(
-    block_size: int, saved: PyTree, gradient: Array
+    block_size: int, axis_name: str | None, saved: PyTree, gradient: Array
 ) -> tuple[Array, Array, None, None]:
     rows, columns, row_ids, column_ids, value = saved
 
-    def strip(columns_gradient: Array, block: PyTree) -> tuple[Array, Array]:
-        block_rows, block_ids, block_value, block_gradient = block
-        exponent = logits(block_rows, columns, block_ids, column_ids) - block_value[:, None]
-        weights = block_gradient[:, None] * jnp.exp(exponent)
-        return columns_gradient + dot(weights.T, block_rows), dot(weights, columns)
+    def meet(rows_gradient: Array, travelling: PyTree) -> tuple[Array, PyTree]:
+        columns, column_ids, columns_gradient = travelling
 
-    columns_gradient, rows_gradient = sweep(
-        strip, jnp.zeros_like(columns), (rows, row_ids, value, gradient), block_size
+        def strip(columns_gradient: Array, block: PyTree) -> tuple[Array, Array]:
+            block_rows, block_ids, block_value, block_gradient = block
+            exponent = logits(block_rows, columns, block_ids, column_ids) - block_value[:, None]
+            weights = block_gradient[:, None] * jnp.exp(exponent)
+            return columns_gradient + dot(weights.T, block_rows), dot(weights, columns)
+
+        columns_gradient, more = sweep(
+            strip, columns_gradient, (rows, row_ids, value, gradient), block_size
+        )
+        return rows_gradient + more, (columns, column_ids, columns_gradient)
+
+    travelling = columns, column_ids, jnp.zeros_like(columns)
+    rows_gradient, (_, _, columns_gradient) = round_the_ring(
+        meet, jnp.zeros_like(rows), travelling, axis_name
     )
     return rows_gradient, columns_gradient, None, None
 
@@ -120,25 +167,29 @@ def _within(rows: Array, ids: Array, block_size: int, axis_name: str | None) -> 
 def _within_forward(
     rows: Array, ids: Array, block_size: int, axis_name: str | None
 ) -> tuple[Array, PyTree]:
-    columns, column_ids = collectives.all_gather((rows, ids), axis_name)
-    value = _logsumexp(rows, columns, ids, column_ids, block_size)
-    return value, (rows, ids, columns, column_ids, value)
+    value = _logsumexp(rows, rows, ids, ids, block_size, axis_name)
+    return value, (rows, ids, value)
 
 
 def _within_backward(
     block_size: int, axis_name: str | None, saved: PyTree, gradient: Array
 ) -> tuple[Array, None]:
-    rows, ids, columns, column_ids, value = saved
-    column_value, column_gradient = collectives.all_gather((value, gradient), axis_name)
+    rows, ids, value = saved
+    own = rows, ids, value, gradient
 
-    def strip(carry: None, block: PyTree) -> tuple[None, Array]:
-        block_rows, block_ids, block_value, block_gradient = block
-        products = logits(block_rows, columns, block_ids, column_ids)
-        weights = block_gradient[:, None] * jnp.exp(products - block_value[:, None])
-        weights += column_gradient[None, :] * jnp.exp(products - column_value[None, :])
-        return carry, dot(weights, columns)
+    def meet(rows_gradient: Array, travelling: PyTree) -> tuple[Array, PyTree]:
+        columns, column_ids, column_value, column_gradient = travelling
 
-    _, rows_gradient = sweep(strip, None, (rows, ids, value, gradient), block_size)
+        def strip(carry: None, block: PyTree) -> tuple[None, Array]:
+            block_rows, block_ids, block_value, block_gradient = block
+            products = logits(block_rows, columns, block_ids, column_ids)
+            weights = block_gradient[:, None] * jnp.exp(products - block_value[:, None])
+            weights += column_gradient[None, :] * jnp.exp(products - column_value[None, :])
+            return carry, dot(weights, columns)
+
+        return rows_gradient + sweep(strip, None, own, block_size)[1], travelling
+
+    rows_gradient, _ = round_the_ring(meet, jnp.zeros_like(rows), own, axis_name)
     return rows_gradient, None
 
 
@@ -147,14 +198,52 @@ _within.defvjp(_within_forward, _within_backward)
 
 
 def _logsumexp(
-    rows: Array, columns: Array, row_ids: Array, column_ids: Array, block_size: int
+    rows: Array,
+    columns: Array,
+    row_ids: Array,
+    column_ids: Array,
+    block_size: int,
+    axis_name: str | None,
 ) -> Array:
-    def strip(carry: None, block: PyTree) -> tuple[None, Array]:
-        block_rows, block_ids = block
-        products = logits(block_rows, columns, block_ids, column_ids)
-        return carry, jax.nn.logsumexp(products, axis=1)
+    def meet(value: Array, travelling: PyTree) -> tuple[Array, PyTree]:
+        columns, column_ids = travelling
 
-    return sweep(strip, None, (rows, row_ids), block_size)[1]
+        def strip(carry: None, block: PyTree) -> tuple[None, Array]:
+            block_rows, block_ids = block
+            products = logits(block_rows, columns, block_ids, column_ids)
+            return carry, jax.nn.logsumexp(products, axis=1)
+
+        more = sweep(strip, None, (rows, row_ids), block_size)[1]
+        return jnp.logaddexp(value, more), travelling
+
+    nothing = jnp.full_like(rows[:, 0], jnp.finfo(rows.dtype).min)
+    return round_the_ring(meet, nothing, (columns, column_ids), axis_name)[0]
+
+
+def round_the_ring(
+    meet: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]],
+    carry: PyTree,
+    travelling: PyTree,
+    axis_name: str | None,
+) -> tuple[PyTree, PyTree]:
+    """Brings what every device sends round past all devices, and home.
+
+    Args:
+        meet: ``(carry, travelling) -> (carry, travelling)``, of what stays and what is passing by.
+        carry: what stays here.
+        travelling: what this device sends round.
+        axis_name: device axis, or None for one device.
+
+    Returns:
+        Both after as many meetings as there are devices.
+    """
+
+    def turn(both: tuple[PyTree, PyTree], _: None) -> tuple[tuple[PyTree, PyTree], None]:
+        carry, travelling = meet(*both)
+        return (carry, collectives.from_previous(travelling, axis_name)), None
+
+    both, _ = lax.scan(turn, (carry, travelling), length=collectives.axis_size(axis_name))
+    return both
 
 
 def sweep(

@@ -1,5 +1,7 @@
 """W-MSE: views whitened over the batch, then compared; nothing else keeps them from collapse."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -53,7 +55,7 @@ def whitening_mse(
     checks.equal_shapes("whitening_mse", view_a=view_a.shape, view_b=view_b.shape)
     checks.floating("whitening_mse", view_a=view_a, view_b=view_b)
     view_a, view_b = numerics.at_least_float32(view_a, view_b)
-    options = {"groups": groups, "num_groups": num_groups, "epsilon": epsilon}
+    options: dict[str, Any] = {"groups": groups, "num_groups": num_groups, "epsilon": epsilon}
     return similarity.cosine_regression(
         whiten(view_a, **options, axis_name=axis_name),
         whiten(view_b, **options, axis_name=axis_name),

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl import losses, models
+from jaxssl import losses
 from jaxssl.augment import policies
 from jaxssl.methods.shared import assembly, functional, vits
 from jaxssl.models import initialization, layers, patches, residual_mlp
@@ -34,8 +34,7 @@ class AIM:
     out, and in the patch embedding, which there ends in a LayerNorm. What the optimizer adds in the
     paper: AdamW, betas 0.9 and 0.95, weight decay 0.05, gradients clipped at a norm of 1.
 
-    iGPT, its ancestor, has ``prefix=False``, and names the colour of single pixels out of 512,
-    which is not built here.
+    Its ancestor, which names the colour of single pixels, is ``methods.igpt``.
 
     Attributes:
         augment: crop and flip; no colour.
@@ -45,8 +44,7 @@ class AIM:
         normalize_target: regress patches normalised by their own mean and variance.
 
     Source: El-Nouby et al., Scalable Pre-training of Large Autoregressive Image Models, 2024,
-        arXiv:2401.08541, sections 3.2 and 3.3, eq. 2; Chen et al., Generative Pretraining from
-        Pixels, 2020 (iGPT).
+        arXiv:2401.08541, sections 3.2 and 3.3, eq. 2.
     """
 
     augment: policies.CropFlip = policies.CropFlip(
@@ -92,11 +90,11 @@ class AIM:
             images, prefix = views["image"], views["prefix"]
             network = self._network(encoder, views)
             variables = functional.variables(params["encoder"], {})
-            tokens = encoder.apply(variables, images, prefix=prefix).tokens[:, :-1]
+            tokens = encoder.apply(variables, images, prefix=prefix).tokens[:, :-1]  # type: ignore[union-attr]
             prediction = network.head.apply({"params": params["head"]}, tokens)
             pixels = layers.standardise(images, encoder.config.mean, encoder.config.std)
             target = patches.patchify(pixels, patch_size)[:, 1:]
-            return prediction, target, jnp.arange(1, num_patches)[None] >= prefix[:, None]
+            return prediction, target, jnp.arange(1, num_patches)[None] >= prefix[:, None]  # type: ignore[return-value]
 
         def loss(params, state, views, key, clock):
             del key, clock
@@ -123,7 +121,7 @@ class AIM:
 
         return assembly.assemble(view, init, loss, size=size, show=show)
 
-    def _network(self, encoder: models.ViT, views: Views) -> functional.WithHead:
+    def _network(self, encoder: nn.Module, views: Views) -> functional.WithHead:
         config = encoder.config
         head = residual_mlp.ResidualMLP(
             out_dim=config.patch_size**2 * views["image"].shape[-1],

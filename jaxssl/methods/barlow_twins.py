@@ -48,8 +48,12 @@ class BarlowTwins:
         network = self._network(encoder, axis_name)
         method = two_views.compare_projections(self.augment, network, compare)
 
+        compared = method.embed
+        assert compared is not None
+
         def embed(params: PyTree, state: PyTree, views: Views) -> Embeddings:
-            first, second, _ = method.embed(params, state, views)
+            first, second, _ = compared(params, state, views)
+            assert second is not None
             return Embeddings(
                 losses.standardise(first, axis_name=axis_name),
                 losses.standardise(second, axis_name=axis_name),

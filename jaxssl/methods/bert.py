@@ -83,9 +83,9 @@ def _scores(
 ) -> Array:
     """Scores of every token at the positions asked for, float32 [B, K, M]."""
     variables = functional.encoder_variables(params, state)
-    rows = encoder.apply(variables, views["seen"]).tokens
+    rows = encoder.apply(variables, views["seen"]).tokens  # type: ignore[union-attr]
     asked = models.gather_rows(rows, views["positions"])
-    return head.apply({"params": params["head"]}, asked, params["encoder"]["token_embedding"])
+    return head.apply({"params": params["head"]}, asked, params["encoder"]["token_embedding"])  # type: ignore[return-value]
 
 
 def _show(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -56,7 +57,7 @@ class CLIP:
 
         def price(images, texts, learned):
             temperature = jnp.exp(learned["log_temperature"])
-            options = {
+            options: dict[str, Any] = {
                 "temperature": temperature,
                 "block_size": self.block_size or None,
                 "axis_name": axis_name,

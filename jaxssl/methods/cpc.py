@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax
@@ -106,7 +106,9 @@ class CPC:
             variables = functional.variables(params, state)
             features = encoder.apply(variables, _rows_of_patches(views))
             predictor_params, _ = functional.init(
-                predictor, predictor_key, _as_grid(features.pooled, views)
+                predictor,
+                predictor_key,
+                _as_grid(features.pooled, views),  # type: ignore[union-attr]
             )
             return {"encoder": params, "predictor": predictor_params}, {"encoder": state}
 
@@ -156,8 +158,9 @@ class CPC:
         row, column = (rows - offset) // 2, rows // 2
         variables = functional.encoder_variables(params, state)
         features = encoder.apply(variables, _rows_of_patches(views), train=False)
-        latents = _as_grid(features.pooled, views)
-        predictions, targets = predictor.apply({"params": params["predictor"]}, latents)
+        latents = _as_grid(features.pooled, views)  # type: ignore[union-attr]
+        predicted: Any = predictor.apply({"params": params["predictor"]}, latents)
+        predictions, targets = predicted
         logits, labels = losses.grid_logits(predictions[0, 0], targets[0], offset=offset)
         place = row * rows + column
         picked = logits[:, place].argmax(-1)

@@ -108,7 +108,7 @@ class Data2Vec:
         def teach(state: PyTree, images: Array) -> Array:
             """Targets of all patches [B, N, D]."""
             features = encoder.apply(functional.encoder_variables(**state["target"]), images)
-            return jax.lax.stop_gradient(self._contextualise(features))
+            return jax.lax.stop_gradient(self._contextualise(features))  # type: ignore[arg-type]
 
         def loss(params, state, views, key, clock):
             del key, clock
@@ -139,4 +139,4 @@ class Data2Vec:
         last = features.maps[-self.num_layers :]
         tokens = [map_.reshape(map_.shape[0], -1, map_.shape[-1]) for map_ in last]
         average = sum(map(vits.layer_normalize, tokens)) / len(tokens)
-        return vits.layer_normalize(average)
+        return vits.layer_normalize(average)  # type: ignore[arg-type]  # of one map at least

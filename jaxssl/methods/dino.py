@@ -105,7 +105,7 @@ class DINO:
             """Features and scores of crops, both [B, V, ...], and the new state."""
             rows, new_state = multi_crop.apply(network, params, state, crops, rate=rate)
             scores = layer.apply({"params": params["prototypes"]}, rows)
-            return rows, scores, state | new_state
+            return rows, scores, state | new_state  # type: ignore[return-value]
 
         def teach(state: PyTree, views: Views) -> tuple[Array, Array, PyTree]:
             target = state["target"]
@@ -141,10 +141,6 @@ class DINO:
             momentum = schedules.cosine(self.teacher_momentum, 1.0, clock.progress)
             return state | {"target": ema.follow(state["target"], params, momentum)}
 
-        def export(params: PyTree, state: PyTree) -> PyTree:
-            del params
-            return functional.encoder_variables(**state["target"])
-
         def frozen(params: PyTree, clock: Clock) -> PyTree:
             return teacher.freeze_prototypes(params, clock, self.freeze_epochs)
 
@@ -167,7 +163,7 @@ class DINO:
             loss,
             size=self.augment.size,
             advance=advance,
-            encoder=export,
+            encoder=functional.target_variables,
             frozen=frozen,
             embed=embed,
             show=show,

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -167,7 +168,8 @@ class DINOv2:
             params, crops = state["target"]["params"], views["global"]
             features = hidden_crops.encode(encoder, params, crops)
             rows, scores = of_class(params, features.pooled)
-            return *(x.reshape(*crops.shape[:2], -1) for x in (rows, scores)), features
+            rows, scores = (x.reshape(*crops.shape[:2], -1) for x in (rows, scores))
+            return rows, scores, features
 
         def balance(scores: Array, temperature: Array, where: Array | None = None) -> Array:
             rows = scores.reshape(-1, scores.shape[-1])
@@ -206,7 +208,7 @@ class DINOv2:
             patch_values = patch_values.reshape(batch, -1).mean(axis=1)
 
             class_tokens = seen[0].pooled.reshape(batch, -1, seen[0].pooled.shape[-1])
-            koleo_values = sum(
+            koleo_values: Any = sum(
                 losses.koleo(class_tokens[:, crop], axis_name=axis_name)
                 for crop in range(class_tokens.shape[1])
             )
@@ -228,10 +230,6 @@ class DINOv2:
             momentum = schedules.cosine(self.teacher_momentum, self.final_momentum, clock.progress)
             return state | {"target": ema.follow(state["target"], params, momentum)}
 
-        def export(params: PyTree, state: PyTree) -> PyTree:
-            del params
-            return functional.encoder_variables(**state["target"])
-
         def frozen(params: PyTree, clock: Clock) -> PyTree:
             names = ("prototypes", "patch_prototypes")
             return teacher.freeze_prototypes(params, clock, self.freeze_epochs, names)
@@ -243,12 +241,8 @@ class DINOv2:
             return Embeddings(rows[:, 0], rows[:, 1], answers)
 
         def show(params: PyTree, state: PyTree, views: Views) -> list[Picture]:
-            """What the student sees, and which global views the teacher takes for a pair."""
             del params
-            first, hide = views["global"][:, 0], views["hide"][:, 0]
-            seen = vits.cover(first, hide, encoder.config.patch_size)
-            pictures = multi_crop.show(network, **state["target"], views=views)
-            return [("what the student sees of view a", seen), *pictures]
+            return hidden_crops.show(network, **state["target"], views=views)
 
         view = functools.partial(
             hidden_crops.make_view,
@@ -260,6 +254,6 @@ class DINOv2:
             min_patches=self.min_patches,
         )
         return assembly.assemble(
-            view, init, loss, size=self.augment.size, advance=advance, encoder=export,
-            frozen=frozen, embed=embed, show=show,
+            view, init, loss, size=self.augment.size, advance=advance,
+            encoder=functional.target_variables, frozen=frozen, embed=embed, show=show,
         )  # fmt: skip

@@ -59,7 +59,7 @@ class GPT:
 
 def _scores(encoder: nn.Module, params: PyTree, state: PyTree, seen: Array) -> Array:
     """Scores of the token that comes next, at every place; float32 [B, L, M]."""
-    rows = encoder.apply(functional.encoder_variables(params, state), seen).tokens
+    rows = encoder.apply(functional.encoder_variables(params, state), seen).tokens  # type: ignore[union-attr]
     table = params["encoder"]["token_embedding"]
     return text.tied_logits(rows, table)
 

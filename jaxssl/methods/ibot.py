@@ -198,10 +198,6 @@ class IBOT:
             momentum = schedules.cosine(self.teacher_momentum, 1.0, clock.progress)
             return state | {"target": ema.follow(state["target"], params, momentum)}
 
-        def export(params: PyTree, state: PyTree) -> PyTree:
-            del params
-            return functional.encoder_variables(**state["target"])
-
         def frozen(params: PyTree, clock: Clock) -> PyTree:
             return teacher.freeze_prototypes(params, clock, self.freeze_epochs)
 
@@ -213,12 +209,8 @@ class IBOT:
             return Embeddings(rows[:, 0], rows[:, 1], answers)
 
         def show(params: PyTree, state: PyTree, views: Views) -> list[Picture]:
-            """What the student sees, and which global views the teacher takes for a pair."""
             del params
-            first, hide = views["global"][:, 0], views["hide"][:, 0]
-            seen = vits.cover(first, hide, encoder.config.patch_size)
-            pictures = multi_crop.show(network, **state["target"], views=views)
-            return [("what the student sees of view a", seen), *pictures]
+            return hidden_crops.show(network, **state["target"], views=views)
 
         view = functools.partial(
             hidden_crops.make_view,
@@ -230,6 +222,6 @@ class IBOT:
             min_patches=max(1, min(grid) // 3) ** 2,
         )
         return assembly.assemble(
-            view, init, loss, size=self.augment.size, advance=advance, encoder=export,
-            frozen=frozen, embed=embed, show=show,
+            view, init, loss, size=self.augment.size, advance=advance,
+            encoder=functional.target_variables, frozen=frozen, embed=embed, show=show,
         )  # fmt: skip

@@ -98,7 +98,7 @@ class IJEPA:
             images, keep = views["image"], views["keep"]
             params, state = functional.init(encoder, encoder_key, images)
             variables = functional.variables(params, state)
-            tokens = encoder.apply(variables, images, keep=keep).tokens
+            tokens = encoder.apply(variables, images, keep=keep).tokens  # type: ignore[union-attr]
             predictor_params, predictor_state = functional.init(
                 narrow, predictor_key, tokens, keep, views["targets"][:, 0], grid=grid
             )
@@ -108,7 +108,7 @@ class IJEPA:
 
         def teach(state: PyTree, images: Array) -> Array:
             """Targets of all patches [B, N, D]."""
-            tokens = encoder.apply(functional.encoder_variables(**state["target"]), images).tokens
+            tokens = encoder.apply(functional.encoder_variables(**state["target"]), images).tokens  # type: ignore[union-attr]
             return jax.lax.stop_gradient(vits.layer_normalize(tokens))
 
         def loss(params, state, views, key, clock):
@@ -116,11 +116,11 @@ class IJEPA:
             images, keep, asked = views["image"], views["keep"], views["targets"]
             # Nothing here has batch statistics, so that the state stays as it is.
             variables = functional.encoder_variables(params, state)
-            tokens = encoder.apply(variables, images, keep=keep).tokens
+            tokens = encoder.apply(variables, images, keep=keep).tokens  # type: ignore[union-attr]
 
             def describe(block: Array) -> Array:
                 variables = functional.variables(params["predictor"], state["predictor"])
-                return narrow.apply(variables, tokens, keep, block, grid=grid)
+                return narrow.apply(variables, tokens, keep, block, grid=grid)  # type: ignore[return-value]
 
             # Each block by itself: the patches of one do not see those of another.
             prediction = jax.vmap(describe, in_axes=1, out_axes=1)(asked)  # [B, M, A, D]
@@ -133,10 +133,6 @@ class IJEPA:
         def advance(params: PyTree, state: PyTree, clock: Clock) -> PyTree:
             momentum = schedules.warmup(self.target_momentum, 1.0, clock.progress, 1.0)
             return state | {"target": ema.follow(state["target"], params, momentum)}
-
-        def export(params: PyTree, state: PyTree) -> PyTree:
-            del params
-            return functional.encoder_variables(**state["target"])
 
         def embed(params: PyTree, state: PyTree, views: Views) -> Embeddings:
             del params
@@ -155,8 +151,9 @@ class IJEPA:
             ]
 
         return assembly.assemble(
-            view, init, loss, size=size, advance=advance, encoder=export, embed=embed, show=show
-        )
+            view, init, loss, size=size, advance=advance,
+            encoder=functional.target_variables, embed=embed, show=show,
+        )  # fmt: skip
 
     def _predictor(self, encoder: nn.Module) -> nn.Module:
         config = encoder.config

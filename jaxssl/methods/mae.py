@@ -70,7 +70,7 @@ class MAE:
             variables = functional.variables(params, state)
             features = encoder.apply(variables, images, keep=views["keep"])
             decoder = self._decoder(config, images.shape[-1])
-            args, kwargs = _decoder_inputs(config, features, views)
+            args, kwargs = _decoder_inputs(config, features, views)  # type: ignore[arg-type]
             decoder_params, _ = functional.init(decoder, decoder_key, *args, **kwargs)
             return {"encoder": params, "decoder": decoder_params}, {"encoder": state}
 
@@ -140,7 +140,7 @@ class MAE:
         prediction = decoder.apply({"params": params["decoder"]}, *args, **kwargs)
         standardised = layers.standardise(images, config.mean, config.std)
         target = patches.patchify(standardised, config.patch_size)
-        return prediction, patches.gather_rows(target, views["masked"]), encoder_state
+        return prediction, patches.gather_rows(target, views["masked"]), encoder_state  # type: ignore[return-value]
 
 
 def _decoder_inputs(

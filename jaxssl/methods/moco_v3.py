@@ -73,7 +73,7 @@ class MoCoV3:
                 losses.info_nce(*pair, temperature=self.temperature, axis_name=axis_name)
                 for pair in zip(predictions, targets, strict=True)
             ]
-            return 2 * self.temperature * sum(values)
+            return 2 * self.temperature * (values[0] + values[1])
 
         freezes = self.freeze_patch_embedding and is_vit
         return two_views.compare_with_target(

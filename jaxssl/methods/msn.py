@@ -106,12 +106,15 @@ class MSN:
             images = crops.reshape(-1, *crops.shape[2:])
             features = encoder.apply({"params": params["encoder"]}, images, **options)
             projected, of_projector = functional.apply(
-                projector, params["projector"], state["projector"], features.pooled
+                projector,
+                params["projector"],
+                state["projector"],
+                features.pooled,  # type: ignore[union-attr]
             )
             return projected.reshape(*crops.shape[:2], -1), state | {"projector": of_projector}
 
         def score(params: PyTree, projected: Array) -> Array:
-            return layer.apply({"params": params["prototypes"]}, projected)
+            return layer.apply({"params": params["prototypes"]}, projected)  # type: ignore[return-value]
 
         def loss(params, state, views, key, clock):
             del key, clock
@@ -137,10 +140,6 @@ class MSN:
             momentum = schedules.warmup(self.target_momentum, 1.0, clock.progress, 1.25)
             return state | {"target": ema.follow(state["target"], params, momentum)}
 
-        def export(params: PyTree, state: PyTree) -> PyTree:
-            del params
-            return functional.encoder_variables(**state["target"])
-
         def embed(params: PyTree, state: PyTree, views: Views) -> Embeddings:
             target = state["target"]
             projected, _ = project(target["params"], target["state"], views["global"])
@@ -156,8 +155,9 @@ class MSN:
             return [*pictures, ("what the encoder sees of view b", left)]
 
         return assembly.assemble(
-            view, init, loss, size=size, advance=advance, encoder=export, embed=embed, show=show
-        )
+            view, init, loss, size=size, advance=advance,
+            encoder=functional.target_variables, embed=embed, show=show,
+        )  # fmt: skip
 
     def _assign(self, scores: Array, axis_name: str | None) -> Array:
         """P+ [B, M] of the target's scores [B, M]."""

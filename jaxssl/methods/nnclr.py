@@ -68,7 +68,7 @@ class NNCLR:
             images = two_views.stack(views)
             projections, predictions, new_state = siamese.apply(params, state, images)
             bank = state["queue"]
-            values = 0.0
+            values: Array | float = 0.0
             for own, other in ((0, 1), (1, 0)):
                 nearest = losses.nearest_neighbours(jax.lax.stop_gradient(projections[own]), bank)
                 values += losses.info_nce(

@@ -83,7 +83,8 @@ class SplitBrain:
         def loss(params, state, views, key, clock):
             del key, clock
             logits, state = network.apply(params, state, views["image"])
-            values, metrics = 0.0, {}
+            values: Array | float = 0.0
+            metrics = {}
             for name, scores, labels in zip(("ab", "lightness"), logits, self._labels(views)):
                 values += losses.cross_entropy(scores, labels).mean(axis=(1, 2))
                 is_right = (scores.argmax(-1) == labels).astype(jnp.float32)

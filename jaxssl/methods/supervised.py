@@ -71,6 +71,15 @@ class Supervised:
         """The same for a data set of so many classes; see ``types.MethodConfig``."""
         return dataclasses.replace(self, class_names=tuple(names))
 
+    def with_classifier(
+        self, params: PyTree, state: PyTree, kernel: Array, bias: Array
+    ) -> tuple[PyTree, PyTree]:
+        """The first state with another head; see ``types.MethodConfig``."""
+        params = params | {"head": {"layer1": {"kernel": kernel, "bias": bias}}}
+        if self.ema_momentum:
+            state = state | {"target": ema.start(params, state, ("encoder", "head"))}
+        return params, state
+
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
         num_classes = len(self.class_names)
@@ -90,7 +99,7 @@ class Supervised:
         def view(key: Array, example: Example) -> Views:
             keys = jax.random.split(key, 4)
             image = self.rand_augment(keys[1], self.augment(keys[0], example["image"]))
-            views = {"image": image, "label": example["label"]}
+            views: Views = {"image": image, "label": example["label"]}
             if mixes:
                 size = self.augment.size
                 views["mix"] = mixing.draw(keys[2], mixup=self.mixup, cutmix=self.cutmix, size=size)

@@ -72,7 +72,7 @@ class SwAV:
         layer = prototypes.Prototypes(self.num_prototypes)
 
         def scores_of(params: PyTree, projections: Array) -> Array:
-            return layer.apply({"params": params["prototypes"]}, projections)
+            return layer.apply({"params": params["prototypes"]}, projections)  # type: ignore[return-value]
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
             network_key, prototypes_key = jax.random.split(key)

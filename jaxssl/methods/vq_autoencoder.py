@@ -1,6 +1,7 @@
 """VQ autoencoder: the patches of an image as words of a learned vocabulary."""
 
 import dataclasses
+from typing import Self, cast
 
 import flax.linen as nn
 import jax
@@ -8,9 +9,18 @@ import jax.numpy as jnp
 
 from jaxssl import checks, losses, models
 from jaxssl.augment import policies
-from jaxssl.methods.shared import assembly, functional, vits
-from jaxssl.models import initialization, layers, patches, residual_mlp
-from jaxssl.types import Array, Example, Method, Picture, PyTree, Views
+from jaxssl.methods.shared import assembly, quantizer, vits
+from jaxssl.models import layers, patches
+from jaxssl.types import (
+    Array,
+    EncoderConfig,
+    Example,
+    Method,
+    MethodConfig,
+    Picture,
+    PyTree,
+    Views,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,52 +77,21 @@ class VQAutoencoder:
         vits.check_encoder(owner, encoder, can="give each patch a word", sees_pixels=True)
         config, size = encoder.config, self.augment.size
         patches.patch_grid(size, size, config.patch_size, caller=owner)
-        kernels = initialization.INITIALIZATIONS[config.initialization].blocks
-        narrow = models.MLP((self.code_dim,), kernel_init=kernels.linear, dtype=config.dtype)
-
-        def decoder_of(images: Array) -> nn.Module:
-            return residual_mlp.ResidualMLP(
-                out_dim=config.patch_size**2 * images.shape[-1],
-                width=self.decoder_width,
-                depth=self.decoder_depth,
-                dtype=config.dtype,
-                kernels=kernels,
-            )
+        network = self.network(encoder)
 
         def view(key: Array, example: Example) -> Views:
             return {"image": self.augment(key, example["image"])}
 
         def init(key: Array, views: Views) -> tuple[PyTree, PyTree]:
-            encoder_key, narrow_key, code_key, decoder_key = jax.random.split(key, 4)
-            images = views["image"]
-            params, state = functional.init(encoder, encoder_key, images)
-            tokens = jnp.zeros((1, 1, config.dimensions.width))
-            codes = jnp.zeros((1, 1, self.code_dim))
-            return {
-                "encoder": params,
-                "narrow": functional.init(narrow, narrow_key, tokens)[0],
-                "codebook": {"codes": jax.random.normal(code_key, (self.num_words, self.code_dim))},
-                "decoder": functional.init(decoder_of(images), decoder_key, codes)[0],
-            }, {"encoder": state}
-
-        def encode(params: PyTree, images: Array) -> tuple[Array, Array, Array]:
-            """Unit rows z [B, N, d], the words nearest to them [B, N], and their unit codes."""
-            tokens = encoder.apply({"params": params["encoder"]}, images).tokens
-            rows = _unit(narrow.apply({"params": params["narrow"]}, tokens))
-            codes = _unit(params["codebook"]["codes"])
-            words = losses.nearest_neighbours(rows.reshape(-1, self.code_dim), codes)
-            words = words.reshape(rows.shape[:2])
-            return rows, words, codes[words]
-
-        def decode(params: PyTree, rows: Array, images: Array) -> Array:
-            return decoder_of(images).apply({"params": params["decoder"]}, rows)
+            return network.init(key, views["image"])
 
         def loss(params, state, views, key, clock):
             del key, clock
             images = views["image"]
-            rows, words, codes = encode(params, images)
+            rows, words, codes = network.encode(params, images)
             stop = jax.lax.stop_gradient
-            prediction = decode(params, rows + stop(codes - rows), images)
+            straight = rows + stop(codes - rows)
+            prediction = network.decode(params, straight, images.shape[-1])
             pixels = layers.standardise(images, config.mean, config.std)
             target = patches.patchify(pixels, config.patch_size)
             everywhere = jnp.ones(words.shape)
@@ -127,16 +106,72 @@ class VQAutoencoder:
             """The views, and what their words say."""
             del state
             images = views["image"]
-            _, words, codes = encode(params, images)
-            everywhere = jnp.ones(words.shape, bool)
-            (first, _, rebuilt) = vits.show_reconstruction(
-                images, everywhere, decode(params, codes, images), config
-            )
+            _, words, _ = network.encode(params, images)
+            first, _, rebuilt = network.show(params, images, jnp.ones(words.shape, bool), words)
             return [first, rebuilt]
 
         return assembly.assemble(view, init, loss, size=size, show=show)
 
+    def network(self, encoder: nn.Module) -> quantizer.Quantizer:
+        """The network, around an encoder that was checked."""
+        sizes = self.num_words, self.code_dim, self.decoder_width, self.decoder_depth
+        return quantizer.Quantizer(encoder, *sizes)
 
-def _unit(rows: Array) -> Array:
-    squares = jnp.sum(jnp.square(rows), axis=-1, keepdims=True)
-    return rows * jax.lax.rsqrt(jnp.maximum(squares, 1e-12))
+
+@dataclasses.dataclass(frozen=True)
+class Tokenizer:
+    """A VQ autoencoder whose words another method names, as the run that trained it recorded it.
+
+    Attributes:
+        method: of that run.
+        encoder: of that run.
+    """
+
+    method: VQAutoencoder
+    encoder: models.ViTConfig
+
+    @classmethod
+    def of_run(cls, owner: str, method: MethodConfig, encoder: EncoderConfig) -> Self:
+        """What ``MethodConfig.with_tokenizer`` keeps of a run.
+
+        Args:
+            owner: name that the message begins with.
+            method: of the run.
+            encoder: of the run.
+
+        Raises:
+            ValueError: a run of another method, which has no words.
+        """
+        if not isinstance(method, VQAutoencoder):
+            raise ValueError(
+                f"{owner}: the tokenizer must be the run of a VQAutoencoder, which has words; got "
+                f"that of a {type(method).__name__}. Train one: jaxssl pretrain "
+                "vq_autoencoder_fashion_mnist --out runs/words."
+            )
+        return cls(method, cast(models.ViTConfig, encoder))
+
+
+def network_for(owner: str, tokenizer: Tokenizer | None, patch_size: int) -> quantizer.Quantizer:
+    """The network of a tokenizer that has a word for each patch of an encoder.
+
+    Args:
+        owner: name that the messages begin with.
+        tokenizer: that a method is given; None if none was named.
+        patch_size: of the encoder that names its words, pixels.
+
+    Raises:
+        ValueError: none, or one whose patches are others.
+    """
+    if tokenizer is None:
+        raise ValueError(
+            f"{owner}: the tokenizer must be a trained VQAutoencoder, whose words are named; got "
+            "none. Name the directory of its run: --tokenizer RUN."
+        )
+    theirs = tokenizer.encoder.patch_size
+    if theirs != patch_size:
+        raise ValueError(
+            f"{owner}: the encoder's patches must be the tokenizer's, which has a word for each; "
+            f"got {patch_size} and {theirs} pixels. Set --encoder.patch-size {theirs}, or name "
+            "another --tokenizer."
+        )
+    return tokenizer.method.network(tokenizer.encoder.build())

@@ -12,6 +12,7 @@ from jaxssl.models.dense import DenseHead
 from jaxssl.models.discriminator import Discriminator
 from jaxssl.models.dual import Dual, DualConfig
 from jaxssl.models.heads import MLP
+from jaxssl.models.micro_batches import over_micro_batches
 from jaxssl.models.patches import gather_rows, patchify, sincos_positions, unpatchify
 from jaxssl.models.predictor import MaskedPredictor
 from jaxssl.models.resnet import ResNet, ResNetConfig
@@ -41,6 +42,7 @@ __all__ = [
     "ViT",
     "ViTConfig",
     "gather_rows",
+    "over_micro_batches",
     "patchify",
     "sincos_positions",
     "stack_layers",

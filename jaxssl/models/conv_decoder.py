@@ -74,7 +74,7 @@ class ConvDecoder(nn.Module):
         features = self.width * 2**num_doublings
 
         x = code
-        if self.activated:
+        if self.activated and self.bottleneck_dim is not None:
             x = self._linear(x, self.bottleneck_dim, name="bottleneck")
             x = nn.leaky_relu(self._normalized(x, train, "bottleneck_norm"), SLOPE)
         elif self.bottleneck_dim is not None:

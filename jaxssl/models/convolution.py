@@ -11,6 +11,7 @@ Windows are ``[K, K', C, D]`` as in Flax, maps ``[B, H, W, C]``.
 import functools
 from typing import Any
 
+import einops
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -100,12 +101,11 @@ def _by_cells(x, kernel, strides, padding):
 def _by_tiles(x, kernel, strides, padding):
     """Windows side by side; a remainder at the border is left out."""
     del strides, padding
-    height, width, channels, features = kernel.shape
+    height, width = kernel.shape[:2]
     rows, columns = x.shape[1] // height, x.shape[2] // width
     x = x[:, : rows * height, : columns * width]
-    x = x.reshape(-1, rows, height, columns, width, channels).transpose(0, 1, 3, 2, 4, 5)
-    x = x.reshape(-1, rows, columns, height * width * channels)
-    return _product(x, kernel.reshape(-1, features))
+    tiles = einops.rearrange(x, "b (r h) (c w) d -> b r c (h w d)", h=height, w=width)
+    return _product(tiles, einops.rearrange(kernel, "h w d f -> (h w d) f"))
 
 
 def _by_whole_maps(x, kernel, strides, padding):

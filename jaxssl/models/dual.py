@@ -1,7 +1,7 @@
 """An encoder of two towers: one network sees images, the other texts, both point into one space."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -60,7 +60,7 @@ class DualConfig:
             )
 
     @property
-    def towers(self) -> tuple[object, texts.TextTransformerConfig]:
+    def towers(self) -> tuple[Any, texts.TextTransformerConfig]:
         """The two networks: of images, and of texts."""
         image = dataclasses.replace(self.image, dtype=self.dtype, mean=self.mean, std=self.std)
         return image, dataclasses.replace(self.text, dtype=self.dtype)
@@ -160,7 +160,7 @@ class Dual(nn.Module):
         )
 
 
-def _both_or_one(image: object | None, tokens: object | None) -> object:
+def _both_or_one(image: Any, tokens: Any) -> Any:
     """What there is of the two."""
     found = [each for each in (image, tokens) if each is not None]
     if not found:

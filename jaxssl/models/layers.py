@@ -75,12 +75,12 @@ def _in_color_space(images: Array, color_space: str) -> Array:
     return lab[..., 1:] if color_space == "ab" else lab
 
 
-def layer_norm(x: Array, *, dtype: str, name: str) -> Array:
-    """LayerNorm over the last axis with epsilon 1e-6, computed in float32, returned in ``dtype``.
+def layer_norm(x: Array, *, dtype: str, name: str, epsilon: float = LAYER_NORM_EPSILON) -> Array:
+    """LayerNorm over the last axis, computed in float32, returned in ``dtype``.
 
     Source: Ba et al., Layer Normalization, 2016, arXiv:1607.06450; epsilon as in MAE.
     """
-    norm = nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, name=name)
+    norm = nn.LayerNorm(epsilon=epsilon, name=name)
     return norm(x.astype(jnp.float32)).astype(dtype)
 
 

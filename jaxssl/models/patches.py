@@ -58,7 +58,8 @@ def patchify(images: Array, patch_size: int) -> Array:
         raise ValueError(
             f"patchify: images must be [B, H, W, C]; got shape {images.shape}. Add a batch axis?"
         )
-    rows, columns = patch_grid(*images.shape[1:3], patch_size, caller="patchify")
+    height, width = images.shape[1:3]
+    rows, columns = patch_grid(height, width, patch_size, caller="patchify")
     return einops.rearrange(
         images, "b (row p) (col q) c -> b (row col) (p q c)", row=rows, col=columns
     )

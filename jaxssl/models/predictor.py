@@ -25,7 +25,7 @@ class MaskedPredictor(nn.Module):
         depth: number of blocks.
         num_heads: heads in each block.
         scan_layers: run the blocks as one scan, parameters with a leading layer axis.
-        remat: recompute each block in the backward pass.
+        remat: what of each block the backward pass computes anew; see ``ViTConfig``.
         dtype: compute dtype; the prediction is float32.
         kernels: how the kernels begin.
 
@@ -39,7 +39,7 @@ class MaskedPredictor(nn.Module):
     depth: int = 8
     num_heads: int = 16
     scan_layers: bool = False
-    remat: bool = False
+    remat: transformer.Remat = "none"
     dtype: Literal["float32", "bfloat16"] = "float32"
     kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
 

@@ -19,6 +19,7 @@ float32 67 to 92; bfloat16 with a bfloat16 result 59 to 63, with a float32 resul
 in float32, so that gradients of normalisation layers are left to JAX.
 """
 
+import functools
 import math
 
 import flax.linen as nn
@@ -75,6 +76,53 @@ def affine(x: Array, kernel: Array, bias: Array | None) -> Array:
         [..., F], in the dtype of ``x``.
     """
     return _affine(x, kernel, bias)
+
+
+def einsum_to_float32(equation: str, a: Array, b: Array) -> Array:
+    """Sums of products in float32 of operands in the compute dtype, ``jnp.einsum``'s.
+
+    For what is compared rather than handed on, such as scores of a softmax. The gradients are
+    products in the compute dtype too, to which the cotangent is rounded; those that JAX makes would
+    bring the operands to float32, whose products take an accelerator many times as long.
+
+    Args:
+        equation: such as "bqhd,bkhd->bhqk"; each index stands in two of the three.
+        a: float32 or bfloat16.
+        b: of the same dtype.
+
+    Returns:
+        float32.
+    """
+    if a.dtype == jnp.float32:  # what runs is plain to other tools
+        return jnp.einsum(equation, a, b)
+    return _einsum_to_float32(equation, a, b)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _einsum_to_float32(equation: str, a: Array, b: Array) -> Array:
+    return jnp.einsum(equation, a, b, preferred_element_type=jnp.float32)
+
+
+def _einsum_forward(equation, a, b):
+    return _einsum_to_float32(equation, a, b), (a, b)
+
+
+def _einsum_backward(equation, kept, cotangent):
+    a, b = kept
+    operands, result = equation.split("->")
+    of_a, of_b = operands.split(",")
+    g = cotangent.astype(a.dtype)
+    gradients = (
+        _einsum_to_float32(f"{result},{of_b}->{of_a}", g, b),
+        _einsum_to_float32(f"{result},{of_a}->{of_b}", g, a),
+    )
+    return tuple(
+        collectives.psum_as(gradient, operand).astype(operand.dtype)
+        for gradient, operand in zip(gradients, kept, strict=True)
+    )
+
+
+_einsum_to_float32.defvjp(_einsum_forward, _einsum_backward)
 
 
 def _plain_affine(

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxssl.models import products
 from jaxssl.types import Array
 
 
@@ -37,7 +38,8 @@ class Prototypes(nn.Module):
         kernel = self.param("kernel", uniform, (x.shape[-1], self.num_prototypes))
         rows = _unit(x.astype(jnp.float32), axis=-1).astype(self.dtype)
         columns = _unit(kernel, axis=0).astype(self.dtype)
-        return jnp.matmul(rows, columns, preferred_element_type=jnp.float32)
+        scores = products.einsum_to_float32("bd,dm->bm", rows.reshape(-1, x.shape[-1]), columns)
+        return scores.reshape(*x.shape[:-1], self.num_prototypes)
 
 
 def _unit(vectors: Array, *, axis: int) -> Array:

@@ -45,7 +45,7 @@ def patch_angles(rows: int, columns: int, head_dim: int) -> np.ndarray:
     return np.concatenate(angles, axis=1).astype(np.float32)
 
 
-def rotation(angles: Array, num_extra: int) -> Rotation:
+def rotation(angles: Array | np.ndarray, num_extra: int) -> Rotation:
     """Of angles [B or 1, N, d / 2], with ``num_extra`` tokens before them that are not turned."""
     angles = jnp.pad(angles, ((0, 0), (num_extra, 0), (0, 0)))
     return Rotation(jnp.cos(angles), jnp.sin(angles))

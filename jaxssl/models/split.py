@@ -54,7 +54,11 @@ class SplitConfig:
         channels = {"lightness": slice(0, 1), "ab": slice(1, 3)}
         lightness, ab = (
             dataclasses.replace(
-                self.half, dtype=self.dtype, color_space=space, mean=mean[part], std=std[part]
+                self.half,
+                dtype=self.dtype,
+                color_space=space,  # type: ignore[arg-type]  # one of the two above
+                mean=mean[part],
+                std=std[part],
             )
             for space, part in channels.items()
         )

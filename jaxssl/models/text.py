@@ -1,7 +1,7 @@
 """Transformer encoder of text: token numbers in, Features out."""
 
 import dataclasses
-from typing import Literal
+from typing import Literal, get_args
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ class TextTransformerConfig:
         causal: a token sees itself and those before it (GPT), not all (BERT).
         pool: "mean" of all tokens, or the "last" one, which alone has seen all of a causal model.
         scan_layers: one compiled block in a scan instead of ``depth`` of them.
-        remat: recompute each block's activations in the backward pass, to save memory.
+        remat: what of each block the backward pass computes anew; see ``ViTConfig``.
         dtype: compute dtype of the matrix products.
     """
 
@@ -39,18 +39,24 @@ class TextTransformerConfig:
     causal: bool = False
     pool: Literal["mean", "last"] = "mean"
     scan_layers: bool = False
-    remat: bool = False
+    remat: transformer.Remat = "none"
     dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self):
         checks.at_least(self, 1, "vocabulary", "length", "width", "depth", "num_heads")
         checks.choice(self, ("mean", "last"), "pool")
         checks.choice(self, layers.DTYPES, "dtype")
+        checks.choice(self, get_args(transformer.Remat), "remat")
         if self.width % self.num_heads:
             raise ValueError(
                 f"TextTransformerConfig: width must be a multiple of num_heads; got width "
                 f"{self.width}, num_heads {self.num_heads}."
             )
+
+    @classmethod
+    def upgrade(cls, fields: dict) -> dict:
+        """Today's fields of a record whose ``remat`` was true or false."""
+        return transformer.upgrade_remat(fields)
 
     def build(self, *, axis_name: str | None = None) -> "TextTransformer":
         """The linen module; ``axis_name`` changes nothing, there are no batch statistics."""

@@ -1,15 +1,20 @@
 """The blocks of a transformer: attention, blocks, and stacks of them in a loop or a scan."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import einops
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl.models import activations, initialization, layers, rotary
+from jaxssl.models import activations, attention, initialization, layers, rotary
 from jaxssl.types import Array, PyTree
+
+Remat = Literal["none", "block", "dots"]
+# What the backward pass finds of a block beside its input, by ``Remat``: None is nothing. Products
+# of tokens with each other, attention's, have batch dimensions: they are large, and made anew.
+_SAVES = {"block": None, "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable}
 
 
 class Order(NamedTuple):
@@ -79,9 +84,11 @@ class Attention(nn.Module):
             q, k = (rotary.rotate(each, order.rotation) for each in (q, k))
         mask = None if order.mask is None else order.mask[:, None]
         if self.library:
-            mixed = jax.nn.dot_product_attention(q, k, v, mask=mask, is_causal=self.causal)
+            mixed = attention.by_library(q, k, v, mask=mask, causal=self.causal)
         else:
-            mixed = self._mix(q, k, v, mask)
+            weights = attention.weigh(q, k, mask=mask, causal=self.causal)
+            self.sow("intermediates", "weights", weights)  # nothing, unless somebody asks for them
+            mixed = attention.average(weights, v)
         return layers.linear(
             mixed.reshape(x.shape),
             width,
@@ -89,17 +96,6 @@ class Attention(nn.Module):
             name="proj",
             kernel_init=self.kernels.linear,
         )
-
-    def _mix(self, q: Array, k: Array, v: Array, mask: Array | None) -> Array:
-        scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
-        scores = scores * q.shape[-1] ** -0.5
-        if self.causal:
-            is_past = jnp.tri(q.shape[1], dtype=bool)[None, None]  # query by key
-            scores = jnp.where(is_past, scores, -jnp.inf)
-        if mask is not None:
-            scores = jnp.where(mask, scores, -jnp.inf)
-        weights = nn.softmax(scores).astype(self.dtype)
-        return jnp.einsum("bhqk,bkhd->bqhd", weights, v)
 
 
 class Block(nn.Module):
@@ -117,6 +113,7 @@ class Block(nn.Module):
         causal: see ``Attention``.
         swiglu: see above; the width is rounded up to a multiple of 8, as in DINOv2.
         library: see ``Attention``.
+        norm_epsilon: of both LayerNorms, added to the variance.
 
     Source: Dosovitskiy et al., An Image Is Worth 16x16 Words, 2020, arXiv:2010.11929, eq. 2 and 3;
         factors: Touvron et al., Going Deeper with Image Transformers, 2021, arXiv:2103.17239;
@@ -131,6 +128,7 @@ class Block(nn.Module):
     causal: bool = False
     swiglu: bool = False
     library: bool = False
+    norm_epsilon: float = layers.LAYER_NORM_EPSILON
 
     @nn.compact
     def __call__(self, x: Array, scale: Array | None = None, order: Order = NO_ORDER) -> Array:
@@ -148,13 +146,16 @@ class Block(nn.Module):
             kernel_init = self.kernels.linear
             return layers.linear(y, features, dtype=self.dtype, name=name, kernel_init=kernel_init)
 
-        y = layers.layer_norm(x, dtype=self.dtype, name="norm1")
-        attention = Attention(
+        def normalised(x: Array, name: str) -> Array:
+            return layers.layer_norm(x, dtype=self.dtype, name=name, epsilon=self.norm_epsilon)
+
+        y = normalised(x, "norm1")
+        attend = Attention(
             self.num_heads, self.dtype, self.kernels, self.causal, self.library, name="attention"
         )
-        y = attention(y, order)
+        y = attend(y, order)
         x = x + scaled(y, 0)
-        y = layers.layer_norm(x, dtype=self.dtype, name="norm2")
+        y = normalised(x, "norm2")
         if self.swiglu:
             hidden = -(-(8 * x.shape[-1] // 3) // 8) * 8
             gate, value = jnp.split(mlp_linear(y, 2 * hidden, "mlp_in"), 2, axis=-1)
@@ -174,24 +175,26 @@ class Stack(NamedTuple):
         dtype: compute dtype.
         scan_layers: one block in a scan, parameters under "blocks" with a leading layer axis,
             instead of "block_0", "block_1" …
-        remat: recompute each block's activations in the backward pass.
+        remat: what of a block the backward pass computes anew; see ``ViTConfig``.
         kernels: how the kernels of each block begin.
         layer_scale: what the factors of each block's branches begin with; None: none.
         causal: see ``Attention``.
         swiglu: see ``Block``.
         library: see ``Attention``.
+        norm_epsilon: see ``Block``.
     """
 
     depth: int
     num_heads: int
     dtype: str
-    scan_layers: bool
-    remat: bool
+    scan_layers: bool = False
+    remat: Remat = "none"
     kernels: initialization.BlockKernels = initialization.XAVIER_BLOCKS
     layer_scale: float | None = None
     causal: bool = False
     swiglu: bool = False
     library: bool = False
+    norm_epsilon: float = layers.LAYER_NORM_EPSILON
 
 
 def apply_blocks(
@@ -215,9 +218,12 @@ def apply_blocks(
     Returns:
         float32 [B, N, D] after the last block, and the summary after each block.
     """
+    kind: list[Any]  # the other fields, as a block takes them
     depth, num_heads, dtype, scan_layers, remat, *kind = stack
-    # Inside a scan nothing can be merged across iterations, so the barrier would only cost.
-    block_class = nn.remat(Block, prevent_cse=not scan_layers) if remat else Block
+    block_class = Block
+    if remat != "none":
+        # Inside a scan nothing can be merged across iterations, so the barrier would only cost.
+        block_class = nn.remat(Block, prevent_cse=not scan_layers, policy=_SAVES[remat])
     if not scan_layers:
         stages = []
         for index in range(depth):
@@ -243,6 +249,13 @@ def apply_blocks(
     if summary is None:
         return x, ()
     return x, tuple(jax.tree.map(lambda leaf, i=index: leaf[i], stages) for index in range(depth))
+
+
+def upgrade_remat(fields: Mapping[str, object]) -> dict[str, object]:
+    """Fields of a recorded config in which ``remat`` was true or false, in the words of today."""
+    former = {True: "block", False: "none"}
+    remat = fields.get("remat")
+    return dict(fields) | ({"remat": former[remat]} if isinstance(remat, bool) else {})
 
 
 def stack_layers(params: Mapping[str, PyTree]) -> dict[str, PyTree]:

@@ -1,14 +1,23 @@
 """Vision Transformer encoder."""
 
 import dataclasses
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, get_args
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxssl import checks, types
-from jaxssl.models import initialization, layers, patches, rotary, transformer, vit_inputs
+from jaxssl.models import (
+    attention_maps,
+    initialization,
+    layers,
+    patches,
+    rotary,
+    transformer,
+    vit_inputs,
+)
 from jaxssl.types import Array
 
 
@@ -63,10 +72,16 @@ class ViTConfig:
             residual branch (CaiT); the published ones: 0.1 of BEiT-B, 1e-4 of data2vec's ViT-B,
             1e-5 of DINOv2. None: there are none.
         mlp: "gelu", or "swiglu", as DINOv2's largest; see ``transformer.Block``.
+        causal: a patch sees itself and those before it, in raster order, unless a ``prefix`` says
+            otherwise; pooled by "mean", and not for methods that encode visible patches alone.
+        norm_epsilon: of every LayerNorm: 1e-6 of MAE and of nearly all weights that are published,
+            1e-5 of DINOv3.
         library_attention: attention by ``jax.nn.dot_product_attention``, the same up to rounding.
         scan_layers: run the blocks as one scan, parameters with a leading layer axis: shorter
             tracing and few leaves; ``stack_layers`` and ``unstack_layers`` convert.
-        remat: recompute each block in the backward pass: less memory, about a third more work.
+        remat: what of each block the backward pass computes anew instead of keeping it: "none";
+            "dots", all but what products with weights give, hardly any more work; "block", all of
+            it, least memory and about a third more work.
         dtype: compute dtype; parameters, softmax and the residual stream stay float32.
         color_space: what the network sees of the images it is given, which are sRGB throughout:
             "rgb", the images as they are; "lightness", L of Lab; "ab"; or "lab". L also of grey
@@ -88,9 +103,11 @@ class ViTConfig:
     num_registers: int = 0
     layer_scale: float | None = None
     mlp: Literal["gelu", "swiglu"] = "gelu"
+    causal: bool = False
+    norm_epsilon: float = layers.LAYER_NORM_EPSILON
     library_attention: bool = False
     scan_layers: bool = False
-    remat: bool = False
+    remat: transformer.Remat = "none"
     dtype: Literal["float32", "bfloat16"] = "float32"
     color_space: Literal["rgb", "lightness", "ab", "lab"] = "rgb"
     mean: tuple[float, ...] = (0.0,)
@@ -102,6 +119,7 @@ class ViTConfig:
         checks.choice(self, ("sincos", "learned", "rope"), "position")
         checks.choice(self, ("gelu", "swiglu"), "mlp")
         checks.choice(self, initialization.INITIALIZATIONS, "initialization")
+        checks.choice(self, get_args(transformer.Remat), "remat")
         checks.choice(self, layers.DTYPES, "dtype")
         checks.choice(self, layers.COLOR_SPACES, "color_space")
         width, depth, num_heads = self.dimensions
@@ -109,10 +127,16 @@ class ViTConfig:
         checks.at_least(self, 1, "patch_size", "position_grid")
         checks.at_least(self, 0, "num_registers")
         checks.above(self, 0, "layer_scale", fix="Leave it out for branches without factors.")
+        checks.above(self, 0, "norm_epsilon")
         if self.position_grid is not None and self.position != "sincos":
             raise ValueError(
                 f"ViTConfig: position_grid must be None with position {self.position!r}, which "
                 f"spans crops of any size anyway; got {self.position_grid}."
+            )
+        if self.causal and self.pool == "class":
+            raise ValueError(
+                "ViTConfig: pool must be 'mean' with causal attention, in which a class token sees "
+                "nothing; got 'class'. Set --encoder.pool mean."
             )
         if width % num_heads:
             raise ValueError(
@@ -135,6 +159,11 @@ class ViTConfig:
         """Width, depth and heads: the size's, unless a field overrides them."""
         override = (self.width, self.depth, self.num_heads)
         return Dimensions(*(o if o is not None else s for o, s in zip(override, SIZES[self.size])))
+
+    @classmethod
+    def upgrade(cls, fields: dict) -> dict:
+        """Today's fields of a record whose ``remat`` was true or false."""
+        return transformer.upgrade_remat(fields)
 
     def build(self, *, axis_name: str | None = None) -> "ViT":
         """The linen module; ``axis_name`` changes nothing, a ViT has no batch statistics."""
@@ -192,9 +221,9 @@ class ViT(nn.Module):
             mask_token: float32 [D], with ``hide`` and only with it. It is a parameter of who hides,
                 not of the encoder, whose tree stays the same.
             prefix: int32 [B], how many patches, the first in raster order, every token sees; beside
-                those a patch sees itself and the ones before it. None: every token sees all. Class
-                token and registers are seen by all and see nothing behind the prefix. Not together
-                with ``keep``.
+                those a patch sees itself and the ones before it. None: every token sees all, or,
+                with ``causal``, the prefix is the first patch alone. Class token and registers are
+                seen by all and see nothing behind the prefix. Not together with ``keep``.
 
         Returns:
             Features in float32: pooled [B, D]; tokens [B, N, D], or [B, K, D] in the order of
@@ -212,7 +241,9 @@ class ViT(nn.Module):
         width, depth, num_heads = config.dimensions
         grid = vit_inputs.check(images, keep, config.patch_size)
         vit_inputs.check_hidden(hide, mask_token, keep, (images.shape[0], grid[0] * grid[1]), width)
-        vit_inputs.check_prefix(prefix, keep, images.shape[0])
+        vit_inputs.check_prefix(prefix, keep, images.shape[0], causal=config.causal)
+        if config.causal and prefix is None:
+            prefix = jnp.ones(1, jnp.int32)
         begin = initialization.INITIALIZATIONS[config.initialization]
 
         rows = patches.patchify(images, config.patch_size)  # [B, N, P], raw
@@ -235,6 +266,7 @@ class ViT(nn.Module):
         )
         x = x.astype(jnp.float32)
         if hide is not None:
+            assert mask_token is not None  # checked with ``hide``
             x = jnp.where(hide[:, :, None], mask_token[None, None], x)
         if config.position != "rope":
             x = x + positions
@@ -259,16 +291,21 @@ class ViT(nn.Module):
         stack = transformer.Stack(
             depth, num_heads, config.dtype, config.scan_layers, config.remat, begin.blocks,
             layer_scale=config.layer_scale, swiglu=config.mlp == "swiglu",
-            library=config.library_attention,
+            library=config.library_attention, norm_epsilon=config.norm_epsilon,
         )  # fmt: skip
         x, kept = transformer.apply_blocks(
             x, stack, summary=summary, branch_scale=branch_scale, order=order
         )
-        norm = nn.LayerNorm(epsilon=layers.LAYER_NORM_EPSILON, name="norm")
+        norm = nn.LayerNorm(epsilon=config.norm_epsilon, name="norm")
         x = norm(x)
         stages, maps = zip(*kept, strict=True)
         class_tokens = tuple(map(norm, stages)) if config.pool == "class" else ()
         return types.Features(pool(x), x[:, num_extra:], stages, maps, class_tokens)
+
+    @nn.nowrap
+    def attention_maps(self, variables: Mapping, images: Array, *, block: int = -1) -> Array:
+        """How much what is pooled attends to each patch, float32 [B, heads, h, w]."""
+        return attention_maps.attention_maps(self.config, variables, images, block=block)
 
     def _positions(self, grid: tuple[int, int]) -> Array:
         """Position of every patch, float32 [N, D]; with "rope", its angles, [N, d / 2]."""
@@ -279,7 +316,7 @@ class ViT(nn.Module):
             reference = self.config.position_grid
             return jnp.asarray(patches.sincos_positions(*grid, width, reference=reference))
         # The stored grid wins over the image's, so that other image sizes can be read.
-        stored = self.get_variable("params", "position")
+        stored: Array | None = self.get_variable("params", "position")
         shape = (*grid, width) if stored is None else stored.shape
         table = self.param("position", nn.initializers.normal(0.02), shape)
         if shape[:2] != grid:

@@ -25,7 +25,8 @@ def check(images: Array, keep: Array | None, patch_size: int) -> tuple[int, int]
         raise ValueError(
             f"ViT: images must be [B, H, W, C]; got shape {images.shape}. Add a batch axis?"
         )
-    rows, columns = patches.patch_grid(*images.shape[1:3], patch_size, caller="ViT")
+    height, width = images.shape[1:3]
+    rows, columns = patches.patch_grid(height, width, patch_size, caller="ViT")
     if keep is None:
         return rows, columns
     if not jnp.issubdtype(keep.dtype, jnp.integer):
@@ -64,7 +65,7 @@ def check_hidden(
         raise ValueError(
             f"ViT: hide and mask_token must come together, and without keep; got {named}."
         )
-    if hide is None:
+    if hide is None or mask_token is None:
         return
     if hide.shape != shape or hide.dtype != jnp.bool_:
         raise ValueError(
@@ -77,18 +78,26 @@ def check_hidden(
         )
 
 
-def check_prefix(prefix: Array | None, keep: Array | None, num_images: int) -> None:
+def check_prefix(
+    prefix: Array | None, keep: Array | None, num_images: int, *, causal: bool = False
+) -> None:
     """Checks how many patches are seen by all.
 
     Args:
         prefix: see ``ViT``.
         keep: which must not be given beside it.
         num_images: B.
+        causal: whether patches see those before them alone.
 
     Raises:
-        ValueError: ``keep`` beside it, or a shape that is wrong.
+        ValueError: ``keep`` beside it or beside causal attention, or a shape that is wrong.
         TypeError: no integers.
     """
+    if causal and keep is not None:
+        raise ValueError(
+            "ViT: keep must come without causal attention, for which every patch before another "
+            "is there; got both. Leave --encoder.causal out."
+        )
     if prefix is None:
         return
     if keep is not None:

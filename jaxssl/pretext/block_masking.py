@@ -6,6 +6,7 @@ that a batch of them is one array. A grid is (rows, columns) of patches; N = row
 
 import itertools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -121,7 +122,7 @@ def inverse_blocks(
     centre_key, rest_key = jax.random.split(key)
     shape = (int(num_patches * aim / side**2), 2)
     first = jax.random.randint(centre_key, shape, 0, jnp.array(grid)[None]) - side // 2
-    squares = jax.vmap(lambda corner: _rectangle(grid, *corner, side, side))(first)
+    squares = jax.vmap(lambda corner: _rectangle(grid, corner[0], corner[1], side, side))(first)
     kept = _exactly(rest_key, squares.any(axis=0).ravel(), jnp.int32(num_kept))
     order = jnp.argsort(~kept).astype(jnp.int32)  # stable: both parts ascend
     return order[:num_kept], order[num_kept:]
@@ -173,7 +174,8 @@ def multi_block(
     """
     checks.at_least("multi_block", 1, num_targets=num_targets)
     for name, scale in (("target_scale", target_scale), ("context_scale", context_scale)):
-        checks.in_range("multi_block", 0, 1, open_left=True, **{name: scale})
+        values: dict[str, Any] = {name: scale}
+        checks.in_range("multi_block", 0, 1, open_left=True, **values)
     checks.above("multi_block", 0, target_aspect=target_aspect)
     target_sizes = _sizes(grid, target_scale, target_aspect)
     context_sizes = _sizes(grid, context_scale, (1.0, 1.0))

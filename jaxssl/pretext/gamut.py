@@ -59,7 +59,7 @@ def _convex_hull(points: np.ndarray) -> np.ndarray:
     ordered = np.unique(points, axis=0).tolist()
 
     def half(points: list) -> list:
-        chain = []
+        chain: list = []
         for x, y in points:
             while len(chain) > 1:
                 (x0, y0), (x1, y1) = chain[-2:]

@@ -83,7 +83,7 @@ def neighbour_cell(neighbour: Array | int) -> Array:
         int32 in 0 … 8 without 4, the shape of ``neighbour``.
     """
     neighbour = jnp.int32(neighbour)
-    return neighbour + (neighbour >= CENTRE).astype(jnp.int32)
+    return neighbour + jnp.asarray(neighbour >= CENTRE, jnp.int32)
 
 
 def opposite(neighbour: Array) -> Array:

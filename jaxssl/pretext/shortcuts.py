@@ -51,7 +51,8 @@ def project_colors(patch: Array) -> Array:
     _check_colors("project_colors", patch)
     matrix = jnp.asarray(PROJECTION, patch.dtype)
     # Multiply-adds over whole planes: a dot with an inner size of 3 is several times slower.
-    return sum(patch[..., c : c + 1] * matrix[None, None, c] for c in range(3))
+    red, green, blue = (patch[..., c : c + 1] * matrix[None, None, c] for c in range(3))
+    return red + green + blue
 
 
 def drop_colors(key: Array, patch: Array, *, noise: Literal["paper", "code"] = "paper") -> Array:

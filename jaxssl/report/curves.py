@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from jaxssl import collapse
+from jaxssl import collapse, online, watching
 from jaxssl.report import canvas
 
 # What a metrics row holds beside the values of the loss and the method's own metrics.
 _NOT_DRAWN = frozenset(
-    ("step", "learning_rate", "grad_norm", "update_norm", "images_per_second", "seconds_left")
+    ("step", "epoch", "learning_rate", "grad_norm", "update_norm", *watching.TIMES)
 )
 
 
@@ -35,7 +35,10 @@ _PANELS = (
     ),
     _Panel("prototypes in use: 1 collapsed", {"prototypes_used": "prototypes"}),
     _Panel("standard deviation of embeddings", {"embedding_scale": "embeddings"}, "log"),
+    _Panel("decay of the spectrum: 1 healthy", {"feature_decay": "features"}),
+    _Panel("distance of the target", {"target_distance": "parameters"}),
 )
+_WIDTH = 4.5  # inches, which a phone shows at a size that can be read
 _LINES = ("-", "--")
 _MARKERS = "os"
 
@@ -47,11 +50,11 @@ def draw_training_curve(rows: Sequence[Mapping[str, float]], path: str | os.Path
         rows: of metrics.jsonl, at least one; ``step``, ``loss``, ``learning_rate`` and others.
         path: PNG file to write.
     """
-    own = rows[0].keys() - _NOT_DRAWN - {"loss"}
-    own = sorted(name for name in own if not name.startswith(collapse.PREFIX))
+    there = rows[0].keys() - _NOT_DRAWN - {"loss"}
+    own = sorted(name for name in there if not name.startswith((collapse.PREFIX, online.PREFIX)))
     names = ["loss", *own, "learning_rate"]
-    heights = [3.0, *[2.0] * (len(names) - 2), 1.3]
-    figure = canvas.new_figure(7.5, sum(heights) + 0.6)
+    heights = [2.4, *[1.7] * (len(names) - 2), 1.2]
+    figure = canvas.new_figure(_WIDTH, sum(heights) + 0.6)
     axes = figure.subplots(len(names), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     steps = [row["step"] for row in rows]
     for axis, name, colour in zip(axes, names, itertools.cycle(canvas.COLOURS)):

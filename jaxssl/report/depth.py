@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxssl.report import canvas
 
@@ -68,7 +68,7 @@ def draw_accuracy_by_depth(
     for panel in panels[::columns]:
         panel.set_ylabel("test accuracy, %")
     figure.suptitle("Accuracy by depth, with 95 % intervals", fontsize=11)
-    drawn = {}
+    drawn: dict[str, Any] = {}
     for panel in panels:
         drawn |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
     names = [name for name in (*canvas.ENCODERS, "chance") if name in drawn]
@@ -87,7 +87,7 @@ def _curve(panel: "Axes", record: Mapping, colour: str) -> None:
     beside = [record["results"]] if _is_pooled(record) else []
     points = [_accuracy(each)[1:] for each in (*stages, *beside)]
     values, half_widths = ([100 * each for each in column] for column in zip(*points))
-    looks = {"color": colour, "marker": "os"[encoder == "random"], "capsize": 3}
+    looks: dict[str, Any] = {"color": colour, "marker": "os"[encoder == "random"], "capsize": 3}
     last = len(stages)
     style = _LINES[encoder]
     panel.errorbar(
@@ -104,7 +104,7 @@ def _curve(panel: "Axes", record: Mapping, colour: str) -> None:
             (0, 9 if encoder == "trained" else -16),
             textcoords="offset points",
             ha="center",
-            fontsize=8,
+            fontsize=9,
             fontweight=weight,
             color=colour,
             bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8},

@@ -1,5 +1,6 @@
 """Pictures of a few images: what the method makes of them, and where their features lie."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -10,7 +11,7 @@ from jaxssl.evaluation import knn, layers, preparation, splits
 from jaxssl.report import plots
 from jaxssl.report.page import Picture
 from jaxssl.runs.opened import OpenedRun
-from jaxssl.types import Array, Batch, Views
+from jaxssl.types import Array, Views
 
 NUM_EXAMPLES = 6
 NUM_QUERIES = 8
@@ -32,7 +33,7 @@ def choose(part: data.ArraySource) -> dict[str, np.ndarray]:
     return {name: column[rows] for name, column in part.columns.items()}
 
 
-def draw_views(run: OpenedRun, examples: Batch, out: Path) -> Picture:
+def draw_views(run: OpenedRun, examples: Mapping[str, np.ndarray], out: Path) -> Picture:
     """What the method made of a few examples with an "image", and the network of that."""
     method, images = run.method, examples["image"]
     batch = {**examples, "index": np.arange(len(images), dtype=np.int32)}
@@ -42,8 +43,10 @@ def draw_views(run: OpenedRun, examples: Batch, out: Path) -> Picture:
         columns = find_images(views)
     else:
         columns = method.show(run.params, run.method_state, views)
+    shown = [("test image", np.asarray(images))]
+    shown += [(title, np.asarray(column)) for title, column in columns]
     plots.draw_grid(
-        [("test image", images), *((title, np.asarray(column)) for title, column in columns)],
+        shown,
         out / "views.png",
         title=f"{named.short(run.recipe.method)}, step {run.step}",
     )
@@ -69,7 +72,7 @@ def draw_features(
     plots.draw_neighbours(
         test.columns["image"][chosen],
         train.columns["image"][rows],
-        (test.labels[chosen], train.labels[rows]) if is_known else None,
+        (test.columns["label"][chosen], train.columns["label"][rows]) if is_known else None,
         out / "neighbours.png",
         class_names=test.class_names,
     )

@@ -6,7 +6,7 @@ Whatever a colour says is said by a marker, a line style or a sign too.
 import os
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -158,12 +158,14 @@ def draw_embedding(
     rest = ~np.isin(labels, classes[:_MAX_CLASSES])
     if rest.any():
         name = f"{len(classes) - _MAX_CLASSES} other classes"
-        axis.scatter(*points[rest].T, s=size / 2, color=GREY, alpha=0.5, label=name)
+        own = points[rest]
+        axis.scatter(own[:, 0], own[:, 1], s=size / 2, color=GREY, alpha=0.5, label=name)
     for number, label in enumerate(classes[:_MAX_CLASSES]):
         own, colour = points[labels == label], CLASS_COLOURS[number]
         name = canvas.as_written(class_names[label]) if class_names else f"{len(own)} images"
         axis.scatter(
-            *own.T,
+            own[:, 0],
+            own[:, 1],
             s=size * (1.6 if MARKERS[number] in "P*X" else 1),
             color=colour,
             marker=MARKERS[number],
@@ -173,7 +175,8 @@ def draw_embedding(
         )
         if class_names:
             box = {"boxstyle": "round,pad=0.2", "fc": "white", "ec": colour, "alpha": 0.85}
-            axis.text(*np.median(own, axis=0), name, fontsize=8, ha="center", bbox=box)
+            middle = np.median(own, axis=0)
+            axis.text(middle[0], middle[1], name, fontsize=8, ha="center", bbox=box)
     axis.set_xlabel(f"first principal component ({shares[0]:.0f} % of the variance)")
     axis.set_ylabel(f"second principal component ({shares[1]:.0f} %)")
     axis.set_title(f"Features of {len(points):,} test examples")
@@ -197,7 +200,7 @@ def _show(axis: "Axes", image: np.ndarray) -> None:
         spine.set_visible(False)
 
 
-def _frame(axis: "Axes", colour: str, style: str | tuple) -> None:
+def _frame(axis: "Axes", colour: str, style: Any) -> None:
     for spine in axis.spines.values():
         spine.set_visible(True)
         spine.set_color(colour)

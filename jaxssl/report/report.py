@@ -1,4 +1,4 @@
-"""Pictures of a run, and one page that shows them: RUN/report/."""
+"""A run on one page, RUN/report/index.html: what it is worth, what it is, and pictures of it."""
 
 import json
 import os
@@ -8,19 +8,34 @@ from pathlib import Path
 
 from jaxssl import checkpoints, files, named
 from jaxssl.evaluation import splits, summary
-from jaxssl.report import examples, history, page, pairs, results, texts
-from jaxssl.runs.opened import open_run
+from jaxssl.report import (
+    examples,
+    facts,
+    history,
+    measurements,
+    mistakes,
+    page,
+    pairs,
+    patches,
+    results,
+    segments,
+    texts,
+)
+from jaxssl.report.page import Picture, Table
+from jaxssl.runs.opened import OpenedRun, open_run
 
 SUMMARY = "summary.json"
 
 
 def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
-    """Draws a run into ``RUN/report/``: PNG files and ``index.html``, which shows them.
+    """Draws a run into ``RUN/report/``: pictures, and ``index.html``, which holds them all.
 
-    The views, the training curve, what was measured of collapse, nearest neighbours, the features
-    in two dimensions, and the accuracies of ``RUN/evaluation/``, by depth too and by the number of
-    labels; what is missing is left out, and said on stderr and the page. Where a linear evaluation
-    is there, ``summary.json`` holds its table (``evaluation.summary``).
+    First what the run is worth, and the facts of it; then what was measured of collapse, the
+    training curve, online probes, the views and the network's answers, nearest neighbours, the
+    features in two dimensions, what the patches of a ViT say, the results of ``RUN/evaluation/``,
+    segmented images, how alike layers are, and the recipe. What is missing is left out, and said on
+    stderr and the page. Where a linear evaluation is there, ``summary.json`` holds its table
+    (``evaluation.summary``).
 
     Args:
         run: run directory with a checkpoint.
@@ -38,40 +53,54 @@ def draw(run: str | os.PathLike, *, data_path: str | None = None) -> list[Path]:
     opened_run = open_run(run, encoder.meta["step"])
     opened = splits.open_splits(encoder.meta, data_path)
     splits.check_disjoint(opened)
-    num_classes = opened.test.num_classes
     out = opened_run.directory.report
     out.mkdir(exist_ok=True)
 
-    curve = history.draw_curve(run, out)
     records = results.read_records(run, encoder.meta["step"], opened)
     summarised = _summarise(records, out)
-    accuracies = results.draw_accuracies(run, records, out, num_classes=num_classes)
-    if summarised is not None:
-        told = f"{summary.sentence(summarised)} {accuracies.sentence}"
-        accuracies = accuracies._replace(sentence=told)
-    by_depth = results.draw_depth(run, records, out, num_classes=num_classes)
-    train_part, test_part = examples.read_parts(opened)
-    if pairs.are_pairs(test_part):
-        views = pairs.draw_views(opened_run, test_part, out)
-        features = examples.draw_features(encoder, train_part, test_part, out)
-    elif texts.are_texts(test_part):
-        decode = opened_run.recipe.data.decode
-        views = texts.draw_views(opened_run, test_part)
-        features = texts.draw_features(encoder, train_part, test_part, out, decode)
-    else:
-        views = examples.draw_views(opened_run, examples.choose(test_part), out)
-        features = examples.draw_features(encoder, train_part, test_part, out)
-    by_labels = results.draw_few_labels(records, out, num_classes=num_classes)
-    collapsed = history.draw_collapse(run, out)
-    pictures = [views, curve, *collapsed, *features, accuracies, by_depth, *by_labels]
-    for picture in pictures:
-        if isinstance(picture, page.Picture) and picture.path is None:
-            print(f"{picture.title} left out: {picture.sentence}", file=sys.stderr)
+    task, *features = _draw_examples(opened_run, encoder, opened, out)
+    parts = [
+        *([] if summarised is None else [measurements.summed_up(summarised)]),
+        facts.about(opened_run),
+        *history.draw_collapse(run, out),
+        history.draw_curve(run, out),
+        *history.draw_online(run, out),
+        task,
+        *measurements.pretext(records),
+        *features,
+        *results.draw_all(run, records, out, num_classes=opened.test.num_classes),
+        *mistakes.confusions(records),
+        *measurements.everything(records),
+        *measurements.corruptions(records),
+        *segments.draw_segments(run, opened_run.step, out),
+        *results.draw_similarity(run, opened_run.step, out),
+        facts.recipe_of(opened_run),
+    ]
+    for part in parts:
+        if isinstance(part, Picture) and part.path is None:
+            print(f"{part.title} left out: {part.sentence}", file=sys.stderr)
     index = out / "index.html"
     name = f"{named.short(opened_run.recipe.method)} on {opened.train.name}, step {opened_run.step}"
-    files.write_whole(index, page.render(name, pictures))
-    written = [each.path for each in pictures if isinstance(each, page.Picture) and each.path]
+    lead = measurements.judgement(run, records, summarised)
+    files.write_whole(index, page.render(name, parts, lead=lead))
+    written = [part.path for part in parts if isinstance(part, Picture) and part.path]
     return written + ([] if summarised is None else [out / SUMMARY]) + [index]
+
+
+def _draw_examples(
+    run: OpenedRun, encoder: checkpoints.RestoredEncoder, opened: splits.Splits, out: Path
+) -> list[Picture | Table]:
+    """The views of a few test examples first, then what shows their features."""
+    train_part, test_part = examples.read_parts(opened)
+    if texts.are_texts(test_part) and not pairs.are_pairs(test_part):
+        decode = run.recipe.data.decode
+        views = texts.draw_views(run, test_part)
+        return [views, *texts.draw_features(encoder, train_part, test_part, out, decode)]
+    features = examples.draw_features(encoder, train_part, test_part, out)
+    if pairs.are_pairs(test_part):
+        return [pairs.draw_views(run, test_part, out), *features]
+    pictured = examples.draw_views(run, examples.choose(test_part), out)
+    return [pictured, *features, *patches.draw_patches(encoder, test_part, out)]
 
 
 def _summarise(records: Sequence[dict], out: Path) -> dict | None:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxssl.evaluation import layers, protocol, splits
-from jaxssl.report import bars, depth, label_curve
+from jaxssl.evaluation import diagnosis, layers, protocol, splits
+from jaxssl.report import bars, depth, label_curve, similarity
 from jaxssl.report.page import Picture
 
 PLOTTED = ("linear", "knn")  # evaluators whose results are drawn as bars and by depth
@@ -25,6 +25,17 @@ def read_records(run: Path, step: int, opened: splits.Splits) -> list[dict]:
     ]
 
 
+def draw_all(
+    run: Path, records: Sequence[dict], out: Path, *, num_classes: int | None
+) -> list[Picture]:
+    """Every picture of results that there is something to draw of."""
+    return [
+        draw_accuracies(run, records, out, num_classes=num_classes),
+        draw_depth(run, records, out, num_classes=num_classes),
+        *draw_few_labels(records, out, num_classes=num_classes),
+    ]
+
+
 def draw_accuracies(
     run: Path, records: Sequence[dict], out: Path, *, num_classes: int | None
 ) -> Picture:
@@ -35,7 +46,7 @@ def draw_accuracies(
         commands = f"jaxssl linear-eval {run} and jaxssl knn-eval {run}"
         return Picture(title, f"not evaluated yet; {commands} measure them.", None)
     chance = 1 / num_classes if num_classes else None
-    bars.draw_accuracy_bars(list(map(_at_best_grid, records)), out / "accuracy.png", chance=chance)
+    bars.draw_accuracy_bars(list(map(_at_best_grid, records)), out / "accuracy.svg", chance=chance)
     sentence = (
         "Test accuracies of frozen features: of this step, and of the same network with random "
         "weights (residual branches open, batch statistics of the training images), the pixels and "
@@ -43,7 +54,7 @@ def draw_accuracies(
     )
     if not _comparable(records):
         sentence += " Not all of them were measured under the same protocol: compare with care."
-    return Picture(title, sentence, out / "accuracy.png")
+    return Picture(title, sentence, out / "accuracy.svg")
 
 
 def draw_depth(
@@ -59,14 +70,14 @@ def draw_depth(
         commands = f"jaxssl linear-eval {run} and jaxssl knn-eval {run}"
         return Picture(title, f"no stages measured yet; {commands} measure them.", None)
     chance = 1 / num_classes if num_classes else None
-    depth.draw_accuracy_by_depth(records, out / "depth.png", chance=chance)
+    depth.draw_accuracy_by_depth(records, out / "depth.svg", chance=chance)
     sentence = (
         "Test accuracies of the features after each stage or block, and of the pooled features "
         "where they were measured (hollow); the best of a line is bold. Later stages may serve the "
         "pretext task more than the classes. Bold is by the test split; the best stage to quote is "
         "the one that the result file names, by held-out training images."
     )
-    return Picture(title, sentence, out / "depth.png")
+    return Picture(title, sentence, out / "depth.svg")
 
 
 def draw_few_labels(
@@ -77,13 +88,32 @@ def draw_few_labels(
     if all(len(record["results"]["best"]) < 2 for record in records):
         return []
     chance = 1 / num_classes if num_classes else None
-    label_curve.draw_accuracy_by_labels(records, out / "few-labels.png", chance=chance)
+    label_curve.draw_accuracy_by_labels(records, out / "few-labels.svg", chance=chance)
     sentence = (
         "Test accuracies of a linear classifier that is told the classes of a few training images "
         "only, mean over draws of them; its layer and its penalty are chosen by cross-validation "
         "among those labels."
     )
-    return [Picture("Few labels", sentence, out / "few-labels.png")]
+    return [Picture("Few labels", sentence, out / "few-labels.svg")]
+
+
+def draw_similarity(run: Path, step: int, out: Path) -> list[Picture]:
+    """How alike stages are, where a diagnosis of this step says so: of the first that is found."""
+    found = [
+        record
+        for record in protocol.read(run, step)
+        if record["protocol"]["evaluator"] == diagnosis.NAME
+    ]
+    if not found:
+        return []
+    similarity.draw_similarity(found[0]["results"], out / "similarity.png")
+    described = found[0]["protocol"]
+    sentence = (
+        f"Linear CKA of the features after each stage, on {described['num_images']:,} images of "
+        f"{described['test_split']}: 1 where two layers tell images apart alike, about 0 where "
+        "they are unrelated. Below a white line stand the best layers of other runs."
+    )
+    return [Picture("How alike layers are", sentence, out / "similarity.png")]
 
 
 def _at_best_grid(record: dict) -> dict:
@@ -97,7 +127,7 @@ def _at_best_grid(record: dict) -> dict:
 
 def _comparable(records: Sequence[dict]) -> bool:
     """Whether records of the same evaluator and layer agree in their whole protocol."""
-    stamps = {
+    stamps: dict[tuple[str, str], set[str]] = {
         (record["protocol"]["evaluator"], record["protocol"]["layer"]): set() for record in records
     }
     for record in records:

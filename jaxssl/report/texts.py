@@ -104,6 +104,7 @@ def written(tokens: np.ndarray, decode: Decode) -> str:
 def _with_class(part: data.ArraySource, row: int, decode: Decode) -> str:
     """A text, under the name of its class where there is one."""
     text = decode(part.columns[TOKENS][row])
-    if not splits.knows_classes(part):
+    names, labels = part.class_names, part.labels
+    if names is None or labels is None or not splits.knows_classes(part):
         return text
-    return f"[{part.class_names[part.labels[row]]}]\n{text}"
+    return f"[{names[labels[row]]}]\n{text}"

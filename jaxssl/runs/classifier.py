@@ -1,4 +1,4 @@
-"""A fine-tuned run as a classifier: its test accuracy, and the classes of any images."""
+"""A run as a classifier, fine-tuned or by its kept probe: test accuracy, classes of any images."""
 
 import csv
 import dataclasses
@@ -14,9 +14,9 @@ import numpy as np
 
 from jaxssl import checkpoints, data, files, inputs, named, words
 from jaxssl.data.source import UnreadableError
-from jaxssl.evaluation import accuracy, preparation, protocol, splits
+from jaxssl.evaluation import accuracy, kept_probe, preparation, protocol, splits
 from jaxssl.evaluation import subject as subjects
-from jaxssl.runs import labelled
+from jaxssl.runs import labelled, record
 from jaxssl.runs.opened import OpenedRun, open_run
 from jaxssl.types import Array, PyTree
 
@@ -43,9 +43,16 @@ class Classifier:
 
     Attributes:
         opened: the run, with the weights of a checkpoint.
+        batch_size: images of a batch at most.
     """
 
     opened: OpenedRun
+    batch_size: int = BATCH_SIZE
+
+    @property
+    def encoder(self) -> checkpoints.RestoredEncoder:
+        """What says how images are read."""
+        return checkpoints.restore_encoder(self.opened.directory.path, self.opened.step)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -59,7 +66,8 @@ class Classifier:
         of = self.opened
         read = functools.partial(_probabilities, of)
         variables = (of.params, of.method_state)
-        for output, batch in checkpoints.forward(read, variables, batches, batch_size=BATCH_SIZE):
+        size = self.batch_size
+        for output, batch in checkpoints.forward(read, variables, batches, batch_size=size):
             yield output["probabilities"], batch
 
 
@@ -81,6 +89,36 @@ def restore(run: str | os.PathLike, step: int | None = None) -> Classifier:
             f"jaxssl finetune {os.fspath(run)} --out DIR."
         )
     return Classifier(opened)
+
+
+def find(
+    run: str | os.PathLike,
+    step: int | None = None,
+    probe: str | os.PathLike | None = None,
+) -> Classifier | kept_probe.Probe:
+    """What names the classes of images: a fine-tuned run, or the probe that another one keeps.
+
+    Args:
+        run: run directory.
+        step: which checkpoint; the newest by default, that has a probe where the run is not
+            fine-tuned.
+        probe: file of a probe, instead.
+
+    Raises:
+        ValueError: a run without either; as ``restore`` and ``kept_probe.restore_probe``.
+    """
+    if probe is not None:
+        return kept_probe.restore_probe(run, probe)
+    method = record.method_from_json(checkpoints.read_meta(run)["config"]["method"])
+    if labelled.reads(method):
+        return restore(run, step)
+    if not kept_probe.list_kept(run, step):
+        of_step = "" if step is None else f" of step {step}"
+        raise ValueError(
+            f"{os.fspath(run)}: must be a fine-tuned run, or hold a linear probe{of_step}; got one "
+            f"of {named.short(method)} without. Fit one: jaxssl linear-eval {os.fspath(run)}."
+        )
+    return kept_probe.restore_probe(run, step=step)
 
 
 def measure(run: str | os.PathLike, step: int | None = None) -> dict:
@@ -106,7 +144,8 @@ def measure(run: str | os.PathLike, step: int | None = None) -> dict:
         for probabilities, batch in classifier.probabilities(data.batches(opened.test, BATCH_SIZE))
     ]
     predictions, labels = map(np.concatenate, zip(*found, strict=True))
-    right = float(np.mean(predictions == labels))
+    correct = predictions == labels
+    right = float(np.mean(correct))
     names = classifier.class_names
     by_class = accuracy.per_class(predictions, labels, classes=np.arange(len(names)))
     results = {
@@ -126,7 +165,9 @@ def measure(run: str | os.PathLike, step: int | None = None) -> dict:
     }
     subject = preparation.subject_of(meta, "trained") | {"start": meta["config"].get("start")}
     file = protocol.path(run, described, subject)
-    return protocol.write(file, protocol=described, subject=subject, results=results)
+    return protocol.write(
+        file, protocol=described, subject=subject, results=results, correct={"pooled": correct}
+    )
 
 
 def predict(
@@ -135,25 +176,28 @@ def predict(
     out: str | os.PathLike,
     *,
     step: int | None = None,
+    probe: str | os.PathLike | None = None,
 ) -> Predicted:
     """Writes the likeliest class of images into a CSV file: path, class, probability.
 
     Args:
-        run: directory of a fine-tuned run.
+        run: directory of a fine-tuned run, or of one that keeps a probe.
         images: files, and folders of which every image at any depth is taken.
         out: file to write.
-        step: which checkpoint; the newest by default.
+        step: which checkpoint; see ``find``.
+        probe: file of a probe; see ``find``.
 
     Raises:
-        ValueError: as ``restore``; no image, or none that can be read.
+        ValueError: as ``find``; no image, or none that can be read.
         FileNotFoundError: a path where nothing is.
     """
-    classifier = restore(run, step)
-    paths = _find(images)
-    source = checkpoints.restore_encoder(run, classifier.opened.step).open_files(paths)
-    attempted = _Attempted(source, [])
+    classifier = find(run, step, probe)
+    paths = _list_files(images)
+    encoder = classifier.encoder
+    attempted = _Attempted(encoder.open_files(paths), inputs.square_side(encoder.inputs), [])
     rows = []
-    for probabilities, batch in classifier.probabilities(data.batches(attempted, BATCH_SIZE)):
+    batches = data.batches(attempted, classifier.batch_size)
+    for probabilities, batch in classifier.probabilities(batches):
         for row, readable in zip(probabilities, batch["readable"], strict=True):
             rows.append((int(row.argmax()), float(row.max())) if readable else None)
     unreadable = tuple(map(words.printable, sorted(attempted.failures)))
@@ -177,10 +221,12 @@ class _Attempted:
 
     Attributes:
         source: of files.
+        side: height and width of its images, and channels.
         failures: what could not be read so far.
     """
 
     source: data.Source
+    side: tuple[int, int]
     failures: list[str]
 
     def __len__(self) -> int:
@@ -191,11 +237,11 @@ class _Attempted:
             return {**self.source[index], "readable": True}
         except UnreadableError as error:
             self.failures.append(f"{error.example}: {error.reason}")
-            size, channels = self.source.image_size, self.source.channels
+            size, channels = self.side
             return {"image": np.zeros((size, size, channels), np.uint8), "readable": False}
 
 
-def _find(images: Sequence[str | os.PathLike]) -> list[Path]:
+def _list_files(images: Sequence[str | os.PathLike]) -> list[Path]:
     """Files as they are named, and all images below folders, each once."""
     paths = []
     for place in map(Path, images):
@@ -209,5 +255,7 @@ def _find(images: Sequence[str | os.PathLike]) -> list[Path]:
 
 
 def _probabilities(opened: OpenedRun, variables: PyTree, images: Array) -> dict[str, Array]:
-    logits = opened.method.answer(*variables, {"image": images})
+    assert opened.method.answer is not None
+    params, state = variables
+    logits = opened.method.answer(params, state, {"image": images})
     return {"probabilities": jax.nn.softmax(logits)}

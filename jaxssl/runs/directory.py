@@ -45,9 +45,18 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     @property
+    def invocations(self) -> Path:
+        """One JSON object each time the run begins or goes on: when, by what command, on what."""
+        return self.path / "invocations.jsonl"
+
+    @property
     def tensorboard(self) -> Path:
         """Event files of the same rows."""
         return self.path / "tensorboard"
+
+    def tracker(self, name: str) -> Path:
+        """By what the run is known to a tracker of experiments, which gets it back on resume."""
+        return self.path / f"{name}.id"
 
     @property
     def checkpoints(self) -> Path:
@@ -58,6 +67,16 @@ class RunDirectory:
     def evaluation(self) -> Path:
         """One file a result."""
         return self.path / "evaluation"
+
+    @property
+    def online(self) -> Path:
+        """Linear probes that learn beside the encoder, one file a checkpoint."""
+        return self.path / "online"
+
+    @property
+    def online_about(self) -> Path:
+        """What online probes are judged on."""
+        return self.online / "judged.json"
 
     @property
     def propagation(self) -> Path:
@@ -138,7 +157,8 @@ class _Held:
         """Gives the lock back, and takes away what was made for it alone."""
         if self._descriptor is None:
             return
-        self._path.unlink(missing_ok=True)
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
         for path in reversed(self._made):
             with contextlib.suppress(OSError):  # it holds a run by now

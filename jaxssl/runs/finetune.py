@@ -7,23 +7,26 @@ from typing import Literal
 
 import numpy as np
 
-from jaxssl import checkpoints, inputs, models
+from jaxssl import checkpoints, inputs, models, named
+from jaxssl import meta as meta_lib
 from jaxssl.augment import policies
-from jaxssl.evaluation import classes, splits
+from jaxssl.evaluation import classes, kept_probe, preparation, splits
+from jaxssl.evaluation.subject import Subject
 from jaxssl.methods.supervised import Supervised
-from jaxssl.runs import labelled, record
+from jaxssl.runs import host_crops, labelled, record
 from jaxssl.runs.recipe import Labels, Recipe, Start
 from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 from jaxssl.types import MethodConfig
 
 Weights = Literal["trained", "random"]
+Head = Literal["new", "probe"]
 BATCH_SIZE = 128
 EPOCHS, FEW_EPOCHS = 20, 60  # of all labels, and of few, as SimCLR has it for 1 % of ImageNet
 LAYER_DECAY = 0.75  # of transformers that were pretrained, as MAE has it for ViT-L
 
 
-def recipe_of(run: Path, step: int | None = None) -> Recipe:
+def recipe_of(run: Path, step: int | None = None, data_path: str | None = None) -> Recipe:
     """A recipe of ``Supervised`` on the data of a run, which begins with its encoder.
 
     Images are resized to what the encoder was fed; crops and flips are those of the run's own
@@ -32,6 +35,8 @@ def recipe_of(run: Path, step: int | None = None) -> Recipe:
     Args:
         run: run directory.
         step: which of its checkpoints; the newest if left out.
+        data_path: where the data set is, if not where pretraining found it; an encoder that was
+            imported has none of its own.
 
     Raises:
         ValueError: an encoder that is fed something else than one square image; no complete
@@ -44,12 +49,15 @@ def recipe_of(run: Path, step: int | None = None) -> Recipe:
             f"finetune: the encoder of {run} must be fed one square image; got one that is fed "
             f"{', '.join(name for name, *_ in inputs.of_meta(meta))}."
         )
-    before = record.from_json(meta["config"])
-    is_transformer = isinstance(before.encoder, models.ViTConfig)
+    encoder = named.from_json(meta["encoder"], room="jaxssl.models", does="build")
+    is_transformer = isinstance(encoder, models.ViTConfig)
+    method = None
+    if not meta_lib.is_imported(meta):
+        method = record.method_from_json(meta["config"]["method"])
     return Recipe(
-        method=Supervised(augment=_view(before.method, side[0])),
-        encoder=before.encoder,
-        data=splits.config_of(meta),
+        method=Supervised(augment=_view(method, side[0])),
+        encoder=encoder,
+        data=host_crops.leave_open(splits.config_of(meta, data_path)),
         optimizer=OptimizerConfig(
             base_learning_rate=2e-3, layer_decay=LAYER_DECAY if is_transformer else 1.0
         ),
@@ -60,7 +68,7 @@ def recipe_of(run: Path, step: int | None = None) -> Recipe:
 
 
 def settle(
-    recipe: Recipe, weights: Weights, labels: Labels | None, typed: Collection[str]
+    recipe: Recipe, weights: Weights, head: Head, labels: Labels | None, typed: Collection[str]
 ) -> Recipe:
     """The recipe as it is run: its weights and its labels, and what follows from them.
 
@@ -71,11 +79,14 @@ def settle(
     Args:
         recipe: of ``recipe_of``, maybe with other fields.
         weights: what the encoder begins with.
+        head: what the head begins with: random weights, or the kept probe of the pooled features
+            that was fitted to the same training split.
         labels: the few that are kept; None: all.
         typed: names of the options that were typed, such as "training.epochs".
 
     Raises:
-        ValueError: splits without labels, with images in common or with no class in common.
+        ValueError: splits without labels, with images in common or with no class in common; a
+            probe that is not there, or for few labels, since it was told all.
     """
     given = recipe.data.train_split if "data.train-split" in typed else None
     opened = splits.choose(recipe.data, train_split=given)
@@ -85,6 +96,8 @@ def settle(
         classes.compare(train, test, opened.train.class_names)
     data = dataclasses.replace(recipe.data, train_split=opened.train_name)
     recipe = dataclasses.replace(recipe, data=data, labels=labels)
+    if head == "probe":
+        recipe = dataclasses.replace(recipe, start=_with_probe(recipe, labels, opened))
     optimizer, training = {}, {}
     if weights == "random":
         recipe = dataclasses.replace(recipe, start=None)
@@ -105,8 +118,29 @@ def settle(
     return recipe
 
 
-def _view(method: MethodConfig, size: int) -> policies.View:
-    """Crop and flip of a method's first view, without its colours."""
+def _with_probe(recipe: Recipe, labels: Labels | None, opened: splits.Splits) -> Start:
+    """The start with the kept probe of its encoder's pooled features of the same images."""
+    start = recipe.start
+    assert start is not None  # the run that is fine-tuned
+    if labels is not None:
+        raise ValueError(
+            "finetune: --head probe must go with all labels, since the probe was fitted to all; "
+            f"got {labels.budget} of each class. Leave --head out."
+        )
+    meta = checkpoints.read_meta(start.run, start.step)
+    described = preparation.protocol_of(opened, inputs.of_meta(meta), subject=Subject())
+    subject = preparation.subject_of(meta, "trained")
+    options = "" if start.step is None else f" --step {start.step}"
+    path = getattr(recipe.data, "path", None)
+    if path != getattr(splits.config_of(meta), "path", None):
+        options += f" --data-path {path}"
+    fix = f"Fit it: jaxssl linear-eval {start.run}{options}."
+    place = kept_probe.find(start.run, described, subject, caller="finetune --head probe", fix=fix)
+    return dataclasses.replace(start, probe=str(place.absolute()))
+
+
+def _view(method: MethodConfig | None, size: int) -> policies.View:
+    """Crop and flip of a method's first view, without its colours; plain ones without a method."""
     plain = policies.View(size, jitter_prob=0.0, grayscale_prob=0.0, blur_prob=0.0)
     augment = getattr(method, "augment", None)
     augment = getattr(augment, "pair", augment)

@@ -114,8 +114,8 @@ def _rows(
     for number, batch in enumerate(data.batches(source, size)):
         rows = np.arange(number * size, (number + 1) * size, dtype=np.int32)
         if len(next(iter(batch.values()))) == size:
-            batch = draws.shown(method, batch) | {"index": rows}
-            yield priced(params, state, batch, jnp.int32(number))
+            shown = {**draws.shown(method, batch), "index": rows}
+            yield priced(params, state, shown, jnp.int32(number))
 
 
 def _mean(rows: Iterator[Mapping[str, Array]]) -> dict[str, float]:

@@ -1,7 +1,5 @@
 """Labels in a run: whether its method reads them, that they are there, and how many are kept."""
 
-import numpy as np
-
 from jaxssl import data
 from jaxssl.evaluation import few_label, splits
 from jaxssl.runs.recipe import Labels, Recipe
@@ -36,7 +34,7 @@ def class_names(method: MethodConfig, source: data.Source) -> tuple[str, ...]:
             f"{name}: every training example must have a class; got labels of -1 in {source.name}, "
             "which mark unknown ones. Leave those examples out."
         )
-    return source.class_names
+    return source.class_names or ()
 
 
 def keep(recipe: Recipe, source: data.Source) -> data.Source:
@@ -52,9 +50,7 @@ def keep(recipe: Recipe, source: data.Source) -> data.Source:
     if recipe.labels is None:
         return source
     class_names(recipe.method, source)
-    labels = getattr(source, "labels", None)
-    if labels is None:
-        labels = np.concatenate([batch["label"] for batch in data.batches(source, 256)])
+    labels = splits.labels_of(source)
     return data.take(source, few_label.draw_rows(labels, recipe.labels.budget, recipe.labels.draw))
 
 
@@ -62,5 +58,6 @@ def describe(labels: Labels | None) -> str:
     """Which labels are kept, for the first lines of a run; nothing where all are."""
     if labels is None:
         return ""
-    kept = f"{labels.per_class} per class" if labels.per_class else f"{100 * labels.fraction:g} %"
+    budget = labels.budget
+    kept = f"{budget} per class" if labels.per_class else f"{100 * budget:g} %"
     return f", labels of {kept} (draw {labels.draw})"

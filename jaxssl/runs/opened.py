@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl import checkpoints, inputs, jsonable, schedules
-from jaxssl.runs import record
+from jaxssl import meta as meta_lib
+from jaxssl.runs import record, tokenizer
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.runs.recipe import Recipe
 from jaxssl.training import optimizers
@@ -60,7 +61,8 @@ class OpenedRun:
 
     def beginning(self) -> TrainState:
         """The state that the run began with, or would have if it had begun anew."""
-        return jax.jit(_initial(self.recipe, self.method, self.meta))()
+        begun = jax.jit(_initial(self.recipe, self.method, self.meta))()
+        return tokenizer.keep(begun, self.method_state)
 
 
 def open_run(run: str | os.PathLike, step: int | None = None) -> OpenedRun:
@@ -72,9 +74,15 @@ def open_run(run: str | os.PathLike, step: int | None = None) -> OpenedRun:
 
     Raises:
         CheckpointError: nothing to restore, a step that is not there, or a damaged file.
-        ValueError: a recipe that cannot be read any more.
+        ValueError: a recipe that cannot be read any more, or an encoder that was imported.
     """
     meta = checkpoints.read_meta(run, step)
+    if meta_lib.is_imported(meta):
+        raise ValueError(
+            f"{run}: must be what pretrain or finetune left; got an encoder that was imported, of "
+            "which there is no method and no training. evaluate, linear-eval, knn-eval, few-label, "
+            "embed, search, finetune and pretrain --init-from take it."
+        )
     recipe = record.from_json(meta["config"])
     method = recipe.method.build(recipe.encoder.build(), axis_name=None)
     like = jax.eval_shape(_initial(recipe, method, meta))

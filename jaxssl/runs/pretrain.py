@@ -1,10 +1,12 @@
 """From a recipe to a trained encoder in a run directory."""
 
+import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +15,26 @@ from jax.experimental import multihost_utils
 from rich.console import Console
 
 import jaxssl
-from jaxssl import checkpoints, data, draws, files, inputs, named, parallel
-from jaxssl.runs import changed_data, labelled, record, restoring, standardising, value_range
+from jaxssl import checkpoints, cropping, data, draws, files, inputs, models, named, parallel
+from jaxssl.runs import (
+    changed_data,
+    fitting,
+    host_crops,
+    invocations,
+    labelled,
+    probed,
+    published,
+    record,
+    restoring,
+    standardising,
+    value_range,
+)
 from jaxssl.runs import directory as directories
 from jaxssl.runs import start as starts
+from jaxssl.runs import tokenizer as tokenizers
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.runs.recipe import Recipe
-from jaxssl.training import loop, optimizers
+from jaxssl.training import loop, memory, optimizers
 from jaxssl.training.job import Job
 from jaxssl.types import Array, Batch, Method, MethodConfig, PyTree
 
@@ -52,36 +67,77 @@ def run(
             whose parts do not fit each other. Nothing is written.
     """
     directory = RunDirectory(out)
-    parallel.check_batch_size(recipe.training.batch_size, jax.device_count())
+    recipe.training.check_devices(jax.device_count())
+    _check_encoder(recipe)
     with directories.hold(directory):
         note = restoring.restore_config(directory) if restore_config else ""
         if note:
             console.print(note, soft_wrap=True, highlight=False, markup=False)
         directories.check_is_run(directory)
+        say = functools.partial(console.out, highlight=False)
+        recipe, to_measure, weights = published.settle(recipe, to_measure, directory, say)
         if recipe.start is not None:
-            recipe = dataclasses.replace(recipe, start=starts.resolve(recipe.start, directory))
-        recipe = value_range.as_recorded(recipe, directory)
-        source = labelled.keep(recipe, recipe.data.open(recipe.data.train_split))
-        recipe = value_range.as_measured(recipe, source)
-        recipe, note = standardising.settle(recipe, to_measure, source, directory)
+            start = starts.resolve(recipe.start, directory, part="start", caller="init_from")
+            recipe = dataclasses.replace(recipe, start=start)
+        recipe = tokenizers.resolve(recipe, directory)
+        recipe, source = _open(recipe, to_measure, directory, say)
+        prepared = prepare_once(recipe, source, directory)
+        make_job = functools.partial(_made, prepared, source)
+        batch_size, note = fitting.settle_batch(recipe, len(source), make_job)
         if note:
-            console.out(note, highlight=False)
+            say(note)
+        recipe, prepared = (fitting.with_batch(each, batch_size) for each in (recipe, prepared))
         with _loader(recipe, source) as loader:
             identity = _as_recorded(_identity(recipe, source), source, directory)
-            prepared = prepare_once(recipe, source, directory)
             job = build(prepared, source, loader)
+            probes = probed.watchers_of(prepared, source)
             job = dataclasses.replace(job, meta={**job.meta, "identity": identity})
-            if recipe.start is not None and not checkpoints.complete_steps(directory.path):
-                job = starts.begin_from(job, prepared)
+            if not checkpoints.complete_steps(directory.path):
+                if recipe.start is not None:
+                    job = starts.begin_from(job, prepared)
+                if weights is not None:
+                    job = published.begin_with(job, prepared, weights)
+                if recipe.tokenizer is not None:
+                    job = tokenizers.begin_with(job, recipe.tokenizer)
+            memory.check(job, recipe.run.device_memory_gb)
             changes = ""
             if recipe.run.accept_changed_data:
                 changes = changed_data.accept(directory, identity, prepared, job.plan)
             claim(directory, identity, changes_data=bool(changes))
+            invocations.note(directory)
             if changes:
                 console.print(changes, soft_wrap=True, markup=False, highlight=False)
-            outcome = loop.train(job, recipe.run, directory, console)
+            watchers = [*loop.watchers_of(recipe.run, directory, console), *probes]
+            outcome = loop.train(job, recipe.run, directory, console, watchers)
     console.out(f"{_ending(outcome)} after step {outcome.step} of {outcome.total_steps}: {out}")
     return outcome
+
+
+def _open(
+    recipe: Recipe, to_measure: Collection[str], directory: RunDirectory, say: Callable[[str], None]
+) -> tuple[Recipe, data.Source]:
+    """The training split as far as it is learned from, and the recipe with what follows from it."""
+    recipe = fitting.begin(value_range.as_recorded(recipe, directory), directory)
+    source = labelled.keep(recipe, recipe.data.open(recipe.data.train_split))
+    recipe, note = fitting.settle_channels(recipe, source)
+    if note:
+        say(note)
+        source = labelled.keep(recipe, recipe.data.open(recipe.data.train_split))
+    recipe = value_range.as_measured(recipe, source)
+    recipe = host_crops.settle(recipe, source, directory)
+    fields = to_measure or (recipe.fit.moments if recipe.fit is not None else ())
+    recipe, note = standardising.settle(recipe, fields, source, directory)
+    if note:
+        say(note)
+    return recipe, source
+
+
+@contextlib.contextmanager
+def _made(recipe: Recipe, source: data.Source, batch_size: int) -> Iterator[Job]:
+    """The job of another batch, while its data are read."""
+    recipe = fitting.with_batch(recipe, batch_size)
+    with _loader(recipe, source) as loader:
+        yield build(recipe, source, loader)
 
 
 def build(recipe: Recipe, source: data.Source, loader: data.Loader) -> Job:
@@ -93,14 +149,17 @@ def build(recipe: Recipe, source: data.Source, loader: data.Loader) -> Job:
         loader: of it.
     """
     _check_vocabulary(recipe)
-    encoder = recipe.encoder.build(axis_name=parallel.AXIS)
-    method = recipe.method.build(encoder, axis_name=parallel.AXIS)
+    axis_name = parallel.axis_of(recipe.run.backend)
+    encoder = recipe.encoder.build(axis_name=axis_name)
+    if recipe.training.num_micro_batches > 1:
+        encoder = models.over_micro_batches(encoder, recipe.training.num_micro_batches)
+    method = recipe.method.build(encoder, axis_name=axis_name)
     plan = recipe.training.plan(loader.steps_per_epoch, freezes=method.frozen is not None)
-    example = inputs.of_example(jax.tree.map(lambda rows: rows[0], loader.example()))
+    example = inputs.of_example(jax.tree.map(lambda rows: rows[0], loader.example(whole=True)))
     fed = inputs.of_method(method, example)
 
     def pooled_features(variables: PyTree, batch: Batch) -> Array:
-        made = jax.vmap(method.inputs)(draws.without_labels(batch))
+        made = jax.vmap(method.inputs)(draws.without_labels(cropping.first_view(batch)))
         return encoder.apply(variables, *inputs.read(fed, made), train=False).pooled
 
     meta = {
@@ -129,6 +188,9 @@ def build(recipe: Recipe, source: data.Source, loader: data.Loader) -> Job:
             ]
         ),
         unit=recipe.data.unit,
+        backend=recipe.run.backend,
+        shard=recipe.run.shard,
+        num_micro_batches=recipe.training.num_micro_batches,
     )
 
 
@@ -140,23 +202,26 @@ def prepare(method: MethodConfig, source: data.Source) -> MethodConfig:
         source: of the training split.
     """
     if labelled.reads(method):
-        return method.with_classes(labelled.class_names(method, source))
+        reading: Any = method
+        return reading.with_classes(labelled.class_names(method, source))
     if not hasattr(method, "prepare"):
         return method
     return method.prepare(len(source), functools.partial(_sample, source))
 
 
 def prepare_once(recipe: Recipe, source: data.Source, directory: RunDirectory) -> Recipe:
-    """The recipe with its method prepared for the data set.
+    """The recipe with its method prepared for the data set, and for the words that it names.
 
     A run that is resumed keeps what it began with, to the last bit, whatever machine goes on.
     """
     method = recipe.method
-    is_asked = hasattr(method, "prepare") or labelled.reads(method)
+    is_asked = hasattr(method, "prepare") or labelled.reads(method) or tokenizers.names(method)
     if is_asked and checkpoints.complete_steps(directory.path):
         recorded = checkpoints.read_meta(directory.path)["config"]["method"]
         if named.short(recorded["name"]) == named.short(method):  # else refused by claim
             return dataclasses.replace(recipe, method=record.method_from_json(recorded))
+    if recipe.tokenizer is not None:
+        method = tokenizers.hand_over(recipe.tokenizer, method)
     return dataclasses.replace(recipe, method=prepare(method, source))
 
 
@@ -191,6 +256,18 @@ def claim(directory: RunDirectory, identity: Mapping, *, changes_data: bool = Fa
         multihost_utils.sync_global_devices("jaxssl: run directory checked")
     if jax.process_index() == 0 and found != record.through_json(identity):
         files.write_whole(directory.config, json.dumps(identity, indent=1) + "\n")
+
+
+def _check_encoder(recipe: Recipe) -> None:
+    """Refuses an encoder that the method cannot have before any data are read.
+
+    Methods that are told something of the data first are built when it is known.
+    """
+    method = recipe.method
+    if hasattr(method, "prepare") or labelled.reads(method) or tokenizers.names(method):
+        return
+    axis_name = parallel.axis_of(recipe.run.backend)
+    method.build(recipe.encoder.build(axis_name=axis_name), axis_name=axis_name)
 
 
 def _check_vocabulary(recipe: Recipe) -> None:
@@ -242,6 +319,7 @@ def _loader(recipe: Recipe, source: data.Source) -> data.Loader:
         process_count=jax.process_count(),
         num_threads=recipe.data.num_threads,
         labels=labelled.reads(recipe.method),
+        crops=host_crops.asked_for(recipe),
     )
 
 
@@ -288,6 +366,8 @@ def _about_views(recipe: Recipe, method: Method, example: inputs.Inputs) -> list
         return []
     views = " and ".join(" x ".join(map(str, size)) for size in sorted(sizes, reverse=True))
     line = f"views {views}, of {recipe.data.unit} {' x '.join(map(str, seen))}"
+    if host_crops.is_host(recipe):
+        line = f"views {views}, cut out of whole {recipe.data.unit} (--data.crops host)"
     mean, std = (getattr(recipe.encoder, name, None) for name in ("mean", "std"))
     if mean is not None and std is not None:
         line += f"; the encoder's mean {_numbers(mean)} and std {_numbers(std)}"

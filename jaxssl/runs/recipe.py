@@ -10,7 +10,7 @@ import traceback
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from jaxssl import checks, words
 from jaxssl.training.config import RunConfig, TrainingConfig
@@ -30,10 +30,28 @@ class Start:
         run: its directory.
         step: which checkpoint; the newest if left out when the run begins.
         sha256: of its content, found when the run begins; what makes two starts the same.
+        probe: file of a linear probe of its pooled features (``evaluation.kept_probe``), which the
+            head of a method that reads labels begins with; a head of random weights without it.
+        probe_sha256: of that file's content, found when the run begins.
     """
 
     run: str
     step: int | None = None
+    sha256: str = ""
+    probe: str = ""
+    probe_sha256: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """Published weights that an encoder begins with.
+
+    Attributes:
+        source: a file or a name that is downloaded, as ``interop.load`` takes them.
+        sha256: of the file's content, found when the run begins; what makes two the same.
+    """
+
+    source: str
     sha256: str = ""
 
 
@@ -67,7 +85,34 @@ class Labels:
     @property
     def budget(self) -> int | float:
         """As ``few_label.draw_rows`` takes it."""
-        return self.fraction if self.per_class is None else self.per_class
+        budget = self.fraction if self.per_class is None else self.per_class
+        assert budget is not None
+        return budget
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """What a recipe leaves to the data and the machine, settled once, when a run begins.
+
+    What was found is recorded in its place, so that a run goes on with what it began with.
+
+    Attributes:
+        max_batch: ``training.batch_size`` doubles up to this where a step then fits into the memory
+            that a device says it has, and an epoch keeps 16 steps; it halves where there are fewer
+            images, or less memory. On a CPU, which says nothing of memory, it does not grow. None
+            leaves it alone.
+        dtype: what the encoder computes in on an accelerator; None leaves it alone.
+        grey: whether images of which none holds a colour are read with 1 channel.
+        moments: of the encoder's "mean" and "std", those that are measured on the images.
+    """
+
+    max_batch: int | None = None
+    dtype: Literal["float32", "bfloat16"] | None = None
+    grey: bool = False
+    moments: tuple[Literal["mean", "std"], ...] = ()
+
+    def __post_init__(self):
+        checks.at_least(self, 1, "max_batch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +127,10 @@ class Recipe(Generic[M, E, D]):
         training: batch size, epochs and seed.
         run: backend, logging and checkpoints; changes no number of the run.
         start: the run whose encoder this one begins with; None begins anew.
+        encoder_weights: the published weights that the encoder begins with; not beside ``start``.
         labels: the few labelled examples that are learned from; None takes the whole split.
+        tokenizer: the run whose words a method of words names; see ``types.MethodConfig``.
+        fit: what is left to the data and the machine; None leaves nothing.
     """
 
     method: M
@@ -92,7 +140,10 @@ class Recipe(Generic[M, E, D]):
     training: TrainingConfig
     run: RunConfig = RunConfig()
     start: Start | None = None
+    encoder_weights: Published | None = None
     labels: Labels | None = None
+    tokenizer: Start | None = None
+    fit: Fit | None = None
 
 
 class NoRecipeError(FileNotFoundError):
@@ -169,7 +220,9 @@ def shipped_names() -> list[str]:
 def _run(path: Path) -> types.ModuleType:
     name = f"jaxssl_config_{path.stem}"
     loader = importlib.machinery.SourceFileLoader(name, str(path))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    spec = importlib.util.spec_from_loader(name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where the annotations of classes that it defines are looked up
     loader.exec_module(module)
     return module
@@ -196,7 +249,7 @@ def _blaming(path: Path) -> Iterator[None]:
 
 def shipped_directory() -> Path:
     """Where the shipped config files are: in the wheel, or beside the package in a checkout."""
-    return Path(_shipped().__file__).parent
+    return Path(str(_shipped().__file__)).parent
 
 
 def _shipped() -> types.ModuleType:
@@ -210,6 +263,7 @@ def _shipped() -> types.ModuleType:
     if spec is None or spec.origin is None:
         configs = Path(__file__).parents[2] / "configs"
         spec = importlib.util.spec_from_file_location(name, configs / "__init__.py")
+        assert spec is not None and spec.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return importlib.import_module(name)

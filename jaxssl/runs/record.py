@@ -3,15 +3,26 @@
 import dataclasses
 import json
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from jaxssl import data, jsonable, named
-from jaxssl.runs.recipe import Labels, Recipe, Start
+from jaxssl.runs.recipe import Fit, Labels, Published, Recipe, Start
 from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
 from jaxssl.types import MethodConfig
 
 # Fields of a data set that let it be read at all, and change no number of what is read.
 ALLOWING = ("num_threads", "max_pixels", "max_unreadable")
+# Parts of a recipe that are recorded where there are any.
+_OPTIONAL = {
+    "start": Start,
+    "encoder_weights": Published,
+    "labels": Labels,
+    "tokenizer": Start,
+    "fit": Fit,
+}
+# Where what a run begins with lies: its content is what counts.
+_PLACES = {"start": ("run", "probe"), "tokenizer": ("run", "probe"), "encoder_weights": ("source",)}
 
 
 def to_json(recipe: Recipe) -> dict:
@@ -23,8 +34,8 @@ def to_json(recipe: Recipe) -> dict:
     run = {name: value for name, value in jsonable.to_json(unwatched).items() if name != "watchers"}
     optional = {
         name: jsonable.to_json(part)
-        for name, part in (("start", recipe.start), ("labels", recipe.labels))
-        if part is not None
+        for name in _OPTIONAL
+        if (part := getattr(recipe, name)) is not None
     }
     return {
         "method": named.to_json(recipe.method),
@@ -53,8 +64,11 @@ def from_json(config: Mapping) -> Recipe:
         optimizer=jsonable.from_json(OptimizerConfig, config["optimizer"]),
         training=jsonable.from_json(TrainingConfig, config["training"]),
         run=jsonable.from_json(RunConfig, config["run"]),
-        start=jsonable.from_json(Start, config["start"]) if "start" in config else None,
-        labels=jsonable.from_json(Labels, config["labels"]) if "labels" in config else None,
+        **{
+            name: jsonable.from_json(cls, config[name])
+            for name, cls in _OPTIONAL.items()
+            if name in config
+        },
     )
 
 
@@ -84,7 +98,7 @@ def complete(config: Mapping, asked: Mapping) -> dict:
         return dict(config)
 
 
-def through_json(value: object) -> object:
+def through_json(value: object) -> Any:
     """What is left of a value after it was written and read; tuples are lists."""
     return json.loads(json.dumps(value))
 
@@ -117,7 +131,7 @@ def differences(ours: Mapping, theirs: Mapping, *, any_data: bool = False) -> li
     if any_data:
         same_content, theirs["dataset"] = True, ours["dataset"]
     mine, other = (
-        _without_place(each) if same_content else each
+        without_place(each) if same_content else each
         for each in (
             without_run(run["config"]) | {"dataset": run["dataset"]} for run in (ours, theirs)
         )
@@ -128,13 +142,14 @@ def differences(ours: Mapping, theirs: Mapping, *, any_data: bool = False) -> li
 def without_run(config: Mapping) -> dict:
     """The part of a recipe's JSON that defines the numbers of a run."""
     kept = {name: value for name, value in config.items() if name != "run"}
-    if "start" in kept:
-        kept["start"] = {name: kept["start"][name] for name in ("step", "sha256")}
+    for part in _PLACES.keys() & kept.keys():
+        places = _PLACES[part]
+        kept[part] = {name: value for name, value in kept[part].items() if name not in places}
     return kept | {"data": _without_fields(config["data"], ALLOWING)}
 
 
-def _without_place(run: Mapping) -> dict:
-    """The same without where its data lie, and how they are brought into memory."""
+def without_place(run: Mapping) -> dict:
+    """A recipe's JSON and "dataset" without where data lie, and how they come into memory."""
     dataset = {name: value for name, value in run["dataset"].items() if name != "name"}
     data_config = _without_fields(run["data"], ("path", "data_dir", "in_memory"))
     return {**run, "dataset": dataset, "data": data_config}

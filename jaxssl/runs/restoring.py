@@ -5,7 +5,7 @@ import json
 import jax
 from jax.experimental import multihost_utils
 
-from jaxssl import checkpoints, files
+from jaxssl import checkpoints, files, meta
 from jaxssl.runs import directory as directories
 from jaxssl.runs.directory import RunDirectory
 
@@ -21,10 +21,16 @@ def restore_config(directory: RunDirectory) -> str:
 
     Raises:
         CheckpointError: no checkpoint that it could be read from.
+        ValueError: an encoder that was imported, and no run.
     """
     if directories.read_identity(directory) is not None:
         return ""
     recorded = checkpoints.read_meta(directory.path)
+    if meta.is_imported(recorded):
+        raise ValueError(
+            f"--out {directory.path}: must be a run; got an encoder that was imported. Begin with "
+            f"it in another directory: --init-from {directory.path}."
+        )
     # Earlier versions recorded the method as it was prepared for its data, and that alone.
     identity = recorded.get("identity") or {name: recorded[name] for name in ("config", "dataset")}
     _wait_for_all("config.json read")

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Collection
+from pathlib import Path
 
 from jaxssl import checkpoints, data
 from jaxssl.runs.directory import RunDirectory
@@ -30,13 +31,14 @@ def settle(
     if not fields or getattr(recipe.encoder, "color_space", None) != "rgb":
         return recipe, ""  # Lab has its own numbers, whatever is in the images
     names = " and ".join(f"--encoder.{name}" for name in fields)
-    run, step = None, None
+    run: str | Path | None = None
+    step = None
     if checkpoints.complete_steps(directory.path):
         run = directory.path
     elif recipe.start is not None:
         run, step = recipe.start.run, recipe.start.step
     if run is not None:
-        recorded = checkpoints.read_meta(run, step)["config"]["encoder"].get("fields", {})
+        recorded = checkpoints.read_meta(run, step)["encoder"].get("fields", {})
         if all(name in recorded for name in fields):
             values = {name: tuple(recorded[name]) for name in fields}
             return _with(recipe, values), f"{names}: those of {run}"

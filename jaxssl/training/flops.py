@@ -22,10 +22,11 @@ def count(function: Callable, *args) -> int:
         conditional count as the dearer one; the body of a while loop counts once, since its length
         is unknown.
     """
-    return _count_jaxpr(jax.make_jaxpr(function)(*args).jaxpr)
+    return count_jaxpr(jax.make_jaxpr(function)(*args).jaxpr)
 
 
-def _count_jaxpr(jaxpr: core.Jaxpr) -> int:
+def count_jaxpr(jaxpr: core.Jaxpr) -> int:
+    """As ``count``, of a function that has been traced."""
     return sum(_count_equation(equation) for equation in jaxpr.eqns)
 
 
@@ -39,7 +40,7 @@ def _count_equation(equation) -> int:
     if name == "conv_general_dilated":
         return _count_convolution(equation)
     inner = [
-        _count_jaxpr(getattr(value, "jaxpr", value))
+        count_jaxpr(value.jaxpr if isinstance(value, core.ClosedJaxpr) else value)
         for parameter in params.values()
         for value in (parameter if isinstance(parameter, tuple | list) else (parameter,))
         if isinstance(value, core.Jaxpr | core.ClosedJaxpr)

@@ -111,7 +111,7 @@ def keep_state(new: PyTree, old: PyTree, frozen: PyTree) -> PyTree:
     form = jax.tree.structure(frozen)
 
     def is_like_params(node):
-        return jax.tree.structure(node) == form
+        return jax.tree.structure(node) == form  # type: ignore[operator]
 
     def kept(new, old):
         if not is_like_params(new):

@@ -7,15 +7,15 @@ that was killed and started again takes the very steps it would have taken. What
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Sequence
 
-import jax
 from rich.console import Console
 
 from jaxssl import checkpoints, parallel, watching
 from jaxssl.collapse.watcher import CollapseWatcher
 from jaxssl.runs.directory import RunDirectory
-from jaxssl.training import stop, writers
+from jaxssl.training import memory, speed, stop, trackers, writers
 from jaxssl.training.config import RunConfig
 from jaxssl.training.job import Job
 from jaxssl.training.rows import Rows
@@ -43,9 +43,8 @@ def watchers_of(
     run: RunConfig, directory: RunDirectory, console: Console
 ) -> list[watching.Watcher]:
     """What watches a run: writers first, so that what ends it has been written."""
-    events = directory.tensorboard if run.tensorboard else None
     return [
-        *writers.writers_of(directory.metrics, events, console),
+        *writers.writers_of(directory.metrics, trackers.asked_for(run), console),
         CollapseWatcher(run.collapse),
         *(config.build() for config in run.watchers),
     ]
@@ -77,28 +76,37 @@ def train(
     """
     if watchers is None:
         watchers = watchers_of(run, directory, console)
-    watchers = watching.Watchers(watchers)
-    step = parallel.data_parallel(job.step, backend=run.backend)
+    watched = watching.Watchers(watchers)
+    step = parallel.data_parallel(job.step, backend=job.backend, state_sharding=job.lie)
     total_steps = job.plan.total_steps
     with (
         checkpoints.Checkpoints(directory.path, keep_latest=run.keep_checkpoints) as saved,
         stop.Signals() as signals,
-        contextlib.closing(watchers),
+        contextlib.closing(watched),
     ):
         state, first_step = _begun(job, saved, console)
-        watchers.begin(_watched(job, directory, console, saved, watchers, first_step))
-        rows = Rows(job.plan, job.schedule, every=run.log_every, watchers=watchers)
+        watched.begin(_watched(job, directory, console, saved, watched, first_step))
+        rows = Rows(
+            job.plan,
+            job.schedule,
+            every=run.log_every,
+            watchers=watched,
+            work=job.work,
+            peak=speed.peak_flops(run.peak_teraflops),
+        )
         for completed in range(first_step + 1, total_steps + 1):
-            batch = job.loader.batch(completed - 1)  # overlaps the step in flight
+            # Overlaps the step in flight.
+            batch = rows.fetch(functools.partial(job.loader.batch, completed - 1))
             rows.wait()
             state, metrics = step(state, batch)
-            measured = watchers.measure(state, batch) if rows.is_due(completed) else {}
+            metrics = metrics | watched.follow(state, batch)
+            measured = watched.measure(state, batch) if rows.is_due(completed) else {}
             rows.add(completed, metrics, measured)
             stops = signals.requested(completed)
             if stops or completed % run.checkpoint_every == 0 or completed == total_steps:
                 loss = rows.drain()
-                watchers.sync()
-                saves = watchers.allows_save(state, batch)
+                watched.sync()
+                saves = watched.allows_save(state, batch)
                 if saves:
                     variables = job.method.encoder(state.params, state.state)
                     saved.save(state, variables, job.meta, loss=loss)
@@ -108,15 +116,15 @@ def train(
 
 
 def _begun(job: Job, saved: checkpoints.Checkpoints, console: Console) -> tuple[TrainState, int]:
-    """The state that a call begins with, on all devices, and its step."""
-    like = jax.eval_shape(job.initial_state)
+    """The state that a call begins with, lying as asked for, and its step."""
     resume_step = saved.latest_step()
-    console.out(job.describe(like))
+    console.out(job.describe())
+    console.out(memory.footprint(job).describe(), highlight=False)
     if job.about:
         console.out(job.about, highlight=False)
     if resume_step is None:
-        return parallel.replicate(job.begin()), 0
-    state = saved.restore_state(resume_step, like, parallel.replicated())
+        return job.begin(), 0
+    state = saved.restore_state(resume_step, job.like, job.lie)
     console.out(f"resuming after step {resume_step} of {job.plan.total_steps}")
     return state, resume_step
 
@@ -148,4 +156,5 @@ def _watched(
         newest_checkpoint=lambda before: saved.latest_step(before=before),
         rewind=rewind,
         unit=job.unit,
+        backend=job.backend,
     )

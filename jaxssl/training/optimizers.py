@@ -166,12 +166,13 @@ def _without_decay(config: OptimizerConfig) -> OptimizerConfig:
 
 def _weight_decay(config: OptimizerConfig, total_steps: int) -> float | optax.Schedule:
     """The weight decay, or half a cosine over the whole run where it changes."""
-    if config.final_weight_decay is None:
-        return config.weight_decay
+    first, last = config.weight_decay, config.final_weight_decay
+    if last is None:
+        return first
 
     def decay(step):
         progress = jnp.asarray(step, jnp.float32) / total_steps
-        return schedules.cosine(config.weight_decay, config.final_weight_decay, progress)
+        return schedules.cosine(first, last, progress)
 
     return decay
 

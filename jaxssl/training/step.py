@@ -1,4 +1,4 @@
-"""The training step: views, loss, gradient, update; a pure per-device function.
+"""The training step: views, loss, gradient, update; a pure function.
 
 The order of reductions is fixed, because it is the one order that is right under ``jax.pmap`` and
 under ``jax.shard_map`` with and without check_vma: the mean over devices of the loss is taken
@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxssl import collectives, draws, schedules
+from jaxssl import collectives, draws, schedules, sharding
 from jaxssl.parallel import Step
 from jaxssl.training import freezing
-from jaxssl.types import Batch, Method, Metrics, TrainState
+from jaxssl.types import Batch, Method, Metrics, PyTree, TrainState
 
 
 def init_state(
@@ -48,8 +48,9 @@ def make_step(
     steps_per_epoch: int = 1,
     total_steps: int = 1,
     axis_name: str | None = None,
+    params_sharding: PyTree | None = None,
 ) -> Step:
-    """Builds the per-device training step.
+    """Builds the training step: of a device's rows, or without an axis of the whole batch.
 
     Args:
         method: a method built with the same ``axis_name``.
@@ -58,7 +59,9 @@ def make_step(
         steps_per_epoch: optimizer steps of one pass over the training split, for the method's
             schedules.
         total_steps: optimizer steps of the whole run, for the same.
-        axis_name: device axis the step will be mapped over, or None for one device.
+        axis_name: device axis the step will be mapped over, or None for one device and for
+            arrays that are spread over devices.
+        params_sharding: of the latter, how the parameters lie; see ``sharding.gathering``.
 
     Returns:
         ``(TrainState, Batch) -> (TrainState, Metrics)``, pure. Metrics are float32 scalars equal on
@@ -71,7 +74,7 @@ def make_step(
             an Adam with one count for all; see ``freezing.check_state``.
     """
     steps = {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}
-    return functools.partial(_step, method, optimizer, seed, steps, axis_name)
+    return functools.partial(_step, method, optimizer, seed, steps, axis_name, params_sharding)
 
 
 def _step(
@@ -80,6 +83,7 @@ def _step(
     seed: int,
     steps: dict[str, int],
     axis_name: str | None,
+    params_sharding: PyTree | None,
     before: TrainState,
     batch: Batch,
 ) -> tuple[TrainState, Metrics]:
@@ -93,6 +97,7 @@ def _step(
         values, (state, metrics) = method.loss(params, before.state, views, key, clock)
         return collectives.pmean(jnp.mean(values), axis_name), (state, metrics)
 
+    objective = sharding.gathering(objective, params_sharding)
     (loss, (state, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(before.params)
     grads = collectives.pmean(grads, axis_name)
     frozen = None if method.frozen is None else method.frozen(before.params, clock)

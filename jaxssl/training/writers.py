@@ -1,7 +1,8 @@
-"""Watchers that write: JSON lines always, TensorBoard when asked for, a line on the screen."""
+"""Watchers that write: JSON lines, a line on the screen, and whatever tracks experiments."""
 
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -13,25 +14,27 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from jaxssl import files, jsonable, watching
+from jaxssl.training import trackers
+from jaxssl.types import Batch, Metrics, TrainState
 
 MIN_BAR, MAX_BAR = 4, 20  # characters of the bar of progress
+MIN_WAIT = 0.02  # share of the time that is worth a word
 
 
-def writers_of(metrics: Path, tensorboard: Path | None, console: Console) -> list[watching.Watcher]:
+def writers_of(
+    metrics: Path, tracked: Sequence[trackers.Open], console: Console
+) -> list[watching.Watcher]:
     """What writes the rows of a run, on the first process; nothing on the others.
 
     Args:
         metrics: file of JSON lines.
-        tensorboard: directory of event files, or None.
+        tracked: what opens the writers of trackers; see ``trackers.asked_for``.
         console: where the progress goes.
-
-    Raises:
-        ImportError: TensorBoard is asked for and the extra is not installed.
     """
     if jax.process_index() > 0:
         return []
-    events = [] if tensorboard is None else [TensorBoard(tensorboard)]
-    return [*events, JsonLines(metrics), ProgressLine(console)]
+    others = map(trackers.Tracker, tracked)
+    return [*others, JsonLines(metrics), ProgressLine(console)]
 
 
 class JsonLines(watching.Watcher):
@@ -100,50 +103,8 @@ def history(path: Path, *, last_step: int) -> tuple[dict, ...]:
     return tuple(rows)
 
 
-class TensorBoard(watching.Watcher):
-    """Writes the same rows as TensorBoard scalars."""
-
-    def __init__(self, directory: Path):
-        """Finds the extra.
-
-        Raises:
-            ImportError: it is not installed.
-        """
-        try:
-            import tensorboardX
-        except ImportError as error:
-            raise ImportError(
-                "run.tensorboard: needs the extra; install it with: pip install "
-                '"jaxssl[tensorboard]".'
-            ) from error
-        self._open = lambda step: tensorboardX.SummaryWriter(str(directory), purge_step=step + 1)
-
-    def begin(self, run: watching.WatchedRun) -> None:
-        """Opens an event file; on resume TensorBoard is told to drop later steps."""
-        self._writer = self._open(run.step)
-
-    def see(self, row: watching.Row) -> None:
-        """Writes every entry but ``step`` as a scalar."""
-        for name, value in row.items():
-            if name != "step":
-                self._writer.add_scalar(name, value, row["step"])
-
-    def sync(self) -> None:
-        """Flushes the event file."""
-        self._writer.flush()
-
-    def cut(self, step: int) -> None:
-        """Goes on in another event file, which drops the steps after this one."""
-        self._writer.close()
-        self._writer = self._open(step)
-
-    def close(self) -> None:
-        """Closes the event file."""
-        self._writer.close()
-
-
 class ProgressLine(watching.Watcher):
-    """Step, loss, speed and time left; live in a terminal, one line a log elsewhere."""
+    """Where a run is, how fast, and what waits; live in a terminal, one line a log elsewhere."""
 
     def __init__(self, console: Console):
         self._console = console
@@ -155,27 +116,51 @@ class ProgressLine(watching.Watcher):
     def begin(self, run: watching.WatchedRun) -> None:
         """Shows that the first step is compiled."""
         self._first_step, self._total = run.step + 1, run.plan.total_steps
-        self._unit = run.unit
+        self._unit, self._begun, self._compiles = run.unit, time.monotonic(), True
         self._task = self._progress.add_task("compiling", total=self._total, completed=run.step)
         if self._live:
             self._progress.start()
+        else:
+            self._console.out("compiling the step")
+
+    def follow(self, state: TrainState, batch: Batch) -> Metrics:
+        """Says how long compiling took, when the first step has been dispatched."""
+        if self._compiles:
+            self._compiles = False
+            text = f"compiled in {time.monotonic() - self._begun:.1f} s"
+            if self._live:
+                self._progress.update(self._task, description=text)
+            else:
+                self._console.out(text)
+        return super().follow(state, batch)
 
     def see(self, row: Mapping[str, float]) -> None:
-        """Shows a row of metrics: step, loss, images_per_second, seconds_left."""
-        parts = [
-            f"step {row['step']}/{self._total}",
-            f"loss {row['loss']:.4f}",
-            f"{row['images_per_second']:,.0f} {self._unit}/s",
-            f"{_duration(row['seconds_left'])} left",
-        ]
-        if row["step"] == self._first_step:  # the time of compiling says nothing of the others
-            del parts[2:]
+        """Shows a row of metrics: what ``rows.Rows`` puts into each."""
+        parts = [f"step {row['step']}/{self._total}", f"loss {row['loss']:.4f}"]
+        if row["step"] > self._first_step:  # the time of compiling says nothing of the others
+            parts += self._speed(row)
+            elapsed = time.monotonic() - self._begun
+            parts.append(f"{_duration(elapsed)} gone, {_duration(row['seconds_left'])} left")
         if self._live:
             text = "  ".join(_fitting(parts, self._console.width - MIN_BAR - 1))
             self._bar.bar_width = min(max(self._console.width - len(text) - 1, MIN_BAR), MAX_BAR)
             self._progress.update(self._task, completed=row["step"], description=text)
         else:
             self._console.out("  ".join(parts))
+
+    def _speed(self, row: Mapping[str, float]) -> list[str]:
+        """What is worth saying of speed, the most important first."""
+        parts = [f"epoch {row['epoch']:.4g}"]
+        speed, devices = row["images_per_second"], jax.device_count()
+        each = f" ({speed / devices:,.0f} a device)" if devices > 1 else ""
+        parts.append(f"{speed:,.0f} {self._unit}/s{each}")
+        if "mfu" in row:
+            parts.append(f"MFU {row['mfu']:.0%}")
+        if row["data_wait"] >= MIN_WAIT:
+            parts.append(f"waits {row['data_wait']:.0%} for data")
+        if "peak_memory_gb" in row:
+            parts.append(f"{row['peak_memory_gb']:.1f} GB")
+        return parts
 
     def close(self) -> None:
         """Leaves the terminal as it was."""

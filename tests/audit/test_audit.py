@@ -175,6 +175,7 @@ def test_recorded_accuracies_are_used_if_they_belong_together(run):
     assert audit.usefulness.read(run, step, opened) is None
 
 
+@pytest.mark.slow
 def test_a_run_without_a_question_or_labels_has_losses(tmp_path):
     run = pretrained(tmp_path, tiny.method("MAE"), labelled=False)
     with jax.numpy_dtype_promotion("standard"):

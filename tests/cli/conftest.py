@@ -12,7 +12,7 @@ def npz(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished(npz, tmp_path_factory):
-    """A finished MAE run of two steps."""
+    """A finished MAE run of two steps, for all tests: who adds to it takes a copy."""
     return tiny_runs.train_two_steps(npz, tmp_path_factory.mktemp("runs") / "mae")
 
 
@@ -21,6 +21,7 @@ def refused(capsys):
     """Runs a command that must be refused; returns the one line it answers with."""
 
     def run(*argv, status=2):
+        capsys.readouterr()  # what earlier commands said
         assert cli.main([str(word) for word in argv]) == status
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 1, lines

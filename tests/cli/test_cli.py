@@ -33,6 +33,15 @@ def test_no_command_shows_the_commands(capsys):
         assert f"  {command} " in text
 
 
+def test_a_reader_who_has_seen_enough_ends_a_command_quietly(capsys, monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert cli.main(["--help"]) == 1
+    assert not capsys.readouterr().err
+
+
 def test_version(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"{jaxssl.__version__}\n"
@@ -69,7 +78,7 @@ def test_the_usage_of_a_command_is_the_first_line_of_its_file(name):
         (["--help"], ["pretrain", "linear-eval", "knn-eval", "report", "prepare"]),
         (["pretrain", "--help"], ["--out", "--training.batch-size", "--num-processes"]),
         (
-            ["pretrain", MAE, "--help"],
+            ["pretrain", MAE, "--help-all"],
             [
                 "--out",
                 "--method.mask-ratio",

@@ -15,6 +15,7 @@ def test_a_folder_is_embedded_and_searched(finished, tmp_path, capsys, refused):
     assert said == f"{out}: 5 images x 16 features, pooled\n"
     assert warned == (
         f"jaxssl: left out, as unreadable: 1 images such as {tmp_path}/photos/04.png\n"
+        f"next: jaxssl search {finished} QUERY {out}\n"
     )
     query = tmp_path / "photos" / "03.jpg"
     assert cli.main(["search", str(finished), str(query), str(out), "--count", "2"]) == 0

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +16,12 @@ pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 def assert_matches(pattern, line):
     assert re.search(pattern, line), line
+
+
+@pytest.fixture(scope="module")
+def finished(finished, tmp_path_factory):
+    """A copy, which the tests below evaluate in many ways."""
+    return shutil.copytree(finished, tmp_path_factory.mktemp("evaluated") / "run")
 
 
 def test_evaluation_of_a_run(finished, capsys):

@@ -11,7 +11,7 @@ import tiny_runs
 from PIL import Image
 
 from jaxssl import checkpoints, cli, data
-from jaxssl.evaluation import few_label
+from jaxssl.evaluation import correctness, few_label
 from jaxssl.runs.opened import open_run
 from jaxssl.training import stop
 
@@ -58,7 +58,10 @@ def test_its_test_accuracy_is_that_of_its_answers(npz, tuned):
     assert "label" in {each["name"] for each in opened.meta["example"]}
     test = data.ImageData(str(npz), tiny.SIZE, 1).open("test")
     views = {"image": test.columns["image"]}
-    answers = opened.method.answer(opened.params, opened.method_state, views).argmax(-1)
+    answers = jax.jit(opened.method.answer)(opened.params, opened.method_state, views).argmax(-1)
+    (place,) = tuned.glob("evaluation/step-*/*/finetune-trained.json")
+    kept = correctness.read(place, record["correct"], len(test.labels))
+    np.testing.assert_array_equal(kept["pooled"], answers == test.labels)
     results, protocol = record["results"], record["protocol"]
     assert results["test_accuracy"] == np.mean(answers == test.labels)
     assert 0 < results["half_width"] < 0.5
@@ -66,6 +69,17 @@ def test_its_test_accuracy_is_that_of_its_answers(npz, tuned):
     assert record["subject"]["start"]["step"] == 2
 
 
+@pytest.mark.slow
+def test_its_page_says_what_it_is_worth_and_what_it_began_with(finished, tuned, capsys):
+    assert cli.main(["report", str(tuned)]) == 0
+    page = (tuned / "report" / "index.html").read_text()
+    right = 100 * result_of(tuned)["results"]["test_accuracy"]
+    lead = f"After {tiny_runs.NUM_TRAIN} labels it names {right:.2f} ± "
+    assert lead in page and f"of {tiny_runs.NUM_TEST} test images right." in page
+    assert f"the encoder of {finished}, step 2" in page
+
+
+@pytest.mark.slow
 def test_stopped_and_called_again_it_is_the_same_bit_for_bit(
     finished, tuned, tmp_path, monkeypatch, capsys
 ):
@@ -84,6 +98,7 @@ def test_stopped_and_called_again_it_is_the_same_bit_for_bit(
     assert result_of(out)["results"] == result_of(tuned)["results"]
 
 
+@pytest.mark.slow
 def test_from_scratch_with_few_labels_of_the_published_draw(npz, finished, tmp_path, capsys):
     out = tmp_path / "run"
     few = ("--encoder", "random", "--per-class", 2, "--draw", 1)
@@ -117,14 +132,15 @@ def test_images_are_named_and_the_unreadable_listed(npz, tuned, tmp_path, capsys
     assert cli.main(list(map(str, words))) == 0
     said = capsys.readouterr()
     assert said.out == f"{out}: 8 images\n"
-    (line,) = said.err.splitlines()
+    line, follows = said.err.splitlines()
+    assert follows.startswith("next: ")
     assert line.startswith(f"jaxssl: left out, as unreadable: {folder / 'broken.png'}: ")
     rows = list(csv.DictReader(out.read_text().splitlines()))
     paths = [single, *(folder / f"{row}.png" for row in range(8) if row != 3)]
     assert [row["path"] for row in rows] == list(map(str, paths))
     opened = open_run(tuned)
     views = {"image": test.columns["image"]}
-    logits = np.asarray(opened.method.answer(opened.params, opened.method_state, views))
+    logits = np.asarray(jax.jit(opened.method.answer)(opened.params, opened.method_state, views))
     found = np.asarray(jax.nn.softmax(logits))[[3, 0, 1, 2, 4, 5, 6, 7]]
     assert [row["class"] for row in rows] == [str(label) for label in found.argmax(-1)]
     np.testing.assert_allclose(
@@ -137,7 +153,7 @@ def test_predict_refuses_what_it_cannot_name(finished, tuned, tmp_path, refused)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"nothing")
     line = refused("predict", finished, broken, *out)
-    assert "must be a fine-tuned run; got one of MAE, which knows no classes. Fine-tune it" in line
+    assert "must be a fine-tuned run, or hold a linear probe; got one of MAE without. Fit" in line
     line = refused("predict", tuned, tmp_path / "none", *out)
     assert "must be images and folders of images; got" in line
     assert "one must be readable at least; got" in refused("predict", tuned, broken, *out)
@@ -163,6 +179,12 @@ def test_wrong_options_are_one_line(words, message, finished, tmp_path, refused)
     assert not out.exists()
 
 
+def test_views_follow_the_size_of_the_images(finished, tmp_path, refused):
+    (tmp_path / "file").touch()
+    words = ("--out", tmp_path / "file", "--data.image-size", 32)
+    assert "must be a directory; got a file" in refused("finetune", finished, *words)
+
+
 def test_unlabelled_data_are_refused(finished, tmp_path, refused):
     images = tiny.images(12)
     np.savez(tmp_path / "bare.npz", train_images=images[:8], test_images=images[8:])
@@ -180,6 +202,7 @@ def test_a_fine_tuned_run_has_no_pretext_to_audit(tuned, refused):
     assert "audit: the method must be self-supervised; got Supervised" in refused("audit", tuned)
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_fine_tuned_run_is_measured_on_the_test_split(tuned, capsys):
     assert cli.main(["pretext-eval", str(tuned)]) == 0
     assert "trained: loss" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from jaxssl.runs.directory import RunDirectory
 from jaxssl.training import loop
 
 MAE = "mae_fashion_mnist"
+DIVIDED = ["--run.backend", "jit", "--run.shard", "params"]
 
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -68,9 +69,10 @@ def test_the_beginning_of_several_names_is_none(refused, tmp_path):
         ),
         (["--method.mask", 0.5], r"--method.mask: .*Did you mean .--method.mask-ratio.\?"),
         (["--encoder.weight", 16], r"--encoder.weight: .*Did you mean .--encoder.width.\?"),
+        (["--encoder", "resnet50"], r"encoder: must be a name .*Did you mean .resnet-50.\?"),
         (
-            ["--encoder", "resnet50"],
-            r"--encoder: a group of options, such as --encoder\.color-space; ",
+            ["--optimizer", "lars"],
+            r"--optimizer: a group of \d+ options, which --help-all lists; wh",
         ),
         (["--batch-size", 8], r"--batch-size: .*Did you mean .--training.batch-size.\?"),
         (["--learning-rate", 1], r"Did you mean .--optimizer.base-learning-rate.\?"),
@@ -84,7 +86,27 @@ def test_the_beginning_of_several_names_is_none(refused, tmp_path):
         (["--training.batch-size", 3], r"got 3 for 8 devices. Nearest: 8\."),
         (["--training.batch-size", 0], r"got 0 for 8 devices. Nearest: 8\."),
         (["--training.batch-size", 64], "at least one batch of 64 examples; got 32"),
-        (["--run.backend", "jit"], "jit.*pmap.*shard_map"),
+        (["--run.backend", "xmap"], "xmap.*jit.*pmap.*shard_map"),
+        (
+            ["--run.shard", "params"],
+            r"run\.shard: .*got params under pmap\. Use --run\.backend jit",
+        ),
+        (["--run.shard", "everything"], "everything.*none.*state.*params"),
+        (
+            [*DIVIDED, "--method.decoder-width", 516, "--method.decoder-heads", 2],
+            r"that 8 devices divide; got params/decoder/\S+ of \[516, \d+\]\. Use another",
+        ),
+        (
+            ["--training.batch-size", 32, "--training.micro-batch", 12],
+            r"batch of 32 into parts that 8 devices share equally; got 12\. Nearest: 8 or 16\.",
+        ),
+        (["--training.micro-batch", 64], r"batch of 8 into .*; got 64\. Nearest: 8\."),
+        (
+            ["--run.device-memory-gb", 1e-6],
+            r"run\.device_memory_gb: a step must fit into 0\.00 GB; got about 0\.0\d GB a device: "
+            r"parameters .*\. Use --encoder.remat block, --run.backend jit --run.shard state, a",
+        ),
+        (["--training.micro-batch", 0], r"training\.micro_batch: must be at least 1; got 0"),
         (["--encoder.patch-size", 3], "patch.*3"),
         (["--num-processes", 2], "needs --coordinator HOST:PORT and --process-id 0 to 1; got None"),
         (["--data.path", "nowhere.npz"], "nowhere.npz.*does not exist"),
@@ -139,28 +161,6 @@ def test_a_run_that_saved_nothing_may_be_replaced(refused, npz, tmp_path, monkey
     assert cli.main(tiny_runs.words(MAE, npz, out)) == 0
     written = json.loads((out / "config.json").read_text())
     assert written["config"]["method"]["fields"]["mask_ratio"] == 0.75
-
-
-def test_mae_with_a_resnet(refused, npz, tmp_path):
-    config = tmp_path / "config.py"
-    config.write_text(
-        "import dataclasses\nfrom jaxssl import models\nfrom jaxssl.runs import recipe\n\n"
-        "def get_config():\n"
-        "    mae = recipe.load('mae_fashion_mnist')\n"
-        "    return dataclasses.replace(mae, encoder=models.ResNetConfig(depth=18))\n"
-    )
-    line = refused(
-        "pretrain",
-        config,
-        "--out",
-        tmp_path / "run",
-        "--data.path",
-        npz,
-        "--training.batch-size",
-        8,
-    )
-    assert_matches("MAE: the encoder must be a ViT.*got ResNet", line)
-    assert not (tmp_path / "run").exists()
 
 
 CONFIGS = {
@@ -235,6 +235,7 @@ def test_another_data_set_is_another_run(refused, finished, tmp_path):
     assert_matches(r"differs in .*data\.fields\.path.*dataset.fingerprint", refused(*argv))
 
 
+@pytest.mark.slow
 def test_the_same_images_elsewhere_are_the_same_run(npz, finished, tmp_path, monkeypatch):
     """Moved, or the same path in other words."""
     shutil.copy(npz, tmp_path / "moved.npz")
@@ -281,7 +282,7 @@ def test_a_run_killed_while_it_claimed_its_directory_goes_on(npz, tmp_path, untr
     (out / "config.json.tmp").write_text('{"conf')
     untrained()
     assert cli.main(tiny_runs.words(MAE, npz, out)) == 0
-    assert [path.name for path in out.iterdir()] == ["config.json"]
+    assert {path.name for path in out.iterdir()} == {"config.json", "invocations.jsonl"}
 
 
 def test_a_process_id_must_be_one_of_the_processes(refused, npz, tmp_path):

@@ -13,7 +13,7 @@ from jaxssl.collapse import watch
 from jaxssl.training import loop
 from jaxssl.training import step as training_step
 from jaxssl.training.rows import DivergedError
-from jaxssl.types import Embeddings
+from jaxssl.types import Embeddings, TrainState
 
 OF_EMBEDDINGS = {
     "embedding_spread", "embedding_rank", "embedding_scale", "alignment", "uniformity",
@@ -44,6 +44,7 @@ def test_measures_the_views_of_the_step_and_the_state_after_it():
     expected = {
         "feature_spread": collapse.feature_std(plain) * np.sqrt(np.float32(6)),
         "feature_rank": collapse.effective_rank(plain),
+        "feature_decay": collapse.spectral_decay(plain),
         "embedding_spread": unit.std(axis=0).mean() * np.sqrt(6),
         "embedding_rank": collapse.effective_rank(first),
         "embedding_scale": np.asarray(first).std(axis=0).mean(),
@@ -58,15 +59,18 @@ def test_measures_the_views_of_the_step_and_the_state_after_it():
         assert got[collapse.PREFIX + name].dtype == jnp.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_rows", [2048, 6])
 def test_the_number_of_devices_changes_no_number(monkeypatch, max_rows):
     monkeypatch.setattr(watch, "MAX_ROWS", max_rows)
     of, state = method(), jax.device_get(state_after(2))
     expected = jax.jit(watch.make_watch(of, seed=3, features=features))(state, BATCH)
-    for num_devices in (1, 8):
+    for num_devices, backend in ((1, "pmap"), (8, "jit"), (8, "shard_map")):
         devices = jax.devices()[:num_devices]
+        axis_name = parallel.axis_of(backend)
         measure = parallel.map_measurement(
-            watch.make_watch(of, seed=3, axis_name=parallel.AXIS, features=features),
+            watch.make_watch(of, seed=3, axis_name=axis_name, features=features),
+            backend=backend,
             devices=devices,
         )
         placed = parallel.replicate(state, devices)
@@ -99,7 +103,7 @@ def test_rows_have_what_there_is_to_measure(tmp_path):
     train(tmp_path / "both", run=run, features=features)
     train(tmp_path / "features", of=method(compares_views=False), run=run, features=features)
     train(tmp_path / "neither", of=method(compares_views=False), run=run)
-    of_features = {"feature_spread", "feature_rank"}
+    of_features = {"feature_spread", "feature_rank", "feature_decay"}
     for name, expected in (
         ("both", OF_EMBEDDINGS | of_features),
         ("features", of_features),
@@ -113,6 +117,24 @@ def test_rows_have_what_there_is_to_measure(tmp_path):
     for row in rows(tmp_path / "both"):
         for name in OF_EMBEDDINGS | of_features:
             assert row[collapse.PREFIX + name] == by_step[row["step"]][collapse.PREFIX + name]
+
+
+def test_a_target_is_measured_where_a_method_has_one():
+    encoder = jnp.ones((4, 6))
+    of = method(compares_views=False)
+    measure = watch.make_watch(of, seed=3, features=features)
+    for target, expected in (
+        ({"params": {"encoder": 0.75 * encoder}, "state": {}}, 0.25),
+        ({"params": {"another": encoder}}, None),  # not of these parameters
+        ({}, None),
+    ):
+        state = TrainState(jnp.int32(1), {"encoder": encoder}, {"target": target}, ())
+        assert measure(state, BATCH).get("collapse/target_distance") == expected
+
+
+def test_few_features_have_no_spectrum():
+    measure = watch.make_watch(method(), seed=3, features=lambda *of: features(*of)[:, :4])
+    assert "collapse/feature_decay" not in jax.eval_shape(measure, state_after(0), BATCH)
 
 
 def test_a_resumed_run_writes_the_same_rows(tmp_path):

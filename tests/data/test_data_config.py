@@ -58,6 +58,7 @@ def test_clips_are_cut_by_options_of_their_own(capsys):
         ({"image_size": 0}, "image_size must be at least 1; got 0"),
         ({"channels": 2}, r"channels must be one of 1, 3; got 2\. 1 is grey"),
         ({"num_threads": 0}, "num_threads must be at least 1; got 0"),
+        ({"crops": "both"}, "crops must be one of None, 'host', 'device'; got 'both'"),
     ],
 )
 def test_configs_refuse_what_cannot_be(kind, change, message):
@@ -97,7 +98,9 @@ OLD = {
     "frame_rate": 6.0,
     "clip_rate": None,
 }
-IMAGES = data.ImageData("film.mp4", 28, 1, "all", num_threads=4, in_memory=True)
+IMAGES = data.ImageData(
+    "film.mp4", 28, 1, "all", num_threads=4, in_memory=True, crops="device"
+)  # there were no others
 
 
 @pytest.mark.parametrize("gone", [(), ("clip_rate",), ("num_frames", "frame_rate", "clip_rate")])

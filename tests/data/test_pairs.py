@@ -9,6 +9,7 @@ import pytest
 from pictures import write_pictures
 
 from jaxssl import data
+from jaxssl.augment import policies
 from jaxssl.data import captions
 from jaxssl.inputs import Input
 
@@ -91,6 +92,11 @@ def test_images_of_a_folder_have_the_text_beside_them(tmp_path):
     with data.Loader(opened(tmp_path, "train"), batch_size=4, seed=0) as loader:
         batch = loader.batch(0)
     assert batch.keys() == {"image", "tokens", "index"} and batch["tokens"].shape == (4, 12)
+    asked = policies.CropFlip(6).host_crops()
+    with data.Loader(opened(tmp_path, "train"), batch_size=4, seed=0, crops=asked) as loader:
+        cropped = loader.batch(0)
+    assert cropped["image"].groups[0].shape == (4, 1, 6, 6, 3)
+    np.testing.assert_array_equal(cropped["tokens"], batch["tokens"])
 
 
 def test_images_without_a_text_are_left_out_and_said(tmp_path):

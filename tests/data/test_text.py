@@ -156,6 +156,7 @@ def test_a_tokenizer_of_a_file_numbers_the_pieces(tmp_path, tokenizer_file):
     assert config.decode(np.array([3, 0, 1, 4])) == "¶the cat█"
 
 
+@pytest.mark.slow
 def test_a_learned_tokenizer_writes_shorter_and_reads_back(tmp_path, capsys):
     pytest.importorskip("tokenizers")
     file = tmp_path / "tokenizer.json"

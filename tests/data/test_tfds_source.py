@@ -3,8 +3,11 @@ import json
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from jaxssl import data
+from jaxssl.augment import policies
+from jaxssl.data import crops
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +81,15 @@ def test_the_loader_reads_what_tfds_reads(data_dir):
             np.testing.assert_array_equal(loader.batch(step)["image"], memory.batch(step)["image"])
     labels = np.concatenate([batch["label"] for batch in data.batches(source, 5)])
     assert labels.tolist() == [record["label"] for record in records]
+
+
+def test_crops_are_cut_out_of_the_records_images(data_dir):
+    records = tfds.data_source("squares", split="train", data_dir=data_dir)
+    cut = crops.draw(policies.simclr(4).host_crops(), seed=0, step=0, position=0)
+    found = open_named(data_dir).cropped(3, cut)
+    expected = cut.of_image(Image.fromarray(records[3]["image"][..., 0]), channels=1)
+    np.testing.assert_array_equal(found["image"].groups, expected.groups)
+    assert found["label"] == records[3]["label"]
 
 
 def test_unprepared_name_gives_the_commands(data_dir):

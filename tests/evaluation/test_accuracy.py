@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix
 
 from jaxssl.evaluation import accuracy
 
@@ -22,6 +23,16 @@ def test_per_class_counts_each_label_apart():
     predictions = np.array([0, 2, 2, 2, 0, 0])
     recall = accuracy.per_class(predictions, labels, classes=np.array([0, 1, 2]))
     np.testing.assert_allclose(recall, [1 / 2, np.nan, 2 / 3])
+
+
+def test_confusion_is_that_of_scikit_learn_over_the_classes_that_training_has():
+    labels, predictions = np.random.default_rng(0).integers(0, 6, (2, 200))
+    classes = np.array([1, 2, 4, 5])
+    predictions = classes[predictions % 4]
+    found = accuracy.confusion(predictions, labels, classes=classes)
+    is_known = np.isin(labels, classes)
+    expected = confusion_matrix(labels[is_known], predictions[is_known], labels=classes)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(

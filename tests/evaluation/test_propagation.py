@@ -8,7 +8,8 @@ import tiny
 from PIL import Image
 
 from jaxssl import checkpoints, cli, inputs, named
-from jaxssl.evaluation import propagation
+from jaxssl.data import masks
+from jaxssl.evaluation import davis, propagation
 
 SIZE = 16
 
@@ -93,11 +94,33 @@ def test_a_run_is_propagated_beside_its_baselines(run_directory, film, tmp_path,
     assert record["protocol"]["num_frames_read"] == 5 and record["protocol"]["cells"] == 16
     assert "colors in place: mean error" in capsys.readouterr().out
     assert len(opened(out / "frames.png")) > 100
-    masks = [opened(out / f"mask-{number:04d}.png") for number in range(5)]
-    assert all(each.shape == (SIZE, SIZE) and set(np.unique(each)) <= {0, 200} for each in masks)
+    found = [opened(out / f"mask-{number:04d}.png") for number in range(5)]
+    assert all(each.shape == (SIZE, SIZE) and set(np.unique(each)) <= {0, 200} for each in found)
     expected = np.zeros((SIZE, SIZE), bool)
     expected[4:12, 4:12] = True
-    assert np.mean((masks[0] == 200) == expected) > 0.9
+    assert np.mean((found[0] == 200) == expected) > 0.9
+
+
+def test_true_masks_of_all_frames_tell_j_and_f(run_directory, film, tmp_path, capsys):
+    truth = np.zeros((5, 32, 32), np.uint8)
+    for shift, mask in enumerate(truth):
+        mask[8:24, 8 + 2 * shift : 24] = 5
+        masks.write(tmp_path / f"{shift}.png", mask)
+    words = ["propagate", str(run_directory), str(film), "--truth", str(tmp_path)]
+    assert cli.main(words) == 0
+    out = run_directory / "propagation" / "film"
+    record = json.loads((out / "result.json").read_text())
+    true = truth[:, 1::2, 1::2]  # as nearest neighbours bring it to 16 pixels
+    made = np.stack([opened(out / f"mask-{number:04d}.png") for number in range(5)])
+    results = record["results"]
+    assert results["trained"]["masks"] == davis.measure(true, made)
+    still = np.repeat(true[:1], 5, axis=0)
+    assert results["in place"]["masks"] == davis.measure(true, still)
+    assert 0 < results["random"]["masks"]["J&F"] <= 1
+    assert f"masks in place: J&F {100 * davis.measure(true, still)['J&F']:.1f} % (J " in (
+        capsys.readouterr().out
+    )
+    assert record["protocol"]["mask_neighbors"] == 5
 
 
 def opened(path):
@@ -139,6 +162,9 @@ def test_wrong_input_is_one_line(run_directory, film, tmp_path, capsys):
             "temperature must be finite and above 0; got 0.0. The",
         ),
         ([str(film), "--mask", str(tmp_path / "no.png")], "no.png"),
+        ([str(film), "--truth", str(tmp_path)], "must be a folder of a PNG mask for each frame"),
+        ([str(film), "--truth", "a", "--mask", "b"], "--mask: nothing uses it; --truth has that"),
+        ([str(film), "--mask-radius", "0"], "mask_radius must be at least 1; got 0. DINO's are 7"),
     ):
         assert cli.main(["propagate", str(run_directory), *words]) == 2, words
         error = capsys.readouterr().err

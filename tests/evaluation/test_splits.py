@@ -107,3 +107,18 @@ def test_images_that_others_stand_in_for_are_counted(tmp_path):
     fed = (inputs.Input("image", (8, 8, 3), "uint8"),)
     protocol = preparation.protocol_of(opened, fed, subject=Subject())
     assert protocol["test_unreadable"] == 1 and "train_unreadable" not in protocol
+
+
+def test_labels_that_are_not_known_beforehand_are_read():
+    labels = np.arange(300, dtype=np.int32) % 7
+    source = data.from_arrays(np.zeros((300, 2, 2, 1), np.uint8), labels)
+    assert splits.labels_of(source) is source.labels
+
+    class Records:
+        def __len__(self):
+            return len(source)
+
+        def __getitem__(self, index):
+            return source[index]
+
+    np.testing.assert_array_equal(splits.labels_of(Records()), labels)

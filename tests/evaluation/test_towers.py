@@ -11,10 +11,11 @@ import tiny
 import tiny_runs
 
 from jaxssl import checkpoints, cli, data
-from jaxssl.evaluation import text_retrieval, zero_shot
+from jaxssl.evaluation import correctness, text_retrieval, zero_shot
 from jaxssl.report import pairs
 
-pytestmark = pytest.mark.usefixtures("standard_promotion")
+# A run is trained first.
+pytestmark = [pytest.mark.usefixtures("standard_promotion"), pytest.mark.slow]
 NAMES = ("class 0", "class 1", "class 2", "class 3")
 
 
@@ -39,8 +40,12 @@ def embedded(run):
         rows = np.asarray(rows, np.float64)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
+    @jax.jit
+    def rows_of(columns):
+        return encoder.module.apply(encoder.variables, **columns, method="embed")
+
     def embed(**columns):
-        return unit(encoder.module.apply(encoder.variables, **columns, method="embed"))
+        return unit(rows_of(columns))
 
     images = embed(image=source.columns["image"])
     return images, lambda words: embed(tokens=config.encode(words)), source.labels
@@ -67,8 +72,12 @@ def test_classes_are_the_mean_of_their_sentences(run, embedded, capsys):
         [embed([p.replace("{}", name).encode() for p in prompts]).mean(0) for name in NAMES]
     )
     by_class /= np.linalg.norm(by_class, axis=1, keepdims=True)
-    right = np.mean((images @ by_class.T).argmax(1) == labels)
+    hits = (images @ by_class.T).argmax(1) == labels
+    right = np.mean(hits)
     record = result(run, "zero-shot")
+    (place,) = run.glob("evaluation/step-10/*/zero-shot-*.json")
+    kept = correctness.read(place, record["correct"], len(labels))
+    np.testing.assert_array_equal(kept["top_1"], hits)
     assert record["results"]["top_1"]["accuracy"] == pytest.approx(right)
     assert record["results"]["top_1"]["chance"] == 0.25
     assert record["results"]["per_class"].keys() == set(NAMES)
@@ -183,7 +192,7 @@ def test_the_page_shows_texts_beside_images(run, monkeypatch):
     assert set(lines) == {f"a photo of a {name}" for name in NAMES} >= set(answers)
     assert path.exists()
     page = (run / "report" / "index.html").read_text()
-    assert "Test images with their texts" in page and "neighbours.png" in page
+    assert "Test images with their texts" in page and "<h2>Nearest neighbours</h2>" in page
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,131 +10,11 @@ import numpy as np
 import parity
 import pytest
 from jax.sharding import AxisType
+from loss_table import LOSSES, SIZES
 
 from jaxssl import losses
 
-USUAL_MESH = (AxisType.Explicit, 8)
-
-# Axes by letter; no two are alike, so that one taken for another shows.
-SIZES = {"B": 16, "C": 2, "D": 5, "H": 4, "K": 3, "M": 7, "N": 6, "Q": 24, "R": 9, "U": 2, "V": 3,
-         "W": 8}  # fmt: skip
-
-
-class Loss(NamedTuple):
-    """A public function and how to call it.
-
-    Attributes:
-        function: of ``jaxssl.losses``.
-        inputs: argument to its axes, e.g. ``"B D"``: floating numbers, those without a B equal on
-            all devices. A last word tells of others: ``<K`` integers below K, ``+`` numbers of at
-            least 0, ``?`` booleans.
-        output: axes of what it returns, a tuple of them for several arrays.
-        across: whether an example's value depends on the other examples; then there must be an
-            ``axis_name``.
-        options: its other arguments.
-        then: applied to what the function returns.
-    """
-
-    function: Callable
-    inputs: Mapping[str, str]
-    output: str | tuple[str, ...] = "B"
-    across: bool = False
-    options: Mapping = {}
-    then: Callable = lambda output: output
-
-
-QUERIES = {"query": "B D", "positive": "B D"}
-QUEUE = QUERIES | {"negatives": "M D"}
-CAPTIONED = {"image": "B D", "text": "B D"}
-SCALARS = {"temperature": 0.2, "bias": -1.0}
-MASKED = {"prediction": "B N C", "target": "B N C", "mask": "B N ?"}
-PAIR = {"view_a": "B D", "view_b": "B D"}
-TILED = {"block_size": 3}  # divides neither the rows of a device nor those of all
-
-LOSSES = {
-    "barlow_twins": Loss(losses.barlow_twins, PAIR, "", across=True),
-    "copy_cross_entropy": Loss(
-        losses.copy_cross_entropy,
-        {"targets": "B N D", "references": "B R D", "target_labels": "B N <K",
-         "reference_labels": "B R <K"}, "B N",
-    ),
-    "copy_values": Loss(
-        losses.copy_values, {"targets": "B N D", "references": "B R D", "values": "B R C"}, "B N C",
-    ),
-    "cosine_regression": Loss(losses.cosine_regression, {"prediction": "B D", "target": "B D"}),
-    "cross_entropy": Loss(
-        losses.cross_entropy, {"logits": "B M", "labels": "B <M"}, options={"label_smoothing": 0.1}
-    ),
-    "dcl": Loss(losses.dcl, PAIR, across=True),
-    "dcl, tiled": Loss(losses.dcl, PAIR, across=True, options=TILED),
-    "dclw": Loss(losses.dclw, PAIR, across=True),
-    "dclw, tiled": Loss(losses.dclw, PAIR, across=True, options=TILED),
-    "dino": Loss(losses.dino, {"student": "B V M", "teacher": "B U M", "center": "M"}),
-    "dino_center": Loss(losses.dino_center, {"center": "M", "teacher": "B U M"}, "M", across=True),
-    "gan_discriminator": Loss(losses.gan_discriminator, {"real_logits": "B", "fake_logits": "B"}),
-    "gan_generator": Loss(losses.gan_generator, {"fake_logits": "B"}),
-    "gram": Loss(losses.gram, {"student": "B N D", "teacher": "B N C"}),
-    "grid_logits": Loss(
-        losses.grid_logits, {"prediction": "B H W D", "target": "B H W D"}, "B Q", across=True,
-        options={"offset": 1}, then=lambda output: losses.cross_entropy(*output),
-    ),
-    "hidden_cross_entropy": Loss(
-        losses.hidden_cross_entropy, {"logits": "B N M", "targets": "B N M", "mask": "B N ?"}
-    ),
-    "ibot": Loss(
-        losses.ibot, {"student": "B N M", "teacher": "B N M", "mask": "B N ?", "center": "M"}
-    ),
-    "info_nce": Loss(losses.info_nce, QUERIES, across=True),
-    "info_nce, tiled": Loss(losses.info_nce, QUERIES, across=True, options=TILED),
-    "info_nce, queue": Loss(losses.info_nce, QUEUE),
-    "info_nce, queue, tiled": Loss(losses.info_nce, QUEUE, options=TILED),
-    "koleo": Loss(losses.koleo, {"features": "B D"}, across=True),
-    "masked_mse": Loss(losses.masked_mse, MASKED),
-    "masked_smooth_l1": Loss(losses.masked_smooth_l1, MASKED, options={"beta": 0.5}),
-    "mean_entropy": Loss(losses.mean_entropy, {"scores": "B V M"}, "", across=True),
-    "nearest_neighbours": Loss(losses.nearest_neighbours, {"query": "B D", "bank": "M D"}),
-    "normalize_patches": Loss(losses.normalize_patches, {"patches": "B N D"}, "B N D"),
-    "nt_xent": Loss(losses.nt_xent, PAIR, across=True),
-    "nt_xent, tiled": Loss(losses.nt_xent, PAIR, across=True, options=TILED),
-    "prototype_cross_entropy": Loss(
-        losses.prototype_cross_entropy,
-        {"features": "B D", "prototypes": "M D", "assignments": "B <M"},
-    ),
-    "siglip": Loss(losses.siglip, CAPTIONED, across=True, options=SCALARS),
-    "siglip, tiled": Loss(losses.siglip, CAPTIONED, across=True, options=SCALARS | TILED),
-    "sigreg": Loss(
-        losses.sigreg, {"embeddings": "B V D"}, "", across=True,
-        options={"key": jax.random.key(0), "num_slices": 8},
-    ),
-    "sinkhorn": Loss(
-        losses.sinkhorn, {"scores": "B V M"}, "B V M", across=True, options={"epsilon": 0.5}
-    ),
-    "sinkhorn, some rows": Loss(
-        losses.sinkhorn, {"scores": "B V M", "where": "B ?"}, "B V M", across=True,
-        options={"epsilon": 0.5},
-    ),
-    "soft_cross_entropy": Loss(losses.soft_cross_entropy, {"logits": "B M", "targets": "B M"}),
-    "standardise": Loss(
-        losses.standardise, {"rows": "B D"}, "B D", across=True, then=jnp.abs  # of a mean above 0
-    ),
-    "swav": Loss(losses.swav, {"scores": "B V M", "codes": "B U M"}),
-    "vicreg": Loss(losses.vicreg, PAIR, "", across=True),
-    "vicreg_terms": Loss(losses.vicreg_terms, PAIR, ("", "", ""), across=True),
-    "view_invariance": Loss(
-        losses.view_invariance, {"projections": "B V D"}, options={"num_global": 2}
-    ),
-    "weighted_mse": Loss(
-        losses.weighted_mse, {"prediction": "B H W C", "target": "B H W C", "weights": "B H W +"}
-    ),
-    "whiten": Loss(
-        losses.whiten, {"rows": "B D"}, "B D", across=True, options={"epsilon": 0.1}, then=jnp.abs
-    ),
-    "whitening_mse": Loss(losses.whitening_mse, PAIR, across=True, options={"epsilon": 0.1}),
-    "whitening_mse, groups": Loss(
-        losses.whitening_mse, PAIR | {"groups": "B <U"}, across=True,
-        options={"epsilon": 0.1, "num_groups": SIZES["U"]},
-    ),
-}  # fmt: skip
+USUAL, SLOW = [(8, "shard_map")], [(2, "pmap")]
 
 EVERY = pytest.mark.parametrize("name", LOSSES)
 
@@ -175,6 +53,12 @@ def arrays_of(loss, seed=0):
 def call(loss, arrays, axis_name=None):
     named = {"axis_name": axis_name} if takes_axis(loss) else {}
     return loss.then(loss.function(**arrays, **loss.options, **named))
+
+
+@functools.cache
+def compiled(name):
+    """The row as a function of its arrays, its own: JAX keeps its caches by function."""
+    return jax.jit(lambda arrays: call(LOSSES[name], arrays))
 
 
 def takes_axis(loss):
@@ -238,18 +122,12 @@ def on_one_device(name):
     return parity.unmapped(functools.partial(values, LOSSES[name]), *problem(LOSSES[name]))
 
 
-def usual(loss, devices, backend):
-    """Without "-m slow": where no example looks at another, one count for each backend."""
-    chosen = itertools.product((2, 8), parity.BACKENDS) if loss.across else [(8, "shard_map")]
-    return (devices, backend) in chosen
-
-
 @pytest.mark.parametrize(
     ("name", "devices", "backend"),
     [
-        pytest.param(name, *each, marks=() if usual(loss, *each) else pytest.mark.slow)
-        for name, loss in LOSSES.items()
-        for each in itertools.product(parity.DEVICE_COUNTS, parity.BACKENDS)
+        pytest.param(name, *each, marks=parity.group(*each, usual=USUAL, slow=SLOW).marks)
+        for name in LOSSES
+        for each in itertools.product(parity.DEVICE_COUNTS, parity.MAPPED)
     ],
 )
 def test_value_and_gradient_are_those_of_one_device(name, devices, backend):
@@ -290,11 +168,12 @@ def test_other_examples_matter_where_the_row_says_so(name):
 
 @EVERY
 def test_form_and_width_of_the_output_and_one_compilation(name):
-    loss = LOSSES[name]
-    compiled = jax.jit(lambda arrays: call(loss, arrays))  # its own: caches are kept by function
-    for seed in range(3):
-        output = jax.tree.leaves(compiled(arrays_of(loss, seed)))
-    assert compiled._cache_size() == 1
+    loss, run = LOSSES[name], compiled(name)
+    output = jax.tree.leaves(run(arrays_of(loss)))
+    before = run._cache_size()
+    for seed in (1, 2):
+        output = jax.tree.leaves(run(arrays_of(loss, seed)))
+    assert run._cache_size() == before
     expected = [tuple(SIZES[letter] for letter in form.split()) for form in forms(loss)]
     assert [leaf.shape for leaf in output] == expected
     exact = name == "nearest_neighbours"  # indices have no width
@@ -303,22 +182,21 @@ def test_form_and_width_of_the_output_and_one_compilation(name):
     if exact:
         return
     for narrow in (jnp.bfloat16, jnp.float16):
-        for leaf in jax.tree.leaves(jax.eval_shape(compiled, cast(arrays_of(loss), narrow))):
+        for leaf in jax.tree.leaves(jax.eval_shape(run, cast(arrays_of(loss), narrow))):
             assert leaf.dtype == jnp.float32
     with jax.enable_x64(True):
-        wide = jax.tree.leaves(jax.eval_shape(compiled, cast(arrays_of(loss), jnp.float64)))
+        wide = jax.tree.leaves(jax.eval_shape(run, cast(arrays_of(loss), jnp.float64)))
         assert all(leaf.dtype == jnp.float64 for leaf in wide)
 
 
 @EVERY
 def test_half_precision_is_priced_in_float32(name):
-    loss = LOSSES[name]
-    compiled = jax.jit(lambda arrays: call(loss, arrays))
+    loss, run = LOSSES[name], compiled(name)
     narrow = cast(arrays_of(loss), jnp.bfloat16)
     wide = cast(narrow, jnp.float32)
     first = next(iter(floating(narrow)))
     for came in (narrow, wide | {first: narrow[first]}):
-        jax.tree.map(np.testing.assert_array_equal, compiled(came), compiled(wide))
+        jax.tree.map(np.testing.assert_array_equal, run(came), run(wide))
 
 
 # Properties
@@ -327,12 +205,11 @@ def test_half_precision_is_priced_in_float32(name):
 @EVERY
 def test_order_of_the_batch_does_not_matter(name):
     loss, arrays = LOSSES[name], arrays_of(LOSSES[name])
-    compiled = jax.jit(lambda arrays: call(loss, arrays))
     order = np.random.default_rng(0).permutation(SIZES["B"])
     permuted = {
         name: array[order] if is_batch(loss, name) else array for name, array in arrays.items()
     }
-    outputs = (jax.tree.leaves(compiled(each)) for each in (permuted, arrays))
+    outputs = (jax.tree.leaves(compiled(name)(each)) for each in (permuted, arrays))
     for got, expected, form in zip(*outputs, forms(loss), strict=True):
         if form.startswith("B"):
             expected = expected[order]
@@ -413,8 +290,8 @@ def test_a_wrong_dtype_is_named(loss, argument):
 @pytest.mark.parametrize(
     ("kind", "devices"),
     [
-        pytest.param(kind, devices, marks=() if (kind, devices) == USUAL_MESH else pytest.mark.slow)
-        for kind, devices in itertools.product((AxisType.Explicit, AxisType.Auto), (4, 8))
+        parity.group(*each, slow=[(AxisType.Explicit, 8)])
+        for each in itertools.product((AxisType.Explicit, AxisType.Auto), (4, 8))
     ],
 )
 def test_global_arrays_on_a_mesh_of_either_kind(name, kind, devices):

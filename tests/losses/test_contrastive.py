@@ -146,6 +146,7 @@ def test_easy_examples_keep_their_relative_precision(loss, block_size):
     np.testing.assert_allclose(values, math.log1p(negatives * math.exp(-20)), rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_size", (None, 2))
 @pytest.mark.parametrize("loss", ALL_LOSSES)
 def test_gradients_pass_check_grads_in_float64(loss, block_size):
@@ -255,6 +256,7 @@ def test_a_learned_temperature_receives_its_gradient():
 # Compilation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", PAIR_LOSSES)
 def test_memory_of_the_tiled_form_is_linear_in_the_batch(loss):
     def temporary_bytes(count):

@@ -47,6 +47,7 @@ def test_loss_prices_the_patches_behind_the_prefix_from_the_tokens_before_them(n
         np.testing.assert_allclose(values[b], np.mean(prices), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_prediction_knows_nothing_of_its_patch_nor_of_those_behind_it():
     """Patch 10 changes: what is said of patches 1 to 10 stays, behind the prefix."""
     _, views, params, _ = make(CONFIG, 1)

@@ -15,17 +15,21 @@ ENCODER = tiny.ENCODERS["Text"]
 @pytest.fixture(scope="module")
 def run():
     method = BERT(mask_ratio=0.25).build(ENCODER.build(), axis_name=None)
-    batch = tiny.batch("Text")
-    views = draws.make_views(method, batch, jax.random.split(KEY, 16))
-    params, state = method.init(KEY, views)
-    params = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(KEY, leaf.shape), params)
-    return method, views, params, state
+    views, params, state = tiny.begun(method, tiny.batch("Text"), KEY)
+    random = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: leaf + np.float32(0.1 * random.normal(size=leaf.shape)), params
+    )
+    return method, views, params, state, jax.jit(method.loss)
+
+
+encode = jax.jit(ENCODER.build().apply)
 
 
 def test_the_value_is_that_of_the_formula(run):
-    method, views, params, state = run
-    values, (_, metrics) = method.loss(params, state, views, KEY, None)
-    tokens = ENCODER.build().apply({"params": params["encoder"]}, views["seen"]).tokens
+    _, views, params, state, loss = run
+    values, (_, metrics) = loss(params, state, views, KEY, None)
+    tokens = encode({"params": params["encoder"]}, views["seen"]).tokens
     scores = _oracle(params, np.asarray(tokens, np.float64))
     expected, right = [], []
     for example in range(16):
@@ -57,24 +61,24 @@ def _oracle(params, rows):
 
 
 def test_what_is_not_asked_for_has_no_price(run):
-    method, views, params, state = run
+    _, views, params, state, loss = run
     blank = views | {"weights": views["weights"].at[0].set(0)}
-    assert method.loss(params, state, blank, KEY, None)[0][0] == 0
+    assert loss(params, state, blank, KEY, None)[0][0] == 0
     other = blank | {"labels": views["labels"].at[0].set(3)}
     np.testing.assert_array_equal(
-        *(method.loss(params, state, each, KEY, None)[0] for each in (blank, other))
+        *(loss(params, state, each, KEY, None)[0] for each in (blank, other))
     )
 
 
 def test_guesses_are_pieces_of_text_and_the_likeliest_first(run):
-    method, views, params, state = run
+    method, views, params, state, _ = run
     (_, seen), (_, hidden), (_, guesses) = method.show(params, state, views)
     assert seen.shape == (16, 16) and hidden.shape == (16, 4, 1) and guesses.shape == (16, 4, 5)
     is_asked = np.asarray(views["weights"]) > 0
     assert np.all(np.asarray(guesses)[is_asked] < 256)
     assert np.all(np.asarray(guesses)[~is_asked] == 256)
     np.testing.assert_array_equal(hidden[..., 0][is_asked], views["labels"][is_asked])
-    tokens = ENCODER.build().apply({"params": params["encoder"]}, views["seen"]).tokens
+    tokens = encode({"params": params["encoder"]}, views["seen"]).tokens
     scores = _oracle(params, np.asarray(tokens, np.float64))
     example, place = np.argwhere(is_asked)[0]
     best = np.argsort(-scores[example, views["positions"][example, place], :256])[:5]
@@ -104,6 +108,9 @@ def test_half_precision_scores_are_float32():
         width=16, depth=1, num_heads=2, length=16, dtype="bfloat16"
     )
     method = BERT().build(encoder.build(), axis_name=None)
-    views = draws.make_views(method, tiny.batch("Text"), jax.random.split(KEY, 16))
-    params, state = method.init(KEY, views)
-    assert method.loss(params, state, views, KEY, None)[0].dtype == jnp.float32
+
+    def priced(batch):
+        views = draws.make_views(method, batch, jax.random.split(KEY, 16))
+        return method.loss(*method.init(KEY, views), views, KEY, None)[0]
+
+    assert jax.eval_shape(priced, tiny.batch("Text")).dtype == jnp.float32

@@ -67,6 +67,7 @@ def test_siglip_prices_every_pair():
     np.testing.assert_allclose(values, expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["CLIP", "SigLIP"])
 def test_tiles_give_the_same_values(name):
     method, views, params, state = made(name)
@@ -77,6 +78,7 @@ def test_tiles_give_the_same_values(name):
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_no_step_takes_the_temperature_below_its_bound():
     """A step that would is stopped at the bound, and one that goes up again is free."""
     config = CLIP(augment=tiny.method("CLIP").augment, temperature=0.012)

@@ -92,6 +92,7 @@ def of(found, name):
     return [row[collapse.PREFIX + name] for row in found]
 
 
+@pytest.mark.slow
 def test_byol_without_predictor_and_slow_target(monkeypatch):
     """The target network is the online network: every embedding becomes the same direction."""
     rows = trainer("BYOL", optax.adam(1e-2), noise=0.3)
@@ -107,6 +108,7 @@ def test_byol_without_predictor_and_slow_target(monkeypatch):
     assert judged(broken).collapse.finding.name == "collapse/embedding_spread"
 
 
+@pytest.mark.slow
 def test_simsiam_without_stop_gradient(monkeypatch):
     """Its outputs are normalised over the batch: scale and spread stay, the rank falls to one.
 
@@ -123,6 +125,7 @@ def test_simsiam_without_stop_gradient(monkeypatch):
     assert min(of(broken, "embedding_spread")) > 0.2
 
 
+@pytest.mark.slow
 def test_vicreg_without_variance():
     """Nothing holds the scale: the projections shrink to nothing in all directions at once."""
     rows = trainer("VICReg", optax.sgd(0.03, momentum=0.9), noise=0.4)
@@ -131,6 +134,7 @@ def test_vicreg_without_variance():
     assert judged(broken).collapse.finding.name == "collapse/embedding_scale"
 
 
+@pytest.mark.slow
 def test_dino_without_centring(monkeypatch):
     """The prototype that is ahead takes everything, while the features still differ."""
     fields = {"batch_norm": True, "teacher_temperature": 0.04, "teacher_momentum": 0.98}

@@ -14,7 +14,7 @@ import parity
 import pytest
 import tiny
 
-from jaxssl import draws, jsonable, methods, parallel, schedules
+from jaxssl import cropping, draws, jsonable, methods, models, parallel, schedules
 from jaxssl.augment import policies
 from jaxssl.training import step as training_step
 from jaxssl.types import Method, PyTree
@@ -56,7 +56,13 @@ class Case(NamedTuple):
     loss_and_gradients: Callable
 
 
-@pytest.fixture(scope="module", params=tiny.CASES, ids=lambda case: "-".join(case))
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(case, id="-".join(case), marks=[pytest.mark.slow] * (case[0] in tiny.SLOW))
+        for case in tiny.CASES
+    ],
+)
 def case(request):
     name, encoder = request.param
     method, batch = build(name, encoder), tiny.batch(encoder, labelled=tiny.reads_label(name))
@@ -97,6 +103,7 @@ def test_every_method_is_found():
     assert "WithHead" not in methods.all_configs()
 
 
+@pytest.mark.slow
 def test_loss_and_gradients_are_finite_and_reach_every_parameter_that_moves(case):
     (loss, (values, (new_state, metrics))), gradients = case.loss_and_gradients(
         case.params, case.views
@@ -111,6 +118,21 @@ def test_loss_and_gradients_are_finite_and_reach_every_parameter_that_moves(case
         assert np.all(np.isfinite(gradient)), jax.tree_util.keystr(path)
         reached = np.any(np.asarray(gradient) != 0)
         assert reached or frozen[jax.tree_util.keystr(path)], jax.tree_util.keystr(path)
+
+
+@pytest.mark.slow
+def test_views_are_the_same_where_the_host_makes_their_crops(case):
+    asked = cropping.of_method(tiny.method(case.name))
+    if not asked or "image" not in case.batch:
+        pytest.skip("no view begins with a crop")
+    shapes = [(16, crop.count, crop.size, crop.size, 3) for crop in asked]
+    crops = cropping.Crops(tuple(np.zeros(shape, np.uint8) for shape in shapes))
+    keys = draws.example_keys(0, CLOCK.step, 16, None)
+    batch = {**case.batch, "image": crops}
+    found = jax.eval_shape(lambda: draws.make_views(case.method, batch, keys))
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), found) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), case.views
+    )
 
 
 def frozen_at(method, params, clock):
@@ -136,14 +158,15 @@ def test_bfloat16_is_finite_and_keeps_float32_parameters(case):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradients))
 
 
-# Compiling is what takes the time: one count and backend here, eight devices and the other backend
-# in the steps below, all with "-m slow".
+# Two pairs say nothing new: pmap is compiled as shard_map is, so that it is tried on all devices
+# alone, and jit on one device is what all are compared with.
+PAIRS = [*itertools.product(parity.DEVICE_COUNTS, ["shard_map"]), (2, "jit"), (4, "jit"),
+         (8, "jit"), (8, "pmap")]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("devices", "backend"),
-    [
-        pytest.param(*each, marks=() if each == (2, "shard_map") else pytest.mark.slow)
-        for each in itertools.product(parity.DEVICE_COUNTS, parity.BACKENDS)
-    ],
+    [parity.group(*each, slow=[(8, "jit")]) for each in PAIRS],
 )
 def test_value_and_gradient_are_those_of_one_device(case, loss_by_axis, backend, devices):
     values, expected = loss_by_axis
@@ -160,15 +183,19 @@ def test_value_and_gradient_are_those_of_one_device(case, loss_by_axis, backend,
     parity.assert_close(outcome, expected, tolerance=1e-4)
 
 
-@pytest.mark.parametrize("backend", ["pmap", pytest.param("shard_map", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "backend",
+    [parity.group(each, slow=["shard_map"]) for each in parity.BACKENDS],
+)
 def test_a_step_on_eight_devices_is_a_step_on_one(case, step_on_one, backend, batch):
     """Keys, state and parameters too; under shard_map JAX proves the state equal while tracing.
 
     Two more steps compile nothing and keep the form of the state.
     """
     state, expected, expected_metrics = step_on_one
-    method = build(case.name, case.encoder, axis_name="data")
-    step = training_step.make_step(method, OPTIMIZER, axis_name="data", **MOMENTS)
+    axis_name = parallel.axis_of(backend)
+    method = build(case.name, case.encoder, axis_name=axis_name)
+    step = training_step.make_step(method, OPTIMIZER, axis_name=axis_name, **MOMENTS)
     traces = []
 
     def counted(state, batch):
@@ -192,6 +219,43 @@ def test_a_step_on_eight_devices_is_a_step_on_one(case, step_on_one, backend, ba
     assert not unchanged(state.state, got.state) - tiny.unchanged(case.name)
 
 
+def without_batch_norm(config):
+    """The config of an encoder that looks at one example at a time, where there is one."""
+    if hasattr(config, "image"):
+        return dataclasses.replace(config, image=without_batch_norm(config.image))
+    return (
+        dataclasses.replace(config, batch_norm=False) if hasattr(config, "batch_norm") else config
+    )
+
+
+@pytest.mark.exhaustive
+def test_micro_batches_of_the_encoder_change_no_number(case):
+    encoder = without_batch_norm(tiny.ENCODERS[case.encoder]).build()
+    whole, parted = (
+        tiny.method(case.name).build(each, axis_name=None)
+        for each in (encoder, models.over_micro_batches(encoder, 4))
+    )
+    params, state = jax.jit(whole.init)(KEY, jax.tree.map(lambda x: x[:2], case.views))
+    if "batch_stats" in state.get("encoder", {}):
+        pytest.skip("its encoder normalises by statistics of its batch")
+    outcomes = [
+        jax.device_get(loss_and_gradients(method, state)(params, case.views))
+        for method in (whole, parted)
+    ]
+    (expected, aux), gradients = outcomes[0]
+    (got, got_aux), got_gradients = outcomes[1]
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+    for ours, theirs in zip(*map(jax.tree.leaves, (got_aux, aux)), strict=True):
+        np.testing.assert_allclose(
+            ours, theirs, rtol=1e-5, atol=1e-5 * max(1, np.abs(theirs).max())
+        )
+    ours, theirs = (
+        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(each)])
+        for each in (got_gradients, gradients)
+    )
+    assert np.linalg.norm(ours - theirs) <= 1e-5 * np.linalg.norm(theirs)
+
+
 def unchanged(before, after):
     """Names of the state's entries, within a target too, of which no value has changed."""
     entries = [
@@ -208,6 +272,7 @@ def unchanged(before, after):
     }
 
 
+@pytest.mark.slow
 def test_a_step_leaves_what_is_frozen_alone_and_nothing_else(case, step_on_one):
     if case.method.frozen is None:
         pytest.skip("nothing is ever frozen")
@@ -307,6 +372,7 @@ def test_config_survives_json(case):
     assert jsonable.from_json(methods.all_configs()[case.name], json.loads(text)) == config
 
 
+@pytest.mark.slow
 def test_order_of_the_batch_does_not_matter(case):
     order = np.random.default_rng(0).permutation(16)
     permuted = jax.tree.map(lambda x: x[order], case.views)

@@ -66,8 +66,8 @@ def test_patches_are_cropped_only_where_asked():
 def test_value_is_the_mean_over_directions_offsets_and_places(four, priced):
     views, params, _ = four
     patches = views["patches"].reshape(-1, 8, 8, 3)
-    latents = ENCODER.apply({"params": params["encoder"]}, patches).pooled
-    predictions, targets = FOUR._predictor(ENCODER).apply(
+    latents = jax.jit(ENCODER.apply)({"params": params["encoder"]}, patches).pooled
+    predictions, targets = jax.jit(FOUR._predictor(ENCODER).apply)(
         {"params": params["predictor"]}, latents.reshape(NUM_IMAGES, 3, 3, -1)
     )
     predictions, targets = np.float64(predictions), np.float64(targets)

@@ -154,6 +154,7 @@ def test_assignments_are_those_of_the_first_head(steps):
         assert np.argmax(embedded.assignments[row]) == np.argmax(cosines)
 
 
+@pytest.mark.slow
 def test_a_clustering_gives_the_same_on_two_devices(initial, steps):
     params, _ = initial
     state = jax.tree.map(jnp.asarray, steps[1][-1])

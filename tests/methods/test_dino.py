@@ -230,6 +230,7 @@ def dropped():
     return method, views, moved(params, 1), state
 
 
+@pytest.mark.slow
 def test_the_student_loses_branches_by_the_draws_of_its_example_and_the_teacher_none(dropped):
     method, views, params, state = dropped
     encoder, network = VIT.build(), DROPPING._network(VIT.build(), None)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tiny
 
-from jaxssl import draws
 from jaxssl.methods.gpt import GPT
 
 TINY_ENCODER = {"GPT": "CausalText"}
@@ -15,15 +14,20 @@ ENCODER = tiny.ENCODERS["CausalText"]
 @pytest.fixture(scope="module")
 def run():
     method = GPT().build(ENCODER.build(), axis_name=None)
-    views = draws.make_views(method, tiny.batch("CausalText"), jax.random.split(KEY, 16))
-    params, state = method.init(KEY, views)
-    params = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(KEY, leaf.shape), params)
+    views, params, state = tiny.begun(method, tiny.batch("CausalText"), KEY)
+    random = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: leaf + np.float32(0.1 * random.normal(size=leaf.shape)), params
+    )
     return method, views, params, state
+
+
+encode = jax.jit(ENCODER.build().apply)
 
 
 def scores_of(params, seen):
     """float64 [B, L, M]: the encoder's tokens times its table."""
-    rows = ENCODER.build().apply({"params": params["encoder"]}, seen).tokens
+    rows = encode({"params": params["encoder"]}, seen).tokens
     table = np.asarray(params["encoder"]["token_embedding"], np.float64)
     return np.asarray(rows, np.float64) @ table.T
 
@@ -33,7 +37,7 @@ def test_the_value_is_the_mean_cost_of_every_token_of_the_window(run):
     tokens = tiny.texts()
     np.testing.assert_array_equal(views["labels"], tokens)
     assert np.all(np.asarray(views["seen"][:, 0]) == 256)
-    values, _ = method.loss(params, state, views, KEY, None)
+    values, _ = jax.jit(method.loss)(params, state, views, KEY, None)
     scores = scores_of(params, views["seen"])
     expected = [
         np.mean([np.log(np.exp(row).sum()) - row[label] for row, label in zip(rows, text)])
@@ -57,12 +61,12 @@ def test_a_window_goes_on_with_the_likeliest_token_each_time(run):
     tokens = jnp.asarray(tiny.texts(), jnp.int32)
     np.testing.assert_array_equal(begin, tokens[:, :8])
     np.testing.assert_array_equal(shown["how it goes on"], tokens[:, 8:15])
-    separator = jnp.full((16, 1), 256, jnp.int32)
-    seen = jnp.concatenate([separator, begin], axis=1)
+    seen = np.full((16, 16), 256, np.int32)  # it sees nothing of what comes after
+    seen[:, 1:9] = begin
     for place in range(7):
-        best = scores_of(params, seen)[:, -1, :256].argmax(-1)
+        best = scores_of(params, seen)[:, 8 + place, :256].argmax(-1)
         np.testing.assert_array_equal(likeliest[:, place], best)
-        seen = jnp.concatenate([seen, best[:, None].astype(jnp.int32)], axis=1)
+        seen[:, 9 + place] = best
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ def test_two_global_views_are_enough():
     assert jax.eval_shape(values, tiny.images(4)).shape == (4,)
 
 
+@pytest.mark.slow
 def test_a_vit_loses_branches_by_the_draws_of_its_example():
     encoder = vit.ViTConfig(width=16, depth=2, num_heads=2, patch_size=4).build()
     config = dataclasses.replace(CONFIG, drop_path=0.5)

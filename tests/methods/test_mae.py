@@ -31,7 +31,7 @@ def show(**changes):
 @pytest.mark.parametrize("normalize_target", [True, False])
 def test_reconstruction_pastes_visible_patches_exactly(normalize_target):
     views, pictures = show(normalize_target=normalize_target)
-    (_, original), (_, seen), (_, reconstruction) = pictures
+    original, seen, reconstruction = (np.asarray(images) for _, images in pictures)
     np.testing.assert_array_equal(original, views["image"])
     size = tiny.ENCODERS["ViT"].patch_size
     side = tiny.SIZE // size

@@ -239,6 +239,7 @@ def test_no_gradient_flows_into_the_momentum_encoder(name):
     assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(gradients))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("standard_promotion")
 def test_the_patch_embedding_of_a_vit_stays_as_it_was():
     """In spite of weight decay, and so does the momentum encoder's; everything else moves."""

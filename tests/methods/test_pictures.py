@@ -34,6 +34,7 @@ def shown(name, encoder, **changes):
     return views, method.show and method.show(params, state, views)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, encoder", tiny.CASES)
 def test_pictures_are_titled_images_or_texts(name, encoder):
     _, pictures = shown(name, encoder)

@@ -9,7 +9,7 @@ import optax
 import pytest
 import tiny
 
-from jaxssl import data, draws, losses, parallel, schedules
+from jaxssl import data, losses, parallel, schedules
 from jaxssl.augment import mixing, policies
 from jaxssl.runs import pretrain
 from jaxssl.training import step as training_step
@@ -65,8 +65,8 @@ def test_the_average_moves_and_is_what_evaluation_reads(begun):
     views = {"image": np.float32(BATCH["image"]) / 255, "label": BATCH["label"]}
     averaged = {"encoder": {}, "head": {}}
     np.testing.assert_array_equal(
-        method.answer(after.params, after.state, views),
-        built(PLAIN).answer(target, averaged, views),
+        jax.jit(method.answer)(after.params, after.state, views),
+        jax.jit(built(PLAIN).answer)(target, averaged, views),
     )
     assert np.any(target["head"]["layer1"]["kernel"] != after.params["head"]["layer1"]["kernel"])
 
@@ -74,11 +74,10 @@ def test_the_average_moves_and_is_what_evaluation_reads(begun):
 def test_a_mixed_image_pays_by_its_share_for_the_label_of_the_mirrored_position():
     config = dataclasses.replace(PLAIN, mixup=0.8, cutmix=1.0)
     method = built(config)
-    views = draws.make_views(method, BATCH, draws.example_keys(0, CLOCK.step, 16, None))
-    params, state = method.init(jax.random.key(0), views)
-    values, _ = method.loss(params, state, views, None, CLOCK)
+    views, params, state = tiny.begun(method, BATCH, jax.random.key(0))
+    values, _ = jax.jit(method.loss)(params, state, views, None, CLOCK)
     images, shares = mixing.apply(views["image"], views["image"][::-1], views["mix"])
-    logits = built(PLAIN).answer(params, state, {"image": images})
+    logits = jax.jit(built(PLAIN).answer)(params, state, {"image": images})
     labels = views["label"]
     own = losses.cross_entropy(logits, labels)
     theirs = losses.cross_entropy(logits, labels[::-1])
@@ -126,7 +125,6 @@ def test_a_batch_holds_labels_for_who_asks():
 
 def test_values_are_float32_of_any_label_type():
     method = built(PLAIN)
-    views = draws.make_views(method, BATCH, jax.random.split(jax.random.key(0), 16))
-    params, state = method.init(jax.random.key(0), views)
-    values, (_, metrics) = method.loss(params, state, views, None, CLOCK)
+    views, params, state = tiny.begun(method, BATCH, jax.random.key(0))
+    values, (_, metrics) = jax.jit(method.loss)(params, state, views, None, CLOCK)
     assert values.dtype == jnp.float32 and 0 <= metrics["accuracy"] <= 1

@@ -5,6 +5,7 @@ import io
 import jax
 import numpy as np
 import optax
+import parity
 import pytest
 import tiny
 from rich.console import Console
@@ -47,9 +48,16 @@ def job_of(name, encoder):
     )
 
 
-@pytest.mark.slow
+# A target with a queue, and two towers.
+KINDS = {"MoCoV2", "CLIP"}
+
+
 @pytest.mark.usefixtures("standard_promotion")
-@pytest.mark.parametrize("case", tiny.CASES, ids="-".join)
+@pytest.mark.parametrize(
+    "case",
+    [parity.group(case, slow=[case] if case[0] in KINDS else ()) for case in tiny.CASES],
+    ids="-".join,
+)
 def test_watchers_change_no_number(case, tmp_path):
     job, states = job_of(*case), []
     for watchers in (None, []):  # all of them; none

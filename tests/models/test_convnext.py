@@ -182,6 +182,7 @@ def test_gradient_is_typed_equal_on_all_devices():
     assert jax.eval_shape(mapped, variables, images) == variables
 
 
+@pytest.mark.slow
 def test_initialisation_is_the_official_one():
     config = dataclasses.replace(TINY, dims=(64, 64, 8, 8), layer_scale_init=1e-5)
     module, images = config.build(), jnp.zeros((1, 16, 16, 3))
@@ -196,6 +197,7 @@ def test_initialisation_is_the_official_one():
     assert not any(map(np.any, biases))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "count"),
     # torchvision's counts with a classifier of 1000: 28,589,128; 50,223,688; 88,591,464;
@@ -213,6 +215,7 @@ def test_parameter_counts_are_the_published_ones(size, count):
     assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables)) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "millions"), [("Atto", 3.70), ("Femto", 5.22), ("Pico", 9.05), ("Nano", 15.59)]
 )

@@ -72,6 +72,7 @@ def _assert_near(got, want, tolerance):
         np.testing.assert_allclose(g, w, rtol=0, atol=tolerance * np.abs(w).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_value_and_gradients_of_every_form(case):
     x, kernel, cotangent, strides, padding = _drawn(case)

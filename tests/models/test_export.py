@@ -6,6 +6,7 @@ import importlib.util
 import jax
 import jax.numpy as jnp
 import numpy as np
+import parity
 import pytest
 from jax import export
 
@@ -23,7 +24,7 @@ ENCODERS = {
     "vit, learned": models.ViTConfig(
         "Nano", depth=1, patch_size=8, pool="mean", position="learned", num_registers=2
     ),
-    "vit, scan": models.ViTConfig("Nano", depth=2, patch_size=8, scan_layers=True, remat=True),
+    "vit, scan": models.ViTConfig("Nano", depth=2, patch_size=8, scan_layers=True, remat="block"),
     "split": models.SplitConfig(half=RESNET),
     "text": models.TextTransformerConfig(width=16, depth=2, num_heads=2, length=8),
     "dual, of images": models.DualConfig(
@@ -34,7 +35,10 @@ ENCODERS = {
         dim=8,
     ),
 }
-EVERY = pytest.mark.parametrize("name", ENCODERS)
+EVERY = pytest.mark.parametrize(
+    "name",
+    [parity.group(name, usual=["resnet", "vit"], slow=ENCODERS) for name in ENCODERS],
+)
 
 
 def encode(module):
@@ -88,7 +92,8 @@ def test_an_exported_encoder_takes_any_number_of_images(name):
         np.testing.assert_allclose(leaf, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
-@EVERY
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENCODERS)
 def test_an_encoder_is_exported_for_other_devices_in_bfloat16(name):
     module = dataclasses.replace(ENCODERS[name], dtype="bfloat16").build()
     variables = jax.eval_shape(module.init, jax.random.key(0), examples(name, 1))

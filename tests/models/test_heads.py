@@ -110,7 +110,8 @@ def test_evaluation_uses_and_keeps_the_running_averages():
     np.testing.assert_allclose(y[:1], head.apply(variables, x[:1]), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("backend", parity.BACKENDS)
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", parity.MAPPED)
 @pytest.mark.parametrize("devices", [2, 4])
 def test_batch_norm_over_devices_equals_one_device(backend, devices):
     x = 3 + jax.random.normal(jax.random.key(1), (8, 3))

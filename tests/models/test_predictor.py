@@ -78,7 +78,7 @@ def test_depends_on_visible_and_class_tokens(variables):
 
 
 def test_scanned_layers_equal_the_loop(variables):
-    scanned = TINY.clone(scan_layers=True, remat=True)
+    scanned = TINY.clone(scan_layers=True, remat="block")
     got = _run({"params": transformer.stack_layers(variables["params"])}, decoder=scanned)
     np.testing.assert_allclose(got, _run(variables), rtol=1e-4, atol=1e-5)
 

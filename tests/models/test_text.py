@@ -74,7 +74,7 @@ def test_features_are_those_of_the_formula(variables, causal, pool):
 def test_a_scan_over_layers_is_the_same_network(variables):
     stacked = {"params": models.stack_layers(variables["params"])}
     config = dataclasses.replace(CONFIG, causal=True)
-    scanned = dataclasses.replace(config, scan_layers=True, remat=True).build()
+    scanned = dataclasses.replace(config, scan_layers=True, remat="block").build()
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
         scanned.apply(stacked, TOKENS),

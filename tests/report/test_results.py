@@ -26,7 +26,7 @@ def test_draws_accuracy_by_labels_once_it_is_measured(run, tmp_path, names):
         options = few_label.FewLabelConfig(per_class=per_class, fractions=(), draws=2)
         evaluate.few_label_eval(run, Subject(encoder="pixels", batch_size=8), options)
     (picture,) = results.draw_few_labels(shown_records(run), tmp_path, num_classes=3)
-    assert names([picture.path]) == {"few-labels.png"}
+    assert names([picture.path]) == {"few-labels.svg"}
 
 
 def test_only_results_of_the_step_and_splits_that_are_shown_count(run):

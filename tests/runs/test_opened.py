@@ -25,7 +25,7 @@ RECORDED = Path(__file__).parents[1] / "recorded" / "run.zip"
 RECIPE = Recipe(
     method=Rotation(augment=policies.CropFlip(size=8)),
     encoder=models.ViTConfig(width=8, depth=1, num_heads=2, patch_size=4, pool="mean"),
-    data=ImageData(path="tests/recorded/images.npz", image_size=8, channels=1),
+    data=ImageData(path="tests/recorded/images.npz", image_size=8, channels=1, crops="device"),
     optimizer=OptimizerConfig(name="sgd", base_learning_rate=0.1, warmup_epochs=0),
     training=TrainingConfig(batch_size=8, epochs=2),
     run=RunConfig(log_every=1, checkpoint_every=2, keep_checkpoints=1),
@@ -54,8 +54,14 @@ def test_a_run_of_before_is_opened(before):
     assert run.recipe == RECIPE
     assert (run.step, float(run.clock.epoch), float(run.clock.progress)) == (4, 2, 1)
     images = np.zeros((2, 8, 8, 1), np.uint8)
-    views = draws.make_views(run.method, {"image": images}, jax.random.split(jax.random.key(0), 2))
-    assert run.method.answer(run.params, run.method_state, views).shape == (2, 4)
+    keys = jax.random.split(jax.random.key(0), 2)
+
+    @jax.jit
+    def answer():
+        views = draws.make_views(run.method, {"image": images}, keys)
+        return run.method.answer(run.params, run.method_state, views)
+
+    assert answer().shape == (2, 4)
     moved = jax.tree.map(lambda a, b: np.any(a != b), run.beginning().params, run.params)
     assert any(jax.tree.leaves(moved))
 

@@ -71,7 +71,7 @@ class Unread:
     "name",
     sorted(
         methods.all_configs().keys()
-        - {"Colorization", "SplitBrain", "VideoColorization"}
+        - {"Colorization", "SplitBrain", "VideoColorization", "IGPT"}
         - {"Supervised"}  # which reads labels
     ),
 )

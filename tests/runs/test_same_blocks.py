@@ -12,7 +12,9 @@ NUM_IMAGES = 60_000  # of Fashion-MNIST's training split
 CLOTHES = [
     name
     for name in tiny_runs.NAMES
-    if "fashion_mnist" in name and type(recipe.load(name).data) is data.ImageData  # no captions
+    if "fashion_mnist" in name
+    and type(recipe.load(name).data) is data.ImageData  # no captions
+    and name != "igpt_fashion_mnist"  # of fewer pixels
 ]
 LONG = [name for name in CLOTHES if name.endswith("_long")]
 # "The joint-embedding family", the rows with a ResNet.

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from rich.console import Console
 
+from jaxssl import watching
 from jaxssl.collapse.policy import CollapseConfig
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.training import loop, writers
@@ -24,7 +25,6 @@ TRAINING = TrainingConfig(batch_size=8, epochs=2, seed=3)  # 10 steps
 CONFIG = CollapseConfig(patience=3, grace_steps=0)
 RUN = RunConfig(log_every=1, checkpoint_every=2, keep_checkpoints=9, collapse=CONFIG)
 OPTIMIZER = optax.sgd(0.01)
-TIMES = {"images_per_second", "seconds_left"}
 
 
 def method(*, dead=lambda count: False, compares_views=True):
@@ -102,7 +102,7 @@ def train(out, *, of=None, loader=None, run=RUN, features=None, **collapse_field
 
 def rows(out):
     return [
-        {name: value for name, value in row.items() if name not in TIMES}
+        {name: value for name, value in row.items() if name not in watching.TIMES}
         for row in writers.read(out / "metrics.jsonl")
     ]
 

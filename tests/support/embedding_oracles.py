@@ -33,6 +33,15 @@ def mises_fisher_weights(view_a, view_b, *, sigma):
     return np.array([2 - score / (sum(scores) / len(scores)) for score in scores])
 
 
+def spectral_decay(rows, *, first, last=100):
+    """Agrawal 2022: log eigenvalues of the covariance by log rank, least squares weighted 1 / k."""
+    values = np.sort(np.linalg.eigvalsh(np.cov(rows.T)))[::-1]
+    ranks = range(first, min(last, len(rows) - 1, rows.shape[1]) + 1)
+    x, y = np.log(ranks), np.log([values[rank - 1] for rank in ranks])
+    slope, _ = np.polyfit(x, y, 1, w=[rank**-0.5 for rank in ranks])
+    return -slope
+
+
 def koleo(features, *, epsilon):
     """Sablayrolles 2018 section 3."""
     return np.array([-math.log(d + epsilon) for d in nearest_distances(features)])

@@ -1,8 +1,9 @@
-"""One function, any number of devices, two backends: the numbers must be those of one device.
+"""One function, any number of devices, three backends: the numbers must be those of one device.
 
 The harness applies the device rule of the trainer to a per-device function
 ``fn(params, local_batch, axis_name) -> values``: ``pmean(mean(values))`` inside the differentiated
-function, ``pmean`` of the gradients outside it. ``values`` is [B], one per local example, or a
+function, ``pmean`` of the gradients outside it; under ``jit`` the same function, without an axis,
+is given arrays that are spread over the devices. ``values`` is [B], one per local example, or a
 scalar that is equal on all devices. Typical use:
 
     @pytest.mark.parametrize("backend", parity.BACKENDS)
@@ -26,13 +27,24 @@ import numpy as np
 import pytest
 
 AXIS = "data"
-BACKENDS = ("pmap", "shard_map")  # shard_map with check_vma=True, JAX's default
+MAPPED = ("pmap", "shard_map")  # shard_map with check_vma=True, JAX's default
+BACKENDS = ("jit", *MAPPED)
 DEVICE_COUNTS = (1, 2, 4, 8)
-# For parametrize: one count between one and all is enough without "-m slow".
-DEVICES = [
-    pytest.param(count, marks=pytest.mark.slow if count in (1, 4) else ())
-    for count in DEVICE_COUNTS
-]
+
+
+def group(*case, usual=(), slow=()):
+    """``pytest.param`` of a case: among the usual tests, the slow ones, or else the exhaustive.
+
+    Compiling for several devices is what takes the time of the tests, and what is right on two
+    pairs of a backend and a count is seldom wrong on a third.
+    """
+    key = case[0] if len(case) == 1 else case
+    mark = () if key in usual else pytest.mark.slow if key in slow else pytest.mark.exhaustive
+    return pytest.param(*case, marks=mark)
+
+
+# For parametrize: one count between one and all, and all.
+DEVICES = [group(count, usual=(2, 8), slow=(4,)) for count in DEVICE_COUNTS]
 
 
 class Outcome(NamedTuple):
@@ -76,7 +88,7 @@ def value_and_grad(
         The Outcome, on the host.
     """
     floating, rest, join = _split(batch)
-    per_device = functools.partial(_per_device, fn, join, AXIS)
+    per_device = functools.partial(_per_device, fn, join, None if backend == "jit" else AXIS)
     chosen = jax.devices()[:devices]
     if backend == "pmap":
         mapped = jax.pmap(
@@ -91,10 +103,15 @@ def value_and_grad(
         values, batch_gradient = jax.tree.map(
             lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (values, batch_gradient)
         )
-    elif backend == "shard_map":
+    elif backend in ("jit", "shard_map"):
         mesh = jax.make_mesh(
             (devices,), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,), devices=chosen
         )
+    if backend == "jit":
+        place = functools.partial(jax.sharding.NamedSharding, mesh)
+        placed = jax.device_put((params, (floating, rest)), (place(jax.P()), place(jax.P(AXIS))))
+        mean, values, params_gradient, batch_gradient = jax.jit(per_device)(*placed)
+    elif backend == "shard_map":
         mapped = jax.shard_map(
             per_device,
             mesh=mesh,
@@ -103,9 +120,9 @@ def value_and_grad(
             check_vma=check_vma,
         )
         mean, values, params_gradient, batch_gradient = jax.jit(mapped)(params, (floating, rest))
-    else:
+    elif backend != "pmap":
         raise ValueError(f"parity: backend must be one of {BACKENDS}; got {backend!r}.")
-    if backend == "pmap" or not check_vma:
+    if backend == "pmap" or (backend == "shard_map" and not check_vma):
         # There the cotangent of a pmean is 1 on EVERY device, so a device's own rows receive the
         # gradient of devices x mean; the pmean outside, which undoes that, is for params alone.
         batch_gradient = jax.tree.map(lambda leaf: leaf / devices, batch_gradient)

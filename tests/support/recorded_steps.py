@@ -3,9 +3,10 @@
     python tests/support/recorded_steps.py        records new recipes, in tests/recorded/steps.json
     python tests/support/recorded_steps.py all    records all of them anew
 
-A change of the house must change no number: on the machine and with the versions of the record bit
-for bit, elsewhere up to rounding. Digests do not depend on the names or the order of leaves, so
-that a state may be filed otherwise. Record anew only with a change that is meant to change numbers.
+A change of the house must change no number: on the machine and with the versions that a recipe was
+recorded on bit for bit, elsewhere up to rounding. Digests do not depend on the names or the order
+of leaves, so that a state may be filed otherwise. Record anew only with a change that is meant to
+change numbers.
 """
 
 import hashlib
@@ -69,7 +70,7 @@ def steps_of(name, npz, out):
     from jaxssl import cli
     from jaxssl.runs import recipe
 
-    more = ["--training.epochs", 0.5, "--optimizer.warmup-epochs", 0]
+    more = ["--training.epochs", 0.5, "--optimizer.warmup-epochs", 0, "--run.backend", "pmap"]
     encoder = recipe.load(name).encoder
     for field in ("mean", "std"):  # as shipped: those of other data would be measured
         if hasattr(encoder, field):
@@ -112,13 +113,16 @@ def main():
     import tiny_runs
 
     old = {} if sys.argv[1:] == ["all"] else json.loads(FILE.read_text())
-    if old and old["machine"] != machine():
-        sys.exit("the others were recorded on another machine: record all of them")
-    record = {"machine": machine()}
+    machines = old.get("machines", [])
+    if machine() not in machines:
+        machines = [*machines, machine()]
+    here = {"machine": machines.index(machine())}
+    record = {"machines": machines}
     for count in DEVICES:
         kept = old.get(f"{count} devices", {})
         new = [name for name in tiny_runs.NAMES if name not in kept]
-        record[f"{count} devices"] = kept | steps_of_recipes(new, count)
+        steps = steps_of_recipes(new, count)
+        record[f"{count} devices"] = kept | {name: here | steps[name] for name in new}
     FILE.write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -20,13 +20,14 @@ class SmallConfig:
     color_space: Literal["rgb", "lightness", "ab", "lab"] = "rgb"
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.25,)
+    batch_norm: bool = True
 
     def build(self, *, axis_name: str | None = None) -> "Small":
         return Small(self, axis_name)
 
 
 class Small(nn.Module):
-    """Two convolutions of stride 2, each followed by synchronised batch norm and ReLU.
+    """Two convolutions of stride 2, each followed by synchronised batch norm, if any, and ReLU.
 
     Images of any size and number of channels; a quarter of the side is the side of the tokens.
     """
@@ -49,13 +50,15 @@ class Small(nn.Module):
                 dtype=jnp.dtype(config.dtype),
                 name=f"conv{index}",
             )
-            x = layers.batch_norm(
-                conv(x),
-                train=train,
-                axis_name=self.axis_name,
-                dtype=config.dtype,
-                name=f"norm{index}",
-            )
+            x = conv(x)
+            if config.batch_norm:
+                x = layers.batch_norm(
+                    x,
+                    train=train,
+                    axis_name=self.axis_name,
+                    dtype=config.dtype,
+                    name=f"norm{index}",
+                )
             x = nn.relu(x)
             stages.append(x.astype(jnp.float32).mean(axis=(1, 2)))
         tokens = x.astype(jnp.float32).reshape(len(x), -1, config.width)
@@ -70,11 +73,14 @@ class SmallSplitConfig:
     dtype: Literal["float32", "bfloat16"] = "float32"
     mean: tuple[float, ...] = (50.0, 0.0, 0.0)
     std: tuple[float, ...] = (25.0, 20.0, 20.0)
+    batch_norm: bool = True
 
     @property
     def halves(self) -> tuple[SmallConfig, SmallConfig]:
         return tuple(
-            SmallConfig(self.width, self.dtype, space, self.mean[part], self.std[part])
+            SmallConfig(
+                self.width, self.dtype, space, self.mean[part], self.std[part], self.batch_norm
+            )
             for space, part in (("lightness", slice(0, 1)), ("ab", slice(1, 3)))
         )
 

@@ -12,13 +12,13 @@ import numpy as np
 import tiny
 from PIL import Image
 
-from jaxssl import cli, data, models
-from jaxssl.runs import recipe
+from jaxssl import checkpoints, cli, data, models, watching
+from jaxssl.runs import recipe, tokenizer
 
+PATIENCE = 300  # seconds that a started run may take, beside other tests
 BATCH_SIZE = 8
 NUM_TRAIN, NUM_TEST = 32, 8  # 4 steps an epoch
 JAXSSL = (sys.executable, "-c", "import sys; from jaxssl import cli; sys.exit(cli.main())")
-TIMES = ("images_per_second", "seconds_left")
 NAMES = sorted(path.stem for path in recipe.shipped_directory().glob("[!_]*.py"))
 # What makes an encoder small, by the name of its config.
 SMALL_ENCODERS = {
@@ -69,17 +69,18 @@ def words(name, path, out, *more):
     """The command line of a shrunken run: ten steps, a row each, a checkpoint every four."""
     return [
         "pretrain", name, "--out", str(out), *_data_words(recipe.load(name), path), *shrunk(name),
+        *_tokenizer_words(recipe.load(name), path),
         "--training.batch-size", str(BATCH_SIZE), "--training.epochs", "2.5",
         "--optimizer.warmup-epochs", "0.5", "--run.log-every", "1", "--run.checkpoint-every", "4",
         *map(str, more),
     ]  # fmt: skip
 
 
-def train_two_steps(path, out):
-    """A finished MAE run of two steps, made in this process; returns its directory."""
+def train_two_steps(path, out, name="mae_fashion_mnist"):
+    """A finished run of two steps, made in this process; returns its directory."""
     brief = ("--training.epochs", 0.5, "--optimizer.warmup-epochs", 0)
     with jax.numpy_dtype_promotion("standard"):  # optax relies on it
-        assert cli.main(words("mae_fashion_mnist", path, out, *brief)) == 0
+        assert cli.main(words(name, path, out, *brief)) == 0
     return out
 
 
@@ -93,6 +94,16 @@ def _data_words(config, path):
     return ["--data.path", str(path), "--data.image-size", str(tiny.SIZE)]
 
 
+def _tokenizer_words(config, path):
+    """What names a tokenizer to a recipe that needs one: its run, made beside the examples."""
+    if not tokenizer.names(config.method):
+        return []
+    out = path.with_name(f"{path.stem} tokenizer")
+    if not checkpoints.complete_steps(out):
+        train_two_steps(path, out, "vq_autoencoder_fashion_mnist")
+    return ["--tokenizer", str(out)]
+
+
 def shrunk(name):
     """The options that make a recipe small; everything else stays as it is shipped."""
     config = recipe.load(name)
@@ -100,6 +111,8 @@ def shrunk(name):
     sizes = {} if views is None else tiny.view_sizes(views)
     fields = {f"augment.{field}": value for field, value in sizes.items()}
     fields |= tiny.changes(config.method)
+    if hasattr(config.method, "num_layers"):
+        fields["num_layers"] = 1  # of the one block there is
     options = [
         word
         for field, value in fields.items()
@@ -115,7 +128,10 @@ def _small(encoder, prefix):
             _small(getattr(encoder, each), f"{prefix}.{each}") for each in ("image", "text")
         )
         return [*image, *text, f"--{prefix}.dim", "8", f"--{prefix}.text.length", "40"]
-    return SMALL_ENCODERS[type(encoder).__name__].replace("--encoder", f"--{prefix}").split()
+    small = SMALL_ENCODERS[type(encoder).__name__].replace("--encoder", f"--{prefix}").split()
+    if getattr(encoder, "patch_size", None) == 1:  # which reads single pixels, of small images too
+        small[small.index(f"--{prefix}.patch-size") + 1] = "1"
+    return small
 
 
 def environment(devices):
@@ -146,15 +162,24 @@ def start(argv, *, devices=8, launcher=()):
 
 def finish(process):
     """Waits for a started run to succeed; returns what it printed."""
-    text, _ = process.communicate(timeout=120)
+    text = said(process)
     assert process.returncode == 0, text
     return text
+
+
+def said(process):
+    """What a started run printed, when it has ended; one that hangs is killed."""
+    try:
+        return process.communicate(timeout=PATIENCE)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise AssertionError(process.communicate()[0]) from None
 
 
 def signal_at(process, number, out, step, *, to=None):
     """Sends a started run, or another process, a signal once a step's row is in its metrics."""
     path = out / "metrics.jsonl"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not path.exists() or f'"step": {step},' not in path.read_text():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
@@ -172,6 +197,6 @@ def rows(out):
     """The rows of a run's metrics, without the fields that hold times."""
     lines = (out / "metrics.jsonl").read_text().splitlines()
     return [
-        {name: value for name, value in json.loads(line).items() if name not in TIMES}
+        {name: value for name, value in json.loads(line).items() if name not in watching.TIMES}
         for line in lines
     ]

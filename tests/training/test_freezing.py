@@ -64,7 +64,7 @@ def run(config, mapped=None):
     """The state after each step of a run, and how often the step was traced."""
     optimizer = optimizers.build(config, PLAN._replace(freezes=True))
     step = training_step.make_step(
-        method(), optimizer, seed=0, axis_name=None if mapped is None else "data"
+        method(), optimizer, seed=0, axis_name=parallel.axis_of(mapped or "jit")
     )
     traces = []
 
@@ -168,7 +168,7 @@ def test_what_is_frozen_stays_to_the_last_bit_and_counts_in_no_norm(name):
     np.testing.assert_allclose(history[3][1]["grad_norm"], norm, rtol=1e-5)
 
 
-@pytest.mark.parametrize("backend", ["pmap", "shard_map"])
+@pytest.mark.parametrize("backend", ["jit", "pmap", "shard_map"])
 def test_thawing_is_equal_on_eight_devices(backend):
     one, _ = run_one("adamw")
     eight, num_traces = run(OptimizerConfig(**OPTIONS), mapped=backend)

@@ -14,7 +14,7 @@ import pytest
 import tiny
 from rich.console import Console
 
-from jaxssl import checkpoints, models, watching
+from jaxssl import checkpoints, models, sharding, watching
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.training import loop, writers
 from jaxssl.training.config import RunConfig, TrainingConfig
@@ -22,12 +22,11 @@ from jaxssl.training.job import Job
 from jaxssl.training.rows import DivergedError
 from jaxssl.types import Method
 
-IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 2, 1), dtype=np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 4, 1), dtype=np.uint8)
 TRAINING = TrainingConfig(batch_size=8, epochs=2, seed=3)  # 10 steps
 RUN = RunConfig(log_every=1, checkpoint_every=3, keep_checkpoints=9)
 OPTIMIZER = optax.adam(0.1)
 META = tiny.meta(models.ViTConfig())
-TIMES = {"images_per_second", "seconds_left"}
 
 
 def schedule(step):
@@ -54,7 +53,7 @@ def method(*, diverging=None, at=None):
     return Method(
         view=view,
         init=lambda key, views: (
-            {"encoder": jnp.full(4, 0.5), "head": jnp.float32(0)},
+            {"encoder": jnp.full(8, 0.5), "head": jnp.float32(0)},
             {"count": jnp.int32(0)},
         ),
         loss=loss,
@@ -83,7 +82,7 @@ class Loader:
         return {"image": IMAGES[:1]}
 
 
-def job(loader=None, of=None):
+def job(loader=None, of=None, **how):
     return Job(
         method=of or method(),
         optimizer=OPTIMIZER,
@@ -92,6 +91,7 @@ def job(loader=None, of=None):
         plan=TRAINING.plan(Loader.steps_per_epoch),
         seed=TRAINING.seed,
         meta=META,
+        **how,
     )
 
 
@@ -100,7 +100,13 @@ def train(out, loader=None, *, run=RUN, of=None, watchers=None):
     text = io.StringIO()
     out.mkdir(exist_ok=True)
     console = Console(file=text, width=80)
-    outcome = loop.train(job(loader, of), run, RunDirectory(out), console, watchers)
+    outcome = loop.train(
+        job(loader, of, backend=run.backend, shard=run.shard),
+        run,
+        RunDirectory(out),
+        console,
+        watchers,
+    )
     return outcome, text.getvalue()
 
 
@@ -110,7 +116,7 @@ def final_state(out):
 
 def rows(out):
     return [
-        {name: value for name, value in row.items() if name not in TIMES}
+        {name: value for name, value in row.items() if name not in watching.TIMES}
         for row in writers.read(out / "metrics.jsonl")
     ]
 
@@ -135,7 +141,7 @@ def test_checkpoints_and_rows_of_a_whole_run(whole):
     assert checkpoints.complete_steps(out) == [3, 6, 9, 10]
     assert [row["step"] for row in rows(out)] == list(range(1, 11))
     assert rows(out)[0].keys() == {
-        "step", "loss", "noise", "grad_norm", "update_norm", "learning_rate",
+        "step", "epoch", "loss", "noise", "grad_norm", "update_norm", "learning_rate",
     }  # fmt: skip
     state = final_state(out)
     assert state.step == 10
@@ -168,13 +174,30 @@ def test_loss_of_a_checkpoint_is_the_mean_since_the_one_before(whole):
 
 
 def test_first_line_says_what_will_happen(whole):
-    first, *rest = whole[1].splitlines()
+    first, takes, begun, compiled, *rest = whole[1].splitlines()
+    assert begun == "compiling the step" and compiled.startswith("compiled in ")
     assert first == (
-        "8 cpu devices, batch 8 (1 a device), 10 steps (2 epochs), 5 parameters (4 in the "
+        "8 cpu devices, batch 8 (1 a device), 10 steps (2 epochs), 9 parameters (8 in the "
         "encoder), 0.0 GFLOP a step"
     )
+    assert re.match(r"about 0\.00 GB a device: parameters 0\.00, gradients 0\.00, optimizer", takes)
     assert len(rest) == 10
-    assert re.fullmatch(r"step 10/10  loss 0\.\d{4}  [\d,]+ images/s  0:00:00 left", rest[-1])
+    speed = r"[\d,]+ images/s \([\d,]+ a device\)(  waits \d+% for data)?"
+    pattern = rf"step 10/10  loss 0\.\d{{4}}  epoch 2  {speed}  0:\d\d:\d\d gone, 0:00:00 left"
+    assert re.fullmatch(pattern, rest[-1])
+
+
+@pytest.mark.parametrize(
+    ("normalises", "said"), [(False, ""), (True, ", each normalised by statistics of its own")]
+)
+def test_first_line_says_what_goes_through_the_encoder(normalises, said):
+    def init(key, views):
+        params, state = method().init(key, views)
+        return params, state | {"encoder": {"batch_stats": {}} if normalises else {}}
+
+    line = job(of=method()._replace(init=init), num_micro_batches=4).describe()
+    parts = f"; through the encoder in 4 micro-batches of 2{said}"
+    assert f", batch 8 (1 a device{parts}), 10 steps" in line
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -231,8 +254,29 @@ def test_a_finished_run_is_left_alone(whole):
     assert rows(out) == before
 
 
-def test_backend_changes_no_number(whole, tmp_path):
-    train(tmp_path, run=dataclasses.replace(RUN, backend="shard_map"))
+@pytest.mark.parametrize("backend", ["jit", "shard_map"])
+def test_backend_changes_no_number(whole, tmp_path, backend):
+    train(tmp_path, run=dataclasses.replace(RUN, backend=backend))
+    for got, expected in zip(rows(tmp_path), rows(whole[0]), strict=True):
+        assert got == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("shard", ["state", "params"])
+def test_a_divided_state_changes_no_number_and_goes_on_undivided(
+    whole, tmp_path, monkeypatch, shard
+):
+    monkeypatch.setattr(sharding, "MIN_SIZE", 8)
+    lie = job(backend="jit", shard=shard).lie
+    assert lie.params["encoder"].is_fully_replicated == (shard == "state")
+    assert not lie.opt_state[0].mu["encoder"].is_fully_replicated
+
+    def fail():
+        raise OSError("disk gone")
+
+    run = dataclasses.replace(RUN, backend="jit", shard=shard)
+    with pytest.raises(OSError, match="disk gone"):
+        train(tmp_path, Loader(fail, at=7), run=run)
+    train(tmp_path, run=dataclasses.replace(RUN, backend="pmap"))
     for got, expected in zip(rows(tmp_path), rows(whole[0]), strict=True):
         assert got == pytest.approx(expected, rel=1e-5)
 
@@ -254,6 +298,37 @@ def test_divergence_in_the_step_of_a_checkpoint_is_not_saved(tmp_path):
     with pytest.raises(DivergedError, match="loss is nan at step 6"):
         train(tmp_path, of=method(diverging="loss", at=5))
     assert checkpoints.complete_steps(tmp_path) == [3]
+
+
+def test_metrics_come_to_the_host_once_for_each_row(tmp_path, monkeypatch):
+    """Whoever reads a value of a step waits for it; beside the loop's one read nobody does."""
+    array, get, value = type(jnp.float32(0)), jax.device_get, type(jnp.float32(0))._value
+    reads, is_reading, num_reads = [], [], []
+
+    def counted_get(tree):
+        reads.append("device_get")
+        is_reading.append(True)
+        try:
+            return get(tree)
+        finally:
+            is_reading.pop()
+
+    def counted_value(self):
+        if not is_reading:
+            reads.append("value")
+        return value.fget(self)
+
+    class Counting(Loader):
+        def batch(self, step):
+            num_reads.append(len(reads))
+            return super().batch(step)
+
+    monkeypatch.setattr(jax, "device_get", counted_get)
+    monkeypatch.setattr(array, "_value", property(counted_value))
+    run = dataclasses.replace(RUN, log_every=2, checkpoint_every=100)
+    train(tmp_path, Counting(), run=run)
+    # The step before last has been waited for when a batch is loaded: rows 2, 4, 6, 8 by the tenth.
+    assert num_reads == [0, 0, 0, 1, 1, 2, 2, 3, 3, 4], reads
 
 
 def test_meta_is_saved_with_every_step(whole):

@@ -3,6 +3,7 @@
 import types
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxssl import watching
@@ -60,6 +61,35 @@ def test_the_time_left_is_that_of_steps_that_compile_nothing(seen, monkeypatch):
     add(rows, *range(9))
     assert [row["seconds_left"] for row in seen.rows] == [12 * 2, 8 * 3]
     assert [row["images_per_second"] for row in seen.rows] == [8 / 2, 8 / 3]
+
+
+def test_waiting_for_data_is_loading_while_no_step_runs(seen, monkeypatch):
+    """Steps take 3 seconds and batches 1; the first comes before any step, two when one is over."""
+    now, done = [0.0], [0.0]
+    monkeypatch.setattr(rows_of, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    rows = Rows(PLAN, lambda step: jnp.float32(step), every=2, watchers=seen, work=60, peak=10.0)
+
+    class Value(np.ndarray):
+        def is_ready(self):
+            return now[0] >= done[0]
+
+    def load():
+        now[0] += 1
+        return {"index": 5}
+
+    for step, is_late in enumerate([False, False, True, True], 1):
+        now[0] = max(now[0], done[0]) if is_late else now[0]
+        assert rows.fetch(load) == {"index": 5}
+        now[0] = max(now[0], done[0])
+        rows.wait()
+        done[0] = now[0] + 3
+        rows.add(step, {"loss": np.zeros(()).view(Value)}, {})
+    now[0] = done[0]
+    rows.drain()
+    # Of the 4 + 4 and 4 + 3 seconds between rows; the first step of all may have compiled.
+    assert [row["data_wait"] for row in seen.rows] == [2 / 8, 1 / 7]
+    assert [row["mfu"] for row in seen.rows] == [60 / 4 / 10, 60 / 3.5 / 10]
+    assert [row["epoch"] for row in seen.rows] == [2 / 5, 4 / 5]
 
 
 def test_what_was_measured_is_in_its_row_as_it_is(seen):

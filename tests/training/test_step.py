@@ -37,8 +37,9 @@ def linear_method(axis_name=None):
 
 def run_one(devices, backend, batch=IMAGES):
     optimizer = optax.sgd(0.1)
-    method = linear_method("data")
-    step = training_step.make_step(method, optimizer, seed=7, axis_name="data")
+    axis_name = parallel.axis_of(backend)
+    method = linear_method(axis_name)
+    step = training_step.make_step(method, optimizer, seed=7, axis_name=axis_name)
     chosen = jax.devices()[:devices]
     state = training_step.init_state(method, optimizer, {"image": batch[:1]}, seed=7)
     run = parallel.data_parallel(step, backend=backend, devices=chosen)
@@ -56,7 +57,7 @@ def expected_step():
     return weights - 0.1 * gradient, np.mean(residuals**2), noise.mean(), gradient
 
 
-@pytest.mark.parametrize("backend", ["pmap", "shard_map"])
+@pytest.mark.parametrize("backend", ["jit", "pmap", "shard_map"])
 @pytest.mark.parametrize("devices", [1, 2, 4, 8])
 def test_step_is_the_step_by_hand_on_any_number_of_devices(devices, backend):
     state, metrics = run_one(devices, backend)
@@ -100,5 +101,5 @@ def test_donated_state_is_gone():
     state = parallel.replicate(
         training_step.init_state(method, optimizer, {"image": IMAGES[:1]}, seed=0)
     )
-    parallel.data_parallel(step)(state, {"image": IMAGES})
+    parallel.data_parallel(step, backend="pmap")(state, {"image": IMAGES})
     assert state.params["encoder"].is_deleted()

@@ -1,6 +1,7 @@
 """From a method's functions to a ``types.Method``, with what most methods have in common."""
 
 from collections.abc import Callable
+from typing import Any
 
 from jaxssl.augment import policies
 from jaxssl.methods.shared import functional
@@ -14,6 +15,8 @@ from jaxssl.types import (
     Views,
 )
 
+_NO_KEY: Any = None  # of what draws nothing
+
 
 def assemble(
     view: Callable[[Array, Example], Views],
@@ -21,7 +24,7 @@ def assemble(
     loss: Callable[[PyTree, PyTree, Views, Array, Clock], tuple[Array, tuple[PyTree, Metrics]]],
     *,
     size: int | None = None,
-    **others: Callable | bool | None,
+    **others: Any,
 ) -> Method:
     """The ``types.Method`` whose encoder is evaluated on whole examples.
 
@@ -56,7 +59,7 @@ def resize_image(size: int) -> Callable[[Example], dict[str, Array]]:
 
     def inputs(example: Example) -> dict[str, Array]:
         image = example["image"] if "image" in example else example["video"][0]
-        return {"image": resize(None, image)}
+        return {"image": resize(_NO_KEY, image)}
 
     return inputs
 

@@ -102,7 +102,7 @@ class WithHead:
         encoder_key, head_key = jax.random.split(key)
         params, state = init(self.encoder, encoder_key, images)
         features = self.encoder.apply(variables(params, state), images)
-        head_params, head_state = init(self.head, head_key, self.read(features))
+        head_params, head_state = init(self.head, head_key, self.read(features))  # type: ignore[arg-type]
         return (
             {"encoder": params, self.name: head_params},
             {"encoder": state, self.name: head_state},
@@ -124,7 +124,7 @@ class WithHead:
         """The output of the head in evaluation mode: running statistics, nothing updated."""
         features = self.encoder.apply(encoder_variables(params, state), images, train=False)
         head_variables = variables(params[self.name], state[self.name])
-        return self.head.apply(head_variables, self.read(features), train=False)
+        return self.head.apply(head_variables, self.read(features), train=False)  # type: ignore[arg-type, return-value]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,3 +165,9 @@ class WithPredictor:
 def encoder_variables(params: PyTree, state: PyTree) -> PyTree:
     """``Method.encoder`` of every method that keeps both under "encoder"."""
     return variables(params["encoder"], state["encoder"])
+
+
+def target_variables(params: PyTree, state: PyTree) -> PyTree:
+    """``Method.encoder`` of every method that keeps a slow copy of both, its best, as "target"."""
+    del params
+    return encoder_variables(**state["target"])

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxssl.augment import policies
-from jaxssl.methods.shared import multi_crop, vits
+from jaxssl.methods.shared import functional, multi_crop, vits
 from jaxssl.models import drop_path, patches
 from jaxssl.pretext import block_masking
-from jaxssl.types import Array, Example, Features, PyTree, Views
+from jaxssl.types import Array, Example, Features, Picture, PyTree, Views
 
 
 def check_encoder(owner: str, encoder: nn.Module, size: int) -> tuple[int, int]:
@@ -103,7 +103,7 @@ def encode_seen(
 def encode(encoder: nn.Module, params: PyTree, crops: Array, **options) -> Features:
     """Features, rows [B V, ...], of crops [B, V, H, W, C]."""
     images = crops.reshape(-1, *crops.shape[2:])
-    return encoder.apply({"params": params["encoder"]}, images, **options)
+    return encoder.apply({"params": params["encoder"]}, images, **options)  # type: ignore[return-value]
 
 
 def first_hidden(hide: Array, most: int) -> tuple[Array, Array]:
@@ -124,3 +124,20 @@ def first_hidden(hide: Array, most: int) -> tuple[Array, Array]:
 def pick(features: Features, indices: Array) -> Array:
     """Tokens [B V, K, D] of the patches int32 [B V, K]."""
     return patches.gather_rows(features.tokens, indices)
+
+
+def show(
+    network: functional.WithHead, params: PyTree, state: PyTree, *, views: Views
+) -> list[Picture]:
+    """What the student sees, and which global views the teacher takes for a pair.
+
+    Args:
+        network: encoder and head, as the teacher has them.
+        params: the teacher's.
+        state: the teacher's.
+        views: of ``make_view``.
+    """
+    first, hide = views["global"][:, 0], views["hide"][:, 0]
+    seen = vits.cover(first, hide, network.encoder.config.patch_size)
+    pictures = multi_crop.show(network, params, state, views=views)
+    return [("what the student sees of view a", seen), *pictures]

@@ -62,9 +62,8 @@ def fit(
     blocks = padded.reshape(-1, block_size, num_features)
 
     def iteration(_: Array, centroids: Array) -> Array:
-        sums, _ = lax.scan(
-            functools.partial(_add_block, centroids), jnp.zeros_like(centroids), blocks
-        )
+        add = functools.partial(_add_block, centroids)
+        sums = lax.scan(add, jnp.zeros_like(centroids), blocks)[0]
         norms = jnp.linalg.norm(sums, axis=-1, keepdims=True)
         return jnp.where(norms > 0, sums / jnp.where(norms > 0, norms, 1), centroids)
 

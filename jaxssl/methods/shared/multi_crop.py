@@ -70,7 +70,7 @@ def apply(
         ``(outputs [B, V, D], state)``, V = U + L, global crops first.
     """
     encoder_state = state["encoder"]
-    features, num_views = [], 0
+    parts, num_views = [], 0
     for name in ("global", "local"):
         if name in crops:
             options = {}
@@ -80,9 +80,9 @@ def apply(
             of_size, encoder_state = functional.apply(
                 network.encoder, params["encoder"], encoder_state, _rows(crops[name]), **options
             )
-            features.append(_like(network.read(of_size), crops[name]))
+            parts.append(_like(network.read(of_size), crops[name]))
             num_views += crops[name].shape[1]
-    features = jnp.concatenate(features, axis=1)
+    features = jnp.concatenate(parts, axis=1)
     outputs, head_state = functional.apply(
         network.head, params[network.name], state[network.name], _rows(features)
     )

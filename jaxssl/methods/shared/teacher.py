@@ -65,7 +65,7 @@ class Head:
         """Features and scores, [..., M], of tokens [..., D]."""
         rows = self.projector.apply({"params": params[f"{self.prefix}projector"]}, tokens)
         scores = self.prototypes.apply({"params": params[f"{self.prefix}prototypes"]}, rows)
-        return rows, scores
+        return rows, scores  # type: ignore[return-value]
 
 
 def probabilities(scores: Array, center: Array, temperature: Array | float) -> Array:

@@ -90,7 +90,7 @@ def assemble(
 def _show(encoder: nn.Module, variables: PyTree, views: Views) -> list[Exhibit]:
     """The image, its text, and the text of the batch that is most like it, in evaluation mode."""
     images, texts = (
-        rows / jnp.maximum(jnp.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        rows / jnp.maximum(jnp.linalg.norm(rows, axis=1, keepdims=True), 1e-12)  # type: ignore[operator]
         for rows in encoder.apply(variables, views["image"], views["tokens"], method="embed")
     )
     chosen = views["tokens"][(images @ texts.T).argmax(axis=1)]

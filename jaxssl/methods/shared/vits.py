@@ -24,7 +24,7 @@ def check_encoder(owner: str, encoder: nn.Module, *, can: str, sees_pixels: bool
     if not isinstance(encoder, models.ViT):
         raise ValueError(
             f"{owner}: the encoder must be a ViT, which can {can}; got {type(encoder).__name__}. "
-            "Use --encoder of a ViT recipe."
+            "Use --encoder vit-s/16."
         )
     if sees_pixels and encoder.config.color_space != "rgb":
         raise ValueError(
@@ -60,7 +60,7 @@ class WithHidden:
         head: a linen module that maps tokens [B, N, D] to [B, N, P].
     """
 
-    encoder: models.ViT
+    encoder: nn.Module
     head: nn.Module
 
     def init(self, key: Array, images: Array) -> tuple[PyTree, PyTree]:
@@ -88,13 +88,13 @@ class WithHidden:
         return prediction, {"encoder": encoder_state, "head": head_state}
 
 
-def linear_head(encoder: models.ViT, num_values: int) -> nn.Module:
+def linear_head(encoder: nn.Module, num_values: int) -> nn.Module:
     """One layer from tokens to as many values, which begins as the linears of a ViT do."""
     kernel = initialization.INITIALIZATIONS[encoder.config.initialization].blocks.linear
     return models.MLP((num_values,), kernel_init=kernel, dtype=encoder.config.dtype)
 
 
-def init_mask_token(key: Array, encoder: models.ViT) -> PyTree:
+def init_mask_token(key: Array, encoder: nn.Module) -> PyTree:
     """What hidden patches become, {"token": float32 [D]}, normal with standard deviation 0.02."""
     return {"token": 0.02 * jax.random.normal(key, (encoder.config.dimensions.width,))}
 

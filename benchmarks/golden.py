@@ -1,0 +1,79 @@
+"""Records golden curves: the first rows of recipes under several seeds, into configs/golden.
+
+Command: python benchmarks/golden.py --recipes simclr_fashion_mnist
+
+Each run is the shipped recipe, ended after --steps steps, with nearest neighbours judged at the
+last of them; ``jaxssl compare RUN --golden`` holds other runs against it.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import os
+from pathlib import Path
+
+import jax
+
+import jaxssl
+from jaxssl import files, watching
+from jaxssl.runs import golden
+from jaxssl.runs.directory import RunDirectory
+from jaxssl.training import allocator, writers
+
+
+class _Enough(Exception):
+    """The rows that were asked for are there."""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipes", nargs="+", required=True, help="names of shipped ones")
+    parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--out", type=Path, default=Path("runs/golden"), help="of the runs")
+    parser.add_argument("--folder", type=Path, default=golden.folder(), help="of what is recorded")
+    options = parser.parse_args()
+    allocator.tune()
+    about = {
+        "date": datetime.date.today().isoformat(),
+        "device": f"{jax.device_count()} {jax.devices()[0].device_kind} device",
+        "versions": {each: importlib.metadata.version(each) for each in ("jax", "flax", "optax")},
+    }
+    if (count := len(os.sched_getaffinity(0))) and jax.default_backend() == "cpu":
+        about["device"] += f", {count} core{'s' * (count > 1)}"
+    for name in options.recipes:
+        runs = [options.out / f"{name}-{seed}" for seed in options.seeds]
+        for seed, run in zip(options.seeds, runs, strict=True):
+            train(name, run, seed, options.steps)
+        options.folder.mkdir(exist_ok=True)
+        text = json.dumps(golden.to_json(name, runs, about), indent=1)
+        files.write_whole(options.folder / f"{name}.json", text + "\n")
+        print(f"{name}: {options.folder / name}.json", flush=True)
+
+
+def train(name, run, seed, steps):
+    """The first steps of one seed, unless they are there."""
+    rows = RunDirectory(run).metrics
+    if rows.exists() and any(row["step"] >= steps for row in writers.read(rows)):
+        return
+    recipe = jaxssl.load_recipe(name)
+    recipe = dataclasses.replace(
+        recipe,
+        training=dataclasses.replace(recipe.training, seed=seed),
+        run=dataclasses.replace(recipe.run, probe=("knn",), probe_every=steps),
+    )
+
+    def stop(row):
+        if row["step"] >= steps:
+            raise _Enough
+
+    try:
+        jaxssl.pretrain(recipe, run, watchers=[watching.Callback(stop)])
+    except _Enough:
+        return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Memory of a step of each device: planned, and of the compiled program.
+
+    python benchmarks/memory.py                      a contrastive ViT, by the size of a micro-batch
+    python benchmarks/memory.py --devices 4          the same on four fake devices, by --run.shard
+    python benchmarks/memory.py --remat              a ViT-S/16, by what is computed anew
+    python benchmarks/memory.py --steps              steps of several methods and networks
+
+Nothing is run: bytes are those of the state and rows that the compiled program takes, and of its
+temporaries, as XLA says (``memory_analysis``).
+"""
+
+import argparse
+import dataclasses
+import os
+
+_VIT = {"width": 192, "depth": 4, "num_heads": 3, "patch_size": 4}
+# Title, recipe, its batch; fields of its encoder that change, or those of a ViT in its place.
+STEPS = (
+    ("SimCLR, ResNet-18 x 0.25", "simclr_fashion_mnist", 128, {}, None),
+    ("SimCLR, ViT", "simclr_fashion_mnist", 32, {}, _VIT),
+    ("SimCLR, ViT, bfloat16", "simclr_fashion_mnist", 32, {}, _VIT | {"dtype": "bfloat16"}),
+    ("MAE", "mae_fashion_mnist", 64, {}, None),
+    ("MAE, bfloat16", "mae_fashion_mnist", 64, {"dtype": "bfloat16"}, None),
+    ("MoCo v3, ViT", "moco_v3_vit_fashion_mnist", 64, {}, None),
+)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--recipe", default="moco_v3_vit_fashion_mnist")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument("--parts", type=int, nargs="+", default=(1, 4, 16), help="micro-batches")
+    parser.add_argument("--remat", action="store_true", help="a ViT-S/16 at 224 px, 16 pairs")
+    parser.add_argument("--steps", action="store_true", help="of several methods and networks")
+    options = parser.parse_args()
+    count = f"--xla_force_host_platform_device_count={options.devices}"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {count}"
+    if options.remat:
+        header("--encoder.remat")
+        for remat in ("none", "dots", "block"):
+            fields = {"size": "S", "patch_size": 16, "scan_layers": True, "remat": remat}
+            show(remat, *measure("photos_simclr", 16, vit=fields))
+    elif options.steps:
+        header("step")
+        for title, recipe, batch_size, changes, vit in STEPS:
+            show(title, *measure(recipe, batch_size, changes, vit=vit))
+    elif options.devices > 1:
+        header("--run.shard", " a device")
+        for shard in ("none", "state", "params"):
+            show(shard, *measure(options.recipe, options.batch_size, shard=shard))
+    else:
+        header("--training.micro-batch")
+        for parts in options.parts:
+            size = options.batch_size // parts
+            show(size, *measure(options.recipe, options.batch_size, micro_batch=size))
+
+
+def measure(name, batch_size, changes=None, *, vit=None, micro_batch=None, shard="none"):
+    """Bytes a device of a step of a recipe: planned, compiled, and what of these is the state.
+
+    Args:
+        name: of the recipe.
+        batch_size: of all devices.
+        changes: fields of the recipe's encoder.
+        vit: fields of a ViT in its place.
+        micro_batch: examples that the encoder holds at a time.
+        shard: what is divided.
+    """
+    # Only now: XLA_FLAGS are read when JAX begins.
+    import numpy as np
+
+    from jaxssl import data, models
+    from jaxssl.runs import pretrain, recipe
+    from jaxssl.training import memory
+
+    config = recipe.load(name)
+    encoder = dataclasses.replace(config.encoder, **(changes or {}))
+    if vit is not None:
+        encoder = models.ViTConfig(**vit)
+    size, channels = config.data.image_size, config.data.channels
+    source = data.from_arrays(np.zeros((batch_size, size, size, channels), np.uint8))
+    training = dataclasses.replace(
+        config.training, batch_size=batch_size, micro_batch=micro_batch, epochs=1000
+    )
+    config = dataclasses.replace(
+        config,
+        method=pretrain.prepare(config.method, source),
+        encoder=encoder,
+        training=training,
+        run=dataclasses.replace(config.run, backend="jit", shard=shard),
+    )
+    with data.Loader(source, batch_size=batch_size, seed=0) as loader:
+        job = pretrain.build(config, source, loader)
+        planned = memory.footprint(job)
+        compiled = memory.compiled(job)
+    state = planned.parameters + planned.optimizer + planned.kept
+    return planned.total, compiled, state
+
+
+def header(first, where=""):
+    print(f"| {first} | planned, MB{where} | compiled | of these the state |")
+    print("|---|---|---|---|")
+
+
+def show(first, planned, compiled, state):
+    cells = (f"{value / 1e6:,.0f}" for value in (planned, compiled, state))
+    print(f"| {first} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

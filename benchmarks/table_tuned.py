@@ -1,0 +1,59 @@
+"""Fine-tuning for the results table: an encoder, or its network from scratch, by few labels.
+
+OUT/tuned holds a run of ``jaxssl finetune`` for each of them, part of the labels and draw of those.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from jaxssl.evaluation import protocol
+
+_FOLDER = "tuned"
+
+
+def tune(out, name, run, encoder, fractions, draws):
+    """Fine-tunes what is not yet fine-tuned; returns what failed.
+
+    Args:
+        out: directory of the runs.
+        name: what the runs are called after.
+        run: whose encoder is fine-tuned.
+        encoder: "trained", or "random": its network from scratch.
+        fractions: of the labels.
+        draws: how many sets of labels at each.
+    """
+    failed = []
+    for fraction in fractions:
+        for draw in range(draws):
+            place = Path(out) / _FOLDER / f"{name}-{fraction:g}-{draw}"
+            if _accuracy(place) is not None:
+                continue
+            words = ("finetune", run, "--out", place, "--encoder", encoder)
+            words += ("--fraction", fraction, "--draw", draw)
+            try:
+                subprocess.run([sys.executable, "-m", "jaxssl", *map(str, words)], check=True)
+            except subprocess.CalledProcessError as error:
+                print(f"{place.name}: {error}", file=sys.stderr)
+                failed.append(place.name)
+    return failed
+
+
+def measured(out, name):
+    """Test accuracies in percent by part of the labels, such as "1 %": one of each draw."""
+    found = {}
+    for place in sorted((Path(out) / _FOLDER).glob(f"{name}-*")):
+        fraction, _, draw = place.name.removeprefix(f"{name}-").partition("-")
+        accuracy = _accuracy(place)
+        if accuracy is not None and draw.isdecimal():
+            found.setdefault(f"{100 * float(fraction):g} %", []).append(accuracy)
+    return found
+
+
+def _accuracy(place):
+    """What a fine-tuned run reached, in percent; None before it has ended."""
+    step = protocol.newest_step(place)
+    for record in () if step is None else protocol.read(place, step):
+        if record["protocol"]["evaluator"] == "finetune":
+            return 100 * record["results"]["test_accuracy"]
+    return None

@@ -1,0 +1,1 @@
+"""One file for each program that encoders leave for; their ``PROGRAM`` is found by walking."""
