@@ -53,7 +53,7 @@ def data_parallel(
     step: Step,
     *,
     axis_name: str = AXIS,
-    backend: Backend = "pmap",
+    backend: Backend,
     devices: Sequence[jax.Device] | None = None,
     state_sharding: PyTree | None = None,
 ) -> Step:
@@ -123,7 +123,7 @@ def map_measurement(
     measurement: Measurement,
     *,
     axis_name: str = AXIS,
-    backend: Backend = "pmap",
+    backend: Backend,
     devices: Sequence[jax.Device] | None = None,
 ) -> Measurement:
     """Spreads a measurement over devices as ``data_parallel`` does; the state stays usable.

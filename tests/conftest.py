@@ -9,6 +9,7 @@ os.environ["XLA_FLAGS"] = (
     + os.environ.get("XLA_FLAGS", "")
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("NPROC", "128")  # threads for the exchanges of eight devices: host_threads.py
 # JAX's cache is not made for sharing: an entry that another process is writing aborts the reader.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR",

@@ -58,7 +58,7 @@ class Job:
     about: str = ""
     started: Callable[[], TrainState] | None = None
     unit: str = "images"
-    backend: parallel.Backend = "pmap"
+    backend: parallel.Backend = "jit"
     shard: sharding.Shard = "none"
     num_micro_batches: int = 1
     _jaxprs: dict[int, core.Jaxpr] = dataclasses.field(

@@ -90,12 +90,16 @@ def loss_by_axis(case):
 
 @pytest.fixture(scope="module")
 def step_on_one(case, batch):
-    """A state, and what a step on one device makes of it; on the host, since steps donate."""
+    """A state, what a step on one device makes of it, and the operations that takes.
+
+    All on the host, since steps donate.
+    """
     state = jax.jit(
         lambda: training_step.init_state(case.method, OPTIMIZER, batch, seed=MOMENTS["seed"])
     )()
     step = training_step.make_step(case.method, OPTIMIZER, **MOMENTS)
-    return jax.device_get((state, *jax.jit(step)(state, batch)))
+    compiled = jax.jit(step).lower(state, batch).compile()
+    return *jax.device_get((state, *compiled(state, batch))), compiled.cost_analysis()["flops"]
 
 
 def test_every_method_is_found():
@@ -192,7 +196,7 @@ def test_a_step_on_eight_devices_is_a_step_on_one(case, step_on_one, backend, ba
 
     Two more steps compile nothing and keep the form of the state.
     """
-    state, expected, expected_metrics = step_on_one
+    state, expected, expected_metrics, operations_on_one = step_on_one
     axis_name = parallel.axis_of(backend)
     method = build(case.name, case.encoder, axis_name=axis_name)
     step = training_step.make_step(method, OPTIMIZER, axis_name=axis_name, **MOMENTS)
@@ -217,6 +221,21 @@ def test_a_step_on_eight_devices_is_a_step_on_one(case, step_on_one, backend, ba
         assert jax.tree.map(lambda x: (x.shape, x.dtype), got) == form
     assert len(traces) == num_traces == 1
     assert not unchanged(state.state, got.state) - tiny.unchanged(case.name)
+    if backend == "jit":
+        # Nobody told the compiler to divide the work; what it cannot divide all devices do.
+        assert operations(counted, state, batch) < operations_on_one / 4
+
+
+def operations(step, state, batch):
+    """Of a step on each of all devices, as ``data_parallel`` under jit compiles it."""
+    mesh = parallel.mesh()
+    everywhere, by_rows = (
+        jax.sharding.NamedSharding(mesh, spec) for spec in (jax.P(), jax.P(parallel.AXIS))
+    )
+    placed = jax.device_put((state, batch), (everywhere, by_rows))
+    mapped = jax.jit(step, out_shardings=(everywhere, everywhere), donate_argnums=0)
+    # It is the program that ran: the compilation cache has it.
+    return mapped.lower(*placed).compile().cost_analysis()["flops"]
 
 
 def without_batch_norm(config):
@@ -276,7 +295,7 @@ def unchanged(before, after):
 def test_a_step_leaves_what_is_frozen_alone_and_nothing_else(case, step_on_one):
     if case.method.frozen is None:
         pytest.skip("nothing is ever frozen")
-    state, after, _ = step_on_one
+    state, after, *_ = step_on_one
     clock = schedules.clock_at(0, steps_per_epoch=2, total_steps=4)
     frozen = frozen_at(case.method, state.params, clock)
     moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), state.params, after.params)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from jaxssl.types import Array, Features, PyTree
 
@@ -67,7 +68,13 @@ def apply_to_views(
     Returns:
         ``(outputs [V, B, ...], state)``; the running statistics move by the mean over views.
     """
-    outputs, states = jax.vmap(lambda view: apply(params, state, view))(inputs)
+    # Not by vmap, whose rule for convolutions makes one batch of views and examples: where examples
+    # are spread over devices, the compiler can divide no such batch, and all devices do all of it.
+    applied = [apply(params, state, view) for view in inputs]
+    outputs, states = (
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *of_views)
+        for of_views in zip(*applied, strict=True)
+    )
     return outputs, jax.tree.map(lambda leaf: leaf.mean(axis=0), states)
 
 
