@@ -56,8 +56,23 @@ def main():
             show(size, *measure(options.recipe, options.batch_size, micro_batch=size))
 
 
-def measure(name, batch_size, changes=None, *, vit=None, micro_batch=None, shard="none"):
+def measure(name, batch_size, changes=None, **options):
     """Bytes a device of a step of a recipe: planned, compiled, and what of these is the state.
+
+    Takes what ``job_of`` takes.
+    """
+    from jaxssl.training import memory
+
+    job = job_of(name, batch_size, changes, **options)
+    planned = memory.footprint(job)
+    state = planned.parameters + planned.optimizer + planned.kept
+    return planned.total, memory.compiled(job), state
+
+
+def job_of(
+    name, batch_size, changes=None, *, vit=None, micro_batch=None, shard="none", backend="jit"
+):
+    """The job of a recipe on black images.
 
     Args:
         name: of the recipe.
@@ -66,13 +81,13 @@ def measure(name, batch_size, changes=None, *, vit=None, micro_batch=None, shard
         vit: fields of a ViT in its place.
         micro_batch: examples that the encoder holds at a time.
         shard: what is divided.
+        backend: how the step is spread over devices.
     """
     # Only now: XLA_FLAGS are read when JAX begins.
     import numpy as np
 
     from jaxssl import data, models
     from jaxssl.runs import pretrain, recipe
-    from jaxssl.training import memory
 
     config = recipe.load(name)
     encoder = dataclasses.replace(config.encoder, **(changes or {}))
@@ -88,14 +103,10 @@ def measure(name, batch_size, changes=None, *, vit=None, micro_batch=None, shard
         method=pretrain.prepare(config.method, source),
         encoder=encoder,
         training=training,
-        run=dataclasses.replace(config.run, backend="jit", shard=shard),
+        run=dataclasses.replace(config.run, backend=backend, shard=shard),
     )
     with data.Loader(source, batch_size=batch_size, seed=0) as loader:
-        job = pretrain.build(config, source, loader)
-        planned = memory.footprint(job)
-        compiled = memory.compiled(job)
-    state = planned.parameters + planned.optimizer + planned.kept
-    return planned.total, compiled, state
+        return pretrain.build(config, source, loader)
 
 
 def header(first, where=""):

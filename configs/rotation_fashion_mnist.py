@@ -25,7 +25,7 @@ def get_config() -> Recipe:
         method=Rotation(augment=shared.CROP_FLIP),
         encoder=dataclasses.replace(shared.RESNET_LONG, width_multiplier=0.5),
         data=shared.DATA,
-        optimizer=dataclasses.replace(shared.OPTIMIZER, warmup_epochs=0.5),
+        optimizer=dataclasses.replace(shared.OPTIMIZER, base_learning_rate=4e-3, warmup_epochs=0.5),
         training=dataclasses.replace(shared.TRAINING, epochs=10),
         run=dataclasses.replace(shared.RUN, checkpoint_every=200),
     )

@@ -22,8 +22,17 @@ def axis_index(axis_name: str | None) -> Array:
 
 
 def pmean(tree: PyTree, axis_name: str | None) -> PyTree:
-    """Mean over devices of every leaf."""
-    return tree if axis_name is None else lax.pmean(tree, axis_name)
+    """Mean over devices of every leaf; nothing is exchanged for what is typed as equal on all."""
+    if axis_name is None:
+        return tree
+    # Where types are not kept (pmap), nothing is typed as differing either.
+    is_typed = axis_name in _varying_axes(lax.axis_index(axis_name))
+
+    def mean(leaf: Array) -> Array:
+        is_equal = is_typed and axis_name not in _varying_axes(leaf)
+        return leaf if is_equal else lax.pmean(leaf, axis_name)
+
+    return jax.tree.map(mean, tree)
 
 
 def psum(tree: PyTree, axis_name: str | None) -> PyTree:

@@ -41,6 +41,19 @@ def test_sums_and_means_are_equal_on_all_devices(name):
     np.testing.assert_array_equal(got["rows"], expected)
 
 
+@pytest.mark.parametrize(("check_vma", "expected"), [(True, 1), (False, 2)])
+def test_what_is_known_to_be_equal_is_not_exchanged_again(check_vma, expected):
+    """As gradients are under shard_map, where JAX sums them itself."""
+
+    def twice(rows):
+        return collectives.pmean(collectives.pmean(rows, "data"), "data")
+
+    mesh = parallel.mesh(devices=jax.devices()[:DEVICES])
+    split = jax.shard_map(twice, mesh=mesh, in_specs=SPLIT, out_specs=EQUAL, check_vma=check_vma)
+    np.testing.assert_array_equal(split(ROWS), ROWS.reshape(DEVICES, 2, 3).mean(0))
+    assert str(jax.make_jaxpr(split)(ROWS)).count("= psum") == expected
+
+
 def test_gathered_rows_stand_in_the_order_of_devices():
     def everyone(tree):
         return jax.tree.map(lambda leaf: leaf[None], collectives.all_gather(tree, "data"))

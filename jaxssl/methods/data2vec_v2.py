@@ -144,8 +144,8 @@ class Data2VecV2:
             features = encoder.apply(functional.encoder_variables(**state["target"]), images)
             return jax.lax.stop_gradient(self._contextualise(features))  # type: ignore[arg-type]
 
-        def describe(params: PyTree, images: Array, keep: Array, seeds: Array):
-            """Of one mask of each image [B, K]: pooled features [B, D], prediction [B, N, D]."""
+        def encode(params: PyTree, images: Array, keep: Array, seeds: Array):
+            """Of one mask of each image [B, K]: pooled features [B, D], tokens [B, N, D]."""
             features = encoder.apply({"params": params["encoder"]}, images, keep=keep)
 
             def spread(tokens: Array, keep: Array, seed: Array) -> Array:
@@ -153,20 +153,28 @@ class Data2VecV2:
                 drawn = self.noise * jax.random.normal(key, (num_patches, width))
                 return drawn.at[keep].set(tokens)
 
-            tokens = jax.vmap(spread)(features.tokens, keep, seeds)  # type: ignore[union-attr]
-            return features.pooled, decoder.apply({"params": params["decoder"]}, tokens, grid=grid)  # type: ignore[union-attr]
+            return features.pooled, jax.vmap(spread)(features.tokens, keep, seeds)  # type: ignore[union-attr]
 
         def loss(params, state, views, key, clock):
             del key, clock
             images, target = views["image"], teach(state, views["image"])
+            encode_masks = jax.vmap(encode, (None, None, 1, 1), out_axes=1)
+            pooled, tokens = encode_masks(params, images, views["keep"], views["noise"])
+            # As one batch in which the masks of an image follow each other: vmap's rule for
+            # convolutions would put the images of a mask together, and divide over no devices.
+            rows = tokens.reshape(-1, *tokens.shape[2:])
+            prediction = decoder.apply({"params": params["decoder"]}, rows, grid=grid)
 
-            def price(keep: Array, seeds: Array) -> Array:
-                pooled, prediction = describe(params, images, keep, seeds)
+            def price(pooled: Array, prediction: Array, keep: Array) -> Array:
                 hidden = ~vits.where_of(keep, num_patches)
                 whole = jnp.square(pooled - target.mean(axis=1)).mean(axis=1)
                 return losses.masked_mse(prediction, target, hidden) + self.class_weight * whole
 
-            values = jax.vmap(price, in_axes=1)(views["keep"], views["noise"])  # [M, B]
+            values = jax.vmap(price, in_axes=1)(
+                pooled,
+                prediction.reshape(tokens.shape),  # type: ignore[union-attr]
+                views["keep"],
+            )  # [M, B]
             return math.sqrt(width) * values.mean(axis=0), (state, {})
 
         def advance(params: PyTree, state: PyTree, clock: Clock) -> PyTree:

@@ -47,7 +47,8 @@ def save(drawn: "Figure", path: str | os.PathLike) -> None:
     """Writes a figure, by the end of its name as PNG or as SVG.
 
     An SVG has no ground, and is black and white in the colours of the page that it stands in
-    (``currentColor``, ``--paper``), so that a dark page has a dark drawing; its texts are texts.
+    (``currentColor``, ``--paper``), so that a dark page has a dark drawing; its texts are texts,
+    and images in it keep their own pixels.
     """
     # Without the version of matplotlib in it, the same numbers give the same file more often.
     if Path(path).suffix == ".png":
@@ -58,7 +59,7 @@ def save(drawn: "Figure", path: str | os.PathLike) -> None:
     content = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": Path(path).stem}):
         said = {"Creator": None, "Date": None}
-        drawn.savefig(content, format="svg", transparent=True, metadata=said)
+        drawn.savefig(content, format="svg", transparent=True, metadata=said, dpi=2 * DPI)
     text = content.getvalue()
     for colour, of_page in _OF_PAGE.items():
         text = text.replace(colour, of_page)

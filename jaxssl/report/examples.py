@@ -47,11 +47,11 @@ def draw_views(run: OpenedRun, examples: Mapping[str, np.ndarray], out: Path) ->
     shown += [(title, np.asarray(column)) for title, column in columns]
     plots.draw_grid(
         shown,
-        out / "views.png",
+        out / "views.svg",
         title=f"{named.short(run.recipe.method)}, step {run.step}",
     )
     sentence = "Test images, what the method makes of them, and what the network makes of that."
-    return Picture("The task", sentence, out / "views.png")
+    return Picture("The task", sentence, out / "views.svg")
 
 
 def draw_features(
@@ -73,23 +73,23 @@ def draw_features(
         test.columns["image"][chosen],
         train.columns["image"][rows],
         (test.columns["label"][chosen], train.columns["label"][rows]) if is_known else None,
-        out / "neighbours.png",
+        out / "neighbours.svg",
         class_names=test.class_names,
     )
     labels = test.labels if splits.knows_classes(test) else None
-    plots.draw_embedding(queries, labels, test.class_names, out / "embedding.png")
+    plots.draw_embedding(queries, labels, test.class_names, out / "embedding.svg")
     return [
         Picture(
             "Nearest neighbours",
             f"Test images (left) and the nearest of {len(train):,} training images by cosine "
             f"similarity of the trained features; pretraining saw no label.",
-            out / "neighbours.png",
+            out / "neighbours.svg",
         ),
         Picture(
             "Features",
             "First two principal components of the trained features of test images; colours and "
             "markers are classes.",
-            out / "embedding.png",
+            out / "embedding.svg",
         ),
     ]
 

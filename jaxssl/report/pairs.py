@@ -45,11 +45,11 @@ def draw_views(run: OpenedRun, part: data.ArraySource, out: Path) -> Picture:
             for title, column in columns
             if column.ndim == 2
         ],
-        out / "views.png",
+        out / "views.svg",
         title=f"{named.short(run.recipe.method)}, step {run.step}",
     )
     sentence = (
         "Test images with their texts, what the method makes of them, and what the network makes "
         "of that."
     )
-    return Picture("The task", sentence, out / "views.png")
+    return Picture("The task", sentence, out / "views.svg")

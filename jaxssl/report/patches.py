@@ -27,14 +27,14 @@ def draw_patches(
     columns.append(("attention, mean of heads", _scaled(attention.mean(axis=1))))
     heads = range(min(NUM_HEADS, attention.shape[1]))
     columns += [(f"head {head}", _scaled(attention[:, head])) for head in heads]
-    plots.draw_grid([(name, np.asarray(each)) for name, each in columns], out / "patches.png")
+    plots.draw_grid([(name, np.asarray(each)) for name, each in columns], out / "patches.svg")
     who = "the class token" if encoder.module.config.pool == "class" else "all patches, on average,"
     sentence = (
         "First three principal components of the patches of these images as red, green and blue "
         f"(like colours, like features); then how much {who} of the last block attends to each "
         "patch, white most."
     )
-    return [Picture("Patches and attention", sentence, out / "patches.png")]
+    return [Picture("Patches and attention", sentence, out / "patches.svg")]
 
 
 def _scaled(maps: np.ndarray) -> np.ndarray:

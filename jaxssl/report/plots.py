@@ -1,4 +1,4 @@
-"""Pictures of images and of features: each function writes one PNG.
+"""Pictures of images and of features: each function writes one file, PNG or SVG by its name.
 
 Whatever a colour says is said by a marker, a line style or a sign too.
 """
@@ -33,7 +33,7 @@ def draw_grid(
     Args:
         columns: title and images [B, H, W, C] of each column, the same B; uint8, or floating in
             [0, 1]; C is 1 or 3.
-        path: PNG file to write.
+        path: file to write, see ``canvas.save``.
         title: above everything.
     """
     num_rows = len(columns[0][1])
@@ -60,7 +60,7 @@ def draw_captioned(
     Args:
         pictures: as the columns of ``draw_grid``.
         texts: title and B texts of each column.
-        path: PNG file to write.
+        path: file to write, see ``canvas.save``.
         title: above everything.
     """
     num_rows = len(pictures[0][1])
@@ -100,7 +100,7 @@ def draw_neighbours(
         labels: of the queries [B] and of the neighbours [B, K]: a neighbour of the same class gets
             a solid green frame and a check mark, one of another a dashed orange frame and a cross;
             None draws no frames.
-        path: PNG file to write.
+        path: file to write, see ``canvas.save``.
         class_names: by label, written over the images.
     """
     num_queries, num_found = found.shape[:2]
@@ -121,13 +121,13 @@ def draw_neighbours(
         if labels is None:
             continue
         query_label, found_labels = labels[0][row], labels[1][row]
-        axes[row, 0].set_title(named(query_label), fontsize=8, fontweight="bold", pad=3)
+        axes[row, 0].set_title(named(query_label), fontsize=8.5, fontweight="bold", pad=3)
         for axis, label in zip(axes[row, 1:], found_labels):
             right = label == query_label
             colour = RIGHT if right else WRONG
             _frame(axis, colour, "-" if right else (0, (3, 2)))
             sign = "\N{CHECK MARK}" if right else "\N{BALLOT X}"
-            axis.set_title(f"{sign} {named(label)}", fontsize=8, color=colour, pad=4)
+            axis.set_title(f"{sign} {named(label)}", fontsize=8.5, color=colour, pad=4)
     figure.suptitle("Test image, and its nearest training images", fontsize=11)
     canvas.save(figure, path)
 
@@ -144,7 +144,7 @@ def draw_embedding(
         features: [N, D] real, N and D at least 2.
         labels: integers [N]; beyond the first ten classes points are grey; None draws one colour.
         class_names: by label.
-        path: PNG file to write.
+        path: file to write, see ``canvas.save``.
     """
     centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
     variances, vectors = np.linalg.eigh(centred.T @ centred)
@@ -159,7 +159,9 @@ def draw_embedding(
     if rest.any():
         name = f"{len(classes) - _MAX_CLASSES} other classes"
         own = points[rest]
-        axis.scatter(own[:, 0], own[:, 1], s=size / 2, color=GREY, alpha=0.5, label=name)
+        axis.scatter(
+            own[:, 0], own[:, 1], s=size / 2, color=GREY, alpha=0.5, label=name, rasterized=True
+        )
     for number, label in enumerate(classes[:_MAX_CLASSES]):
         own, colour = points[labels == label], CLASS_COLOURS[number]
         name = canvas.as_written(class_names[label]) if class_names else f"{len(own)} images"
@@ -172,11 +174,12 @@ def draw_embedding(
             alpha=0.7,
             linewidths=0,
             label=name,
+            rasterized=True,  # thousands of points, in a drawing of lines and texts
         )
         if class_names:
             box = {"boxstyle": "round,pad=0.2", "fc": "white", "ec": colour, "alpha": 0.85}
             middle = np.median(own, axis=0)
-            axis.text(middle[0], middle[1], name, fontsize=8, ha="center", bbox=box)
+            axis.text(middle[0], middle[1], name, fontsize=8.5, ha="center", bbox=box)
     axis.set_xlabel(f"first principal component ({shares[0]:.0f} % of the variance)")
     axis.set_ylabel(f"second principal component ({shares[1]:.0f} %)")
     axis.set_title(f"Features of {len(points):,} test examples")
@@ -193,7 +196,7 @@ def _show(axis: "Axes", image: np.ndarray) -> None:
     image = np.asarray(image)
     levels = image if image.dtype == np.uint8 else np.clip(image, 0, 1)
     top = 255 if image.dtype == np.uint8 else 1
-    axis.imshow(levels, cmap="gray", vmin=0, vmax=top)
+    axis.imshow(levels, cmap="gray", vmin=0, vmax=top, interpolation="none")
     axis.set_xticks([])
     axis.set_yticks([])
     for spine in axis.spines.values():

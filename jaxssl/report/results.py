@@ -106,14 +106,14 @@ def draw_similarity(run: Path, step: int, out: Path) -> list[Picture]:
     ]
     if not found:
         return []
-    similarity.draw_similarity(found[0]["results"], out / "similarity.png")
+    similarity.draw_similarity(found[0]["results"], out / "similarity.svg")
     described = found[0]["protocol"]
     sentence = (
         f"Linear CKA of the features after each stage, on {described['num_images']:,} images of "
         f"{described['test_split']}: 1 where two layers tell images apart alike, about 0 where "
         "they are unrelated. Below a white line stand the best layers of other runs."
     )
-    return [Picture("How alike layers are", sentence, out / "similarity.png")]
+    return [Picture("How alike layers are", sentence, out / "similarity.svg")]
 
 
 def _at_best_grid(record: dict) -> dict:

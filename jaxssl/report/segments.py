@@ -46,13 +46,13 @@ def draw_segments(run: Path, step: int, out: Path) -> list[Picture]:
             continue
         columns.append((encoder, list(map(_read, files))))
         said.append(f"{encoder} {100 * own['results']['mean_iou']:.1f} %")
-    plots.draw_grid([(title, np.stack(each)) for title, each in columns], out / "segments.png")
+    plots.draw_grid([(title, np.stack(each)) for title, each in columns], out / "segments.svg")
     described = trained["protocol"]
     sentence = (
         f"A linear classifier of the cells of the frozen map ({described['layer']}) names every "
         f"pixel of {described['dataset']}. Mean intersection over union: {', '.join(said)}."
     )
-    return [Picture("Segmentation", sentence, out / "segments.png")]
+    return [Picture("Segmentation", sentence, out / "segments.svg")]
 
 
 def _tested_on(record: Mapping) -> str:

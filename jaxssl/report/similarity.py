@@ -21,11 +21,11 @@ def draw_similarity(results: Mapping, path: str | os.PathLike) -> None:
     shown = axis.imshow(rows, vmin=0, vmax=1, cmap="viridis", aspect="auto")
     for row, values in enumerate(rows):
         for column, value in enumerate(values):
-            colour = "white" if value < 0.6 else "black"
+            colour = "#fefefe" if value < 0.6 else "#111111"  # of the cell, not of the page
             axis.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour)
     axis.set_xticks(range(len(layers)), layers, rotation=45, ha="right")
     axis.set_yticks(range(len(rows)), map(canvas.as_written, names))
     if results["beside"]:
-        axis.axhline(len(layers) - 0.5, color="white", linewidth=3)
+        axis.axhline(len(layers) - 0.5, color="#fefefe", linewidth=3)
     figure.colorbar(shown, label="linear CKA, debiased")
     canvas.save(figure, path)

@@ -70,7 +70,7 @@ def draw_features(
         for row, others in zip(chosen.tolist(), near.tolist(), strict=True)
     ]
     labels = test.labels if splits.knows_classes(test) else None
-    plots.draw_embedding(queries, labels, test.class_names, out / "embedding.png")
+    plots.draw_embedding(queries, labels, test.class_names, out / "embedding.svg")
     heads = ("test text", *(f"neighbour {number + 1}" for number in range(count)))
     return [
         Table(
@@ -84,7 +84,7 @@ def draw_features(
             "Features",
             "First two principal components of the trained features of test texts; colours and "
             "markers are classes.",
-            out / "embedding.png",
+            out / "embedding.svg",
         ),
     ]
 

@@ -126,6 +126,24 @@ class Job:
             f"{self.work / 1e9:,.1f} GFLOP a step"
         )
 
+    def lowered(self) -> jax.stages.Lowered:
+        """The step for all devices, not yet compiled; pmap's as shard_map's, which it becomes."""
+        rows = jax.sharding.NamedSharding(self.lie.step.mesh, jax.P(parallel.AXIS))
+        batch = jax.tree.map(
+            lambda value: jax.ShapeDtypeStruct(
+                (self.plan.batch_size, *value.shape[1:]), value.dtype, sharding=rows
+            ),
+            self.example,
+        )
+        state = jax.tree.map(
+            lambda leaf, lies: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=lies),
+            self.like,
+            self.lie,
+        )
+        results = (self.lie, parallel.replicated())
+        step = self.step if self.backend == "jit" else parallel.map_shards(self.step)
+        return jax.jit(step, out_shardings=results, donate_argnums=0).lower(state, batch)
+
     def jaxpr(self, num_rows: int) -> core.Jaxpr:
         """Of a step of so many rows over all devices; traced once."""
         if num_rows not in self._jaxprs:

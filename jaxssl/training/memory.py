@@ -9,7 +9,6 @@ import math
 
 import jax
 
-from jaxssl import parallel
 from jaxssl.training import liveness
 from jaxssl.training.job import Job
 from jaxssl.types import PyTree
@@ -147,21 +146,7 @@ def compiled(job: Job) -> int:
     Args:
         job: built for all devices of all processes, with backend ``jit``.
     """
-    over_rows = jax.sharding.NamedSharding(job.lie.step.mesh, jax.P(parallel.AXIS))
-    rows = jax.tree.map(
-        lambda value: jax.ShapeDtypeStruct(
-            (job.plan.batch_size, *value.shape[1:]), value.dtype, sharding=over_rows
-        ),
-        job.example,
-    )
-    state = jax.tree.map(
-        lambda leaf, lies: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=lies),
-        job.like,
-        job.lie,
-    )
-    results = (job.lie, parallel.replicated())
-    step = jax.jit(job.step, out_shardings=results, donate_argnums=0)
-    took = step.lower(state, rows).compile().memory_analysis()
+    took = job.lowered().compile().memory_analysis()
     assert took is not None  # CPU, GPU and TPU have it
     fresh = took.output_size_in_bytes - took.alias_size_in_bytes
     return took.argument_size_in_bytes + took.temp_size_in_bytes + fresh

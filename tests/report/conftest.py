@@ -71,6 +71,9 @@ def checked_names(paths):
                 assert image.format == "PNG"
                 assert 150 < min(image.size) and max(image.size) < 2000
                 assert np.ptp(np.asarray(image.convert("L"))) > 100, f"{path} is blank"
+        elif path.suffix == ".svg":
+            drawing = path.read_text()
+            assert "<image " in drawing or 'id="line2d_' in drawing, f"{path} is blank"
     return {path.name for path in paths}
 
 

@@ -15,7 +15,7 @@ def test_unlabelled_images_have_neighbours_too(run, tmp_path, names):
     encoder = checkpoints.restore_encoder(run)
     part = from_arrays(tiny.images(3))
     pictures = examples.draw_features(encoder, part, part, tmp_path)
-    assert names([picture.path for picture in pictures]) == {"neighbours.png", "embedding.png"}
+    assert names([picture.path for picture in pictures]) == {"neighbours.svg", "embedding.svg"}
 
 
 def test_an_unknown_class_gives_no_colour_and_no_frame(run, tmp_path, monkeypatch):

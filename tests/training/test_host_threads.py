@@ -1,4 +1,4 @@
-"""A larger pool of threads for fake devices: asked for where there are several, and XLA takes it."""
+"""A larger pool of threads for fake devices: asked for where there are several; XLA takes it."""
 
 import os
 import subprocess
