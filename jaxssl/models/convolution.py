@@ -35,6 +35,42 @@ class Conv(nn.Conv):
     conv_general_dilated_cls: Any = lambda: _as_linen_calls_it
 
 
+class GroupedConv(nn.Conv):
+    """``flax.linen.Conv`` of groups by ``convolve_groups``: same parameters, same result."""
+
+    conv_general_dilated_cls: Any = lambda: _grouped_as_linen_calls_it
+
+
+def convolve_groups(x: Array, kernel: Array, *, groups: int) -> Array:
+    """Cross-correlation of channels in groups that do not see each other; the map keeps its size.
+
+    The sum over the taps of the window of products of matrices, one a group: XLA's CPU backend has
+    no fast convolution of groups, and its partitioner divides none over a batch that is spread over
+    devices, so that each would compute all of it.
+
+    Args:
+        x: [B, H, W, C], float32 or bfloat16.
+        kernel: [K, K', C / groups, D], K and K' odd, of the same dtype.
+        groups: how many; divides C and D.
+
+    Returns:
+        [B, H, W, D] in the dtype of ``x``; the sum over taps is float32.
+    """
+    height, width = x.shape[1:3]
+    rows, columns = kernel.shape[:2]
+    padded = jnp.pad(x, ((0, 0), (rows // 2,) * 2, (columns // 2,) * 2, (0, 0)))
+    padded = einops.rearrange(padded, "b h w (g c) -> b h w g c", g=groups)
+    kernel = einops.rearrange(kernel, "i j c (g d) -> i j g c d", g=groups)
+    total = sum(
+        products.einsum_to_float32(
+            "bhwgc,gcd->bhwgd", padded[:, i : i + height, j : j + width], kernel[i, j]
+        )
+        for i in range(rows)
+        for j in range(columns)
+    )
+    return einops.rearrange(total, "b h w g d -> b h w (g d)").astype(x.dtype)
+
+
 def convolve(x: Array, kernel: Array, *, strides: tuple[int, int], padding: Padding) -> Array:
     """Cross-correlation of maps with a kernel, one group, no dilation.
 
@@ -216,3 +252,9 @@ def _as_linen_calls_it(x, kernel, strides, padding, **options):
         padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
     padding = tuple(tuple(pair) for pair in padding)
     return convolve(x, kernel, strides=tuple(strides), padding=padding)
+
+
+def _grouped_as_linen_calls_it(x, kernel, strides, padding, **options):
+    """``convolve_groups`` with the signature of ``lax.conv_general_dilated``."""
+    del strides, padding
+    return convolve_groups(x, kernel, groups=options["feature_group_count"])

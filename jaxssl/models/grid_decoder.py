@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxssl import checks
-from jaxssl.models import activations, layers
+from jaxssl.models import activations, convolution, layers
 from jaxssl.types import Array
 
 
@@ -65,7 +65,7 @@ class GridDecoder(nn.Module):
         dtype = jnp.dtype(self.dtype)
         x = tokens.reshape(tokens.shape[0], *grid, tokens.shape[-1]).astype(dtype)
         for index in range(self.depth):
-            conv = nn.Conv(
+            conv = convolution.GroupedConv(
                 self.width,
                 (self.kernel, self.kernel),
                 feature_group_count=self.groups,

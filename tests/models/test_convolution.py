@@ -199,3 +199,45 @@ def test_gradients_are_those_of_the_global_batch_on_two_devices(case):
     got = jax.jit(mapped)(jnp.concatenate([x, 2 * x]), kernel, jnp.concatenate([cotangent] * 2))
     _, to_x, to_kernel = _oracle(x, kernel, cotangent, strides, padding)
     _assert_near(got, [np.concatenate([to_x, to_x]), 3 * to_kernel], 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("groups", "dtype"), [(1, "float32"), (2, "float32"), (6, "float32"), (2, "bfloat16")]
+)
+def test_groups_are_convolutions_side_by_side(groups, dtype):
+    """Of the channels of each group alone, in their order; linen's layer has the same numbers."""
+    keys = jax.random.split(jax.random.key(7), 2)
+    x = jax.random.normal(keys[0], (3, 4, 5, 6), dtype)
+    options = {"features": 12, "kernel_size": (3, 5), "feature_group_count": groups, "dtype": dtype}
+    ours, linen = convolution.GroupedConv(**options), nn.Conv(**options)
+    params = linen.init(keys[1], x)
+    params = jax.tree.map(lambda leaf: leaf + 0.1, params)  # a bias too
+    assert jax.tree.structure(ours.init(keys[1], x)) == jax.tree.structure(params)
+
+    kernel = np.asarray(params["params"]["kernel"].astype(dtype), np.float64)
+    padding = ((1, 1), (2, 2))
+    parts = [
+        _oracle(each, weights, np.zeros((3, 4, 5, 12 // groups)), (1, 1), padding)[0]
+        for each, weights in zip(
+            np.split(np.asarray(x, np.float64), groups, -1), np.split(kernel, groups, -1)
+        )
+    ]
+    got = ours.apply(params, x)
+    assert got.dtype == x.dtype
+    tolerance = 1e-5 if dtype == "float32" else 2e-2
+    np.testing.assert_allclose(
+        got.astype(np.float32), np.concatenate(parts, -1) + 0.1, rtol=tolerance, atol=tolerance
+    )
+
+    def objective(layer):
+        return jax.grad(
+            lambda params, x: jnp.sum(jnp.sin(layer.apply(params, x).astype(jnp.float32))), (0, 1)
+        )
+
+    leaves = (jax.tree.leaves(objective(layer)(params, x)) for layer in (ours, linen))
+    for mine, theirs in zip(*leaves, strict=True):
+        assert mine.dtype == theirs.dtype
+        scale = float(jnp.abs(theirs).max())
+        np.testing.assert_allclose(
+            mine.astype(np.float32), theirs.astype(np.float32), rtol=0, atol=tolerance * scale
+        )
