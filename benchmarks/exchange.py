@@ -3,10 +3,10 @@
     python benchmarks/exchange.py                      several methods, eight fake devices
     python benchmarks/exchange.py --recipes NAME …     others
 
-Nothing is run. A step is compiled as ``jit`` and as ``shard_map`` (which pmap compiles to); counted
-are the results of its collective operations in bytes, and the operations of all devices over those
-of the step on one: 1.0 where the work is divided and nothing done twice. The forms of products are
-those of accelerators; some of a CPU are others, for which more is gathered.
+Nothing is run. A step is compiled as ``jit`` and as ``shard_map`` make it. Counted are the results
+of its collective operations in bytes, and the operations of all devices over those of the step on
+one: 1.0 where the work is divided and nothing done twice. The forms of products are those of
+accelerators; some of a CPU are others, for which more is gathered.
 """
 
 import argparse
@@ -37,6 +37,7 @@ def main():
     )
     from jax import lax
 
+    # Layers with forms of their own for CPUs take those of all other platforms.
     lax.platform_dependent = lambda *args, default, **forms: default(*args)
     print("| step | gradients, MB | exchanged under jit | shard_map | work under jit | shard_map |")
     print("|---|---|---|---|---|---|")
