@@ -61,13 +61,10 @@ def convolve_groups(x: Array, kernel: Array, *, groups: int) -> Array:
     padded = jnp.pad(x, ((0, 0), (rows // 2,) * 2, (columns // 2,) * 2, (0, 0)))
     padded = einops.rearrange(padded, "b h w (g c) -> b h w g c", g=groups)
     kernel = einops.rearrange(kernel, "i j c (g d) -> i j g c d", g=groups)
-    total = sum(
-        products.einsum_to_float32(
-            "bhwgc,gcd->bhwgd", padded[:, i : i + height, j : j + width], kernel[i, j]
-        )
-        for i in range(rows)
-        for j in range(columns)
-    )
+    total = jnp.zeros((), jnp.float32)
+    for i, j in np.ndindex(rows, columns):
+        window = padded[:, i : i + height, j : j + width]
+        total += products.einsum_to_float32("bhwgc,gcd->bhwgd", window, kernel[i, j])
     return einops.rearrange(total, "b h w g d -> b h w (g d)").astype(x.dtype)
 
 
