@@ -100,7 +100,7 @@ class RunConfig:
 
     OPTION: ClassVar[str] = "run"
 
-    backend: parallel.Backend = "jit"
+    backend: parallel.Backend = "pmap"
     shard: sharding.Shard = "none"
     device_memory_gb: float | None = None
     peak_teraflops: float | None = None

@@ -58,7 +58,7 @@ class Job:
     about: str = ""
     started: Callable[[], TrainState] | None = None
     unit: str = "images"
-    backend: parallel.Backend = "jit"
+    backend: parallel.Backend = "pmap"
     shard: sharding.Shard = "none"
     num_micro_batches: int = 1
     _jaxprs: dict[int, core.Jaxpr] = dataclasses.field(
