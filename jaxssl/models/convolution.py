@@ -64,7 +64,9 @@ def convolve_groups(x: Array, kernel: Array, *, groups: int) -> Array:
     total = jnp.zeros((), jnp.float32)
     for i, j in np.ndindex(rows, columns):
         window = padded[:, i : i + height, j : j + width]
-        total += products.einsum_to_float32("bhwgc,gcd->bhwgd", window, kernel[i, j])
+        # In float32: not every CPU has a kernel for products of bfloat16, one a group.
+        operands = window.astype(jnp.float32), kernel[i, j].astype(jnp.float32)
+        total += jnp.einsum("bhwgc,gcd->bhwgd", *operands)
     return einops.rearrange(total, "b h w g d -> b h w (g d)").astype(x.dtype)
 
 

@@ -182,7 +182,7 @@ def test_value_and_gradient_are_those_of_one_device(case, loss_by_axis, backend,
         np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(o.params_gradient)])
         for o in (outcome, expected)
     )
-    assert np.linalg.norm(ours - theirs) <= 1e-5 * np.linalg.norm(theirs)
+    assert np.linalg.norm(ours - theirs) <= 2e-5 * np.linalg.norm(theirs)
     # Leaf by leaf too, where float32 sums leave more: a wrong factor in one small leaf shows.
     parity.assert_close(outcome, expected, tolerance=1e-4)
 
