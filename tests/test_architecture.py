@@ -34,6 +34,6 @@ def test_a_watcher_an_encoder_a_method_and_a_kind_of_data_are_a_file_each(writte
     for command in ("linear-eval", "knn-eval", "report"):
         assert cli.main([command, str(run)]) == 0, capsys.readouterr().err
     out = capsys.readouterr().out
-    assert "linear trained" in out and "views.png" in out
+    assert "linear trained" in out and "views.svg" in out
     assert cli.main(["audit", str(run), "--num-fit", "48", "--num-score", "48"]) == 0
     assert "solvable" in capsys.readouterr().out
