@@ -9,7 +9,6 @@ os.environ["XLA_FLAGS"] = (
     + os.environ.get("XLA_FLAGS", "")
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ.setdefault("NPROC", "128")  # threads for the exchanges of eight devices: host_threads.py
 # JAX's cache is not made for sharing: an entry that another process is writing aborts the reader.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR",
@@ -24,6 +23,10 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
 import pytest
+
+from jaxssl.training import host_threads
+
+host_threads.spare()  # before the first device
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

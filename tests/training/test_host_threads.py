@@ -9,6 +9,7 @@ import pytest
 from jaxssl.training import host_threads
 
 FLAG = "--xla_force_host_platform_device_count"
+TIMEOUT = "--xla_cpu_collective_call_terminate_timeout_seconds"
 
 
 @pytest.mark.parametrize(
@@ -20,13 +21,21 @@ def test_the_pool_grows_with_the_devices(monkeypatch, flags, expected):
     monkeypatch.delenv("NPROC", raising=False)
     assert host_threads.spare() == expected
     assert os.environ.get("NPROC") == (None if expected is None else str(expected))
+    waits = f" {TIMEOUT}=1800"
+    assert os.environ["XLA_FLAGS"] == flags + ("" if expected is None else waits)
 
 
-def test_a_chosen_size_stands(monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", f"{FLAG}=8")
-    monkeypatch.setenv("NPROC", "9")
-    assert host_threads.spare() is None
-    assert os.environ["NPROC"] == "9"
+@pytest.mark.parametrize(
+    ("asked", "got"), [("2", "128"), ("200", "200"), ("", "128"), ("many", "128")]
+)
+def test_a_larger_pool_stands_and_a_wait_of_any_length(monkeypatch, asked, got):
+    """Some set the variable to the number of cores, for compilers: XLA would take it too."""
+    flags = f"{TIMEOUT}=9 {FLAG}=8"
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    monkeypatch.setenv("NPROC", asked)
+    assert host_threads.spare() == int(got)
+    assert os.environ["NPROC"] == got
+    assert os.environ["XLA_FLAGS"] == flags
 
 
 def test_xla_makes_as_many_threads():
