@@ -4,6 +4,7 @@
     python benchmarks/memory.py --devices 4          the same on four fake devices, by --run.shard
     python benchmarks/memory.py --remat              a ViT-S/16, by what is computed anew
     python benchmarks/memory.py --steps              steps of several methods and networks
+    python benchmarks/memory.py --pairs 65536        NT-Xent and its gradient, by devices
 
 Nothing is run: bytes are those of the state and rows that the compiled program takes, and of its
 temporaries, as XLA says (``memory_analysis``).
@@ -33,10 +34,17 @@ def main():
     parser.add_argument("--parts", type=int, nargs="+", default=(1, 4, 16), help="micro-batches")
     parser.add_argument("--remat", action="store_true", help="a ViT-S/16 at 224 px, 16 pairs")
     parser.add_argument("--steps", action="store_true", help="of several methods and networks")
+    parser.add_argument("--pairs", type=int, help="of NT-Xent, of 128 features, on 1 to 8 devices")
     options = parser.parse_args()
+    if options.pairs:
+        options.devices = 8
     count = f"--xla_force_host_platform_device_count={options.devices}"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {count}"
-    if options.remat:
+    if options.pairs:
+        print("| devices | temporaries of each, MB | both embeddings there |\n|---|---|---|")
+        for devices in (1, 2, 4, 8):
+            show(devices, *of_pairs(options.pairs, devices))
+    elif options.remat:
         header("--encoder.remat")
         for remat in ("none", "dots", "block"):
             fields = {"size": "S", "patch_size": 16, "scan_layers": True, "remat": remat}
@@ -67,6 +75,25 @@ def measure(name, batch_size, changes=None, **options):
     planned = memory.footprint(job)
     state = planned.parameters + planned.optimizer + planned.kept
     return planned.total, memory.compiled(job), state
+
+
+def of_pairs(pairs, devices, block_size=256):
+    """Bytes a device of NT-Xent with its gradient: of temporaries, and of its arguments."""
+    import jax
+    import jax.numpy as jnp
+
+    from jaxssl import losses, parallel
+
+    mesh = parallel.mesh(devices=jax.devices()[:devices])
+    rows = jax.sharding.NamedSharding(mesh, jax.P(parallel.AXIS))
+    views = [jax.ShapeDtypeStruct((pairs, 128), jnp.float32, sharding=rows)] * 2
+
+    def loss(first, second):
+        return jnp.mean(losses.nt_xent(first, second, block_size=block_size))
+
+    step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+    found = step.lower(*views).compile().memory_analysis()
+    return found.temp_size_in_bytes, found.argument_size_in_bytes
 
 
 def job_of(
@@ -114,8 +141,8 @@ def header(first, where=""):
     print("|---|---|---|---|")
 
 
-def show(first, planned, compiled, state):
-    cells = (f"{value / 1e6:,.0f}" for value in (planned, compiled, state))
+def show(first, *measured):
+    cells = (f"{value / 1e6:,.0f}" for value in measured)
     print(f"| {first} | {' | '.join(cells)} |", flush=True)
 
 
