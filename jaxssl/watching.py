@@ -48,7 +48,7 @@ class WatchedRun:
     newest_checkpoint: Callable[[float], int | None]
     rewind: Callable[[int], None]
     unit: str = "images"
-    backend: parallel.Backend = "pmap"
+    backend: parallel.Backend = "jit"
 
 
 class Watcher:

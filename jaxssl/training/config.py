@@ -100,7 +100,7 @@ class RunConfig:
 
     OPTION: ClassVar[str] = "run"
 
-    backend: parallel.Backend = "pmap"
+    backend: parallel.Backend = "jit"
     shard: sharding.Shard = "none"
     device_memory_gb: float | None = None
     peak_teraflops: float | None = None

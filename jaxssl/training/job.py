@@ -58,7 +58,7 @@ class Job:
     about: str = ""
     started: Callable[[], TrainState] | None = None
     unit: str = "images"
-    backend: parallel.Backend = "pmap"
+    backend: parallel.Backend = "jit"
     shard: sharding.Shard = "none"
     num_micro_batches: int = 1
     _jaxprs: dict[int, core.Jaxpr] = dataclasses.field(
@@ -77,6 +77,11 @@ class Job:
             axis_name=parallel.axis_of(self.backend),
             params_sharding=self.lie.params if self.backend == "jit" else None,
         )
+
+    @property
+    def global_step(self) -> parallel.Step:
+        """The step of the whole batch, under any backend: what the compiler is given."""
+        return self.step if self.backend == "jit" else parallel.map_shards(self.step)
 
     @functools.cached_property
     def like(self) -> TrainState:
@@ -141,18 +146,18 @@ class Job:
             self.lie,
         )
         results = (self.lie, parallel.replicated())
-        step = self.step if self.backend == "jit" else parallel.map_shards(self.step)
-        return jax.jit(step, out_shardings=results, donate_argnums=0).lower(state, batch)
+        return jax.jit(self.global_step, out_shardings=results, donate_argnums=0).lower(
+            state, batch
+        )
 
     def jaxpr(self, num_rows: int) -> core.Jaxpr:
         """Of a step of so many rows over all devices; traced once."""
         if num_rows not in self._jaxprs:
-            step = self.step if self.backend == "jit" else parallel.map_shards(self.step)
             rows = jax.tree.map(
                 lambda value: jax.ShapeDtypeStruct((num_rows, *value.shape[1:]), value.dtype),
                 self.example,
             )
-            self._jaxprs[num_rows] = jax.make_jaxpr(step)(self.like, rows).jaxpr
+            self._jaxprs[num_rows] = jax.make_jaxpr(self.global_step)(self.like, rows).jaxpr
         return self._jaxprs[num_rows]
 
     def _parts(self) -> str:

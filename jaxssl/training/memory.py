@@ -60,13 +60,15 @@ def footprint(job: Job, batch_size: int | None = None) -> Footprint:
     """
     batch_size = batch_size or job.plan.batch_size
     gradients = _bytes(job.like.params, job.lie.params)
-    undivided = _bytes(job.like.params)
+    # The step of the whole batch under jit, of a device's rows else, beside the state and its rows.
+    held = liveness.peak(job.jaxpr(batch_size), reuses=True) - _bytes(job.like.params)
+    parts = job.lie.step.mesh.size if job.backend == "jit" else 1
     return Footprint(
         parameters=gradients,
         gradients=gradients,
         optimizer=_bytes(job.like.opt_state, job.lie.opt_state),
         kept=_bytes(job.like.state, job.lie.state),
-        activations=max(_temporaries(job, batch_size) - undivided, 0),
+        activations=max(held, 0) // parts,
     )
 
 
@@ -150,13 +152,6 @@ def compiled(job: Job) -> int:
     assert took is not None  # CPU, GPU and TPU have it
     fresh = took.output_size_in_bytes - took.alias_size_in_bytes
     return took.argument_size_in_bytes + took.temp_size_in_bytes + fresh
-
-
-def _temporaries(job: Job, batch_size: int) -> int:
-    """Bytes that a step holds at once on a device, beside the state and its rows."""
-    # Under jit one device's rows, as if they were all, stand for its part of them.
-    parts = job.lie.step.mesh.size if job.backend == "jit" else 1
-    return liveness.peak(job.jaxpr(batch_size // parts), reuses=True)
 
 
 def _limit() -> int | None:

@@ -88,7 +88,7 @@ def test_the_beginning_of_several_names_is_none(refused, tmp_path):
         (["--training.batch-size", 64], "at least one batch of 64 examples; got 32"),
         (["--run.backend", "xmap"], "xmap.*jit.*pmap.*shard_map"),
         (
-            ["--run.shard", "params"],
+            ["--run.backend", "pmap", "--run.shard", "params"],
             r"run\.shard: .*got params under pmap\. Use --run\.backend jit",
         ),
         (["--run.shard", "everything"], "everything.*none.*state.*params"),
@@ -104,7 +104,11 @@ def test_the_beginning_of_several_names_is_none(refused, tmp_path):
         (
             ["--run.device-memory-gb", 1e-6],
             r"run\.device_memory_gb: a step must fit into 0\.00 GB; got about 0\.0\d GB a device: "
-            r"parameters .*\. Use --encoder.remat block, --run.backend jit --run.shard state, a",
+            r"parameters .*\. Use --encoder.remat block, --run.shard state, a",
+        ),
+        (
+            ["--run.device-memory-gb", 1e-6, "--run.backend", "pmap"],
+            r"Use --encoder.remat block, --run.backend jit --run.shard state, a smaller batch or",
         ),
         (["--training.micro-batch", 0], r"training\.micro_batch: must be at least 1; got 0"),
         (["--encoder.patch-size", 3], "patch.*3"),

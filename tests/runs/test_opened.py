@@ -28,7 +28,7 @@ RECIPE = Recipe(
     data=ImageData(path="tests/recorded/images.npz", image_size=8, channels=1, crops="device"),
     optimizer=OptimizerConfig(name="sgd", base_learning_rate=0.1, warmup_epochs=0),
     training=TrainingConfig(batch_size=8, epochs=2),
-    run=RunConfig(log_every=1, checkpoint_every=2, keep_checkpoints=1),
+    run=RunConfig(backend="pmap", log_every=1, checkpoint_every=2, keep_checkpoints=1),
 )
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 

@@ -18,7 +18,7 @@ import tiny
 import tiny_runs
 
 import jaxssl
-from jaxssl import cli, data, parallel
+from jaxssl import cli, data
 from jaxssl.runs import pretrain, recipe, record, tokenizer
 from jaxssl.training import optimizers
 
@@ -79,8 +79,7 @@ def test_every_shipped_recipe_traces_a_step_at_its_own_size(name):
                 rf"\nviews {shape}.*, of \w+ [\dx ]*{shape}; the encoder's mean", job.about
             )
         state = jax.eval_shape(job.initial_state)
-        step = parallel.map_shards(job.step)
-        after, metrics = jax.eval_shape(step, state, loader.batch(0))
+        after, metrics = jax.eval_shape(job.global_step, state, loader.batch(0))
     form = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == form
     assert all(metric.shape == () for metric in metrics.values())
