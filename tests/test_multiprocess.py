@@ -41,12 +41,12 @@ def launch(program, *more):
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_stop_together_and_go_on(tmp_path):
-    """Starts under pmap, is stopped by a signal, and goes on under shard_map."""
+    """Starts under pmap, is stopped by a signal, goes on under shard_map: as one does under jit."""
     npz = tiny_runs.write_data(tmp_path / "tiny.npz")
     more = ["--training.epochs", 5, "--run.checkpoint-every", 1000]
     argv = tiny_runs.words("mae_fashion_mnist", npz, tmp_path / "two", *more)
     launcher = (*LAUNCHER, "--devices-per-process", "2", "--")
-    first = tiny_runs.start(argv, launcher=launcher)
+    first = tiny_runs.start([*argv, "--run.backend", "pmap"], launcher=launcher)
     tiny_runs.signal_at(first, signal.SIGTERM, tmp_path / "two", 2)
     text = tiny_runs.finish(first)
     assert "[0] 4 cpu devices, batch 8 (2 a device)" in text
