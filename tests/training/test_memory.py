@@ -101,6 +101,19 @@ def test_the_plan_is_within_15_percent_of_what_is_compiled():
         assert abs(planned - compiled) < 0.15 * compiled, step
 
 
+def test_one_row_a_device_is_planned_for():
+    """Alone it would have no negatives."""
+    assert memory.footprint(shipped.job("simclr_fashion_mnist", batch_size=8)).activations > 0
+
+
+@pytest.mark.slow
+def test_each_of_eight_devices_holds_its_rows_beside_all_others():
+    """Without the similarities of 1,024 views with 8,192 the plan is a third less."""
+    asked = shipped.job("simclr_fashion_mnist", batch_size=4096)
+    planned, compiled = memory.footprint(asked).total, memory.compiled(asked)
+    assert abs(planned - compiled) < 0.15 * compiled
+
+
 def test_an_operation_of_one_array_is_computed_anew_for_every_reader():
     rows = jnp.zeros((100, 100))
 
