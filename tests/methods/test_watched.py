@@ -22,8 +22,9 @@ TRAINING = TrainingConfig(batch_size=16, epochs=3)
 
 def job_of(name, encoder):
     """Three steps of a tiny method on all devices, measured as a run is."""
-    module = tiny.ENCODERS[encoder].build(axis_name=parallel.AXIS)
-    method = tiny.method(name).build(module, axis_name=parallel.AXIS)
+    axis_name = parallel.axis_of(RUN.backend)
+    module = tiny.ENCODERS[encoder].build(axis_name=axis_name)
+    method = tiny.method(name).build(module, axis_name=axis_name)
     labels = tiny.reads_label(name)
     batch = tiny.batch(encoder, labelled=labels)
     columns = {key: rows for key, rows in batch.items() if key != "index"}
