@@ -5,17 +5,18 @@
 
 Needs jaxssl, torch and scikit-image in one environment; ``bash launch/peers.sh`` makes
 one. The files are crops of scikit-image's photographs, enlarged to --size and saved at a quality of
-90. Contestants take turns; each reads all files once a round, by as many threads (jaxssl) or worker
-processes (PyTorch) as there are cores; PyTorch's processes live from round to round. Ratios are
-taken within rounds; files are in the page cache.
-
+90. Contestants take turns; each reads all files once a round, by as many threads or worker
+processes as there are cores; processes live from round to round. Ratios are taken within rounds;
+files are in the page cache.
     torch       what torchvision's RandomResizedCrop does with a PIL image, in a DataLoader
     whole       jaxssl, a random crop of 8 to 100 % of the whole picture (--data.crops host)
+    processes   the same by worker processes (--data.num-workers)
     centre      jaxssl, the square in the middle (--data.crops device, which crops it later)
 """
 
 import argparse
 import importlib.metadata
+import itertools
 import os
 import statistics
 import tempfile
@@ -28,6 +29,7 @@ from jaxssl import cropping, data
 from jaxssl.augment import policies
 
 BATCH = 32
+AHEAD = 4  # batches; jaxssl keeps two ready
 
 
 def main():
@@ -46,18 +48,18 @@ def main():
     )
     with tempfile.TemporaryDirectory() as folder:
         write_files(Path(folder), options)
-        contestants = {
+        contestants = {  # images a second of a round
             "torch": torch_loader(folder, options, cores),
             "whole": jaxssl_loader(folder, options, cores, whole=True),
+            "processes": jaxssl_loader(folder, options, cores, whole=True, workers=cores),
             "centre": jaxssl_loader(folder, options, cores, whole=False),
         }
         rates = {name: [] for name in contestants}
         for number in range(options.rounds + 1):  # the first warms up
             for name, read in contestants.items():
-                start = time.perf_counter()
-                count = read()
+                rate = read()
                 if number:
-                    rates[name].append(count / (time.perf_counter() - start))
+                    rates[name].append(rate)
     print("| | images/s | images/s of a core | to torch |")
     print("|---|---|---|---|")
     for name, found in rates.items():
@@ -91,22 +93,28 @@ def write_files(folder, options):
         part.save(folder / f"{number:05}.jpg", quality=90)
 
 
-def jaxssl_loader(folder, options, cores, *, whole):
-    """Reads an epoch in batches, a step of the loader each."""
+def jaxssl_loader(folder, options, cores, *, whole, workers=0):
+    """Reads an epoch in batches, a step of the loader each; returns images a second."""
     config = data.ImageData(
         path=folder, image_size=options.side, channels=3, train_split="all", num_threads=cores
     )
     source = config.open("all")
     crops = policies.CropFlip(options.side, crop_scale=(0.08, 1.0)).host_crops() if whole else ()
+    loader = data.Loader(
+        source, batch_size=BATCH, seed=0, num_threads=cores, num_workers=workers, crops=crops
+    )
+    steps = itertools.count()
 
     def read():
-        # One for each round, since it would read ahead while the others have their turn.
-        with data.Loader(
-            source, batch_size=BATCH, seed=0, num_threads=cores, crops=crops
-        ) as loader:
-            for step in range(loader.steps_per_epoch):
-                loader.batch(step)
-        return loader.steps_per_epoch * BATCH
+        for _ in range(AHEAD if workers else 0):
+            loader.batch(next(steps))
+        start = time.perf_counter()
+        for _ in range(loader.steps_per_epoch):
+            loader.batch(next(steps))
+        rate = loader.steps_per_epoch * BATCH / (time.perf_counter() - start)
+        if not workers:
+            loader.close()  # threads begin in no time
+        return rate
 
     return read
 
@@ -140,7 +148,8 @@ def torch_loader(folder, options, cores):
     )  # fmt: skip
 
     def read():
-        return sum(len(batch) for batch in loader)
+        start = time.perf_counter()
+        return sum(len(batch) for batch in loader) / (time.perf_counter() - start)
 
     return read
 

@@ -73,6 +73,13 @@ def allow_pixels(count: int) -> None:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, -(-count // 2))
 
 
+def allowed_pixels() -> int | None:
+    """What ``allow_pixels`` came to, for another process; None: any number."""
+    from PIL import Image
+
+    return None if Image.MAX_IMAGE_PIXELS is None else 2 * Image.MAX_IMAGE_PIXELS
+
+
 def upright(image: "Image.Image") -> "Image.Image":
     """The image turned as its orientation says; itself where that says nothing that is known."""
     from PIL import Image

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxssl import checks, cropping
-from jaxssl.data import arrays, order, readahead
-from jaxssl.data import crops as crops_lib
+from jaxssl.data import arrays, readahead, stream, workers
 from jaxssl.data import source as source_lib
 
 AHEAD_BATCHES = 2  # the batch being asked for and the one after it
@@ -30,6 +29,7 @@ class Loader:
         process_index: this process, from 0.
         process_count: processes that share each batch.
         num_threads: threads that decode; unused for a source in memory.
+        num_workers: processes that decode in place of the threads; 0: none.
         labels: whether batches hold "label", for the method that reads it.
         crops: that batches hold of each whole image in its place, ``cropping.Crops``, drawn for
             (seed, step, position in the global batch); none by default.
@@ -56,6 +56,7 @@ class Loader:
         process_index: int = 0,
         process_count: int = 1,
         num_threads: int = 8,
+        num_workers: int = 0,
         labels: bool = False,
         crops: Sequence[cropping.Crop] = (),
     ):
@@ -71,17 +72,25 @@ class Loader:
                 f"{source.name}, which does not. Let the device make them."
             )
         checks.at_least("Loader", 1, num_threads=num_threads)
+        checks.at_least("Loader", 0, num_workers=num_workers)
         checks.in_range("Loader", 0, 2**64, seed=seed, open_right=True)
         self.source = source
         self.batch_size = batch_size
         self.steps_per_epoch = len(source) // batch_size
-        self._seed = seed
-        self._local_size = batch_size // process_count
-        self._first = process_index * self._local_size
         self._num_threads = num_threads
+        self._num_workers = num_workers
         self._labels = labels
-        self._crops = tuple(crops)
-        self._ahead: readahead.ReadAhead[source_lib.Record] | None = None
+        local_size = batch_size // process_count
+        self._stream = stream.Stream(
+            source,
+            batch_size=batch_size,
+            seed=seed,
+            first=process_index * local_size,
+            local_size=local_size,
+            labels=labels,
+            crops=tuple(crops),
+        )
+        self._ahead: readahead.ReadAhead[source_lib.Record] | workers.Workers | None = None
 
     def batch(self, step: int) -> Batch:
         """This process's part of the batch of one step, without labels unless they are asked for.
@@ -98,17 +107,12 @@ class Loader:
         checks.at_least("Loader.batch", 0, step=step)
         if isinstance(self.source, arrays.ArraySource):
             return self._taken(self.source, self.rows(step))
-        position = step * self._local_size
+        local_size = self._stream.local_size
+        position = step * local_size
         if self._ahead is None or self._ahead.closed or self._ahead.position != position:
             self.close()
-            self._ahead = readahead.ReadAhead(
-                self._record,
-                start=position,
-                stop=ENDLESS,
-                num_threads=self._num_threads,
-                num_ahead=AHEAD_BATCHES * self._local_size,
-            )
-        return _stacked(self._ahead.take(self._local_size))
+            self._ahead = self._begin(position, AHEAD_BATCHES * local_size)
+        return _stacked(self._ahead.take(local_size))
 
     def example(self, *, whole: bool = False) -> Batch:
         """The first example of this process's first batch as a batch of its own, B = 1.
@@ -120,17 +124,14 @@ class Loader:
         """
         if isinstance(self.source, arrays.ArraySource):
             return self._taken(self.source, self.rows(0)[:1])
-        return _stacked([self._record(0, whole=whole)])
+        return _stacked([self._stream.record(0, whole=whole)])
 
     def rows(self, step: int) -> np.ndarray:
         """Rows of the source in this process's batch of one step; int64 [B]."""
-        rows = order.step_rows(
-            step, count=len(self.source), batch_size=self.batch_size, seed=self._seed
-        )
-        return rows[self._first : self._first + self._local_size]
+        return self._stream.rows(step)
 
     def close(self) -> None:
-        """Ends the threads that read ahead; the loader may be used again."""
+        """Ends the threads or processes that read ahead; the loader may be used again."""
         if self._ahead is not None:
             self._ahead.close()
 
@@ -149,19 +150,21 @@ class Loader:
         }
         return taken | {arrays.ROW_NUMBERS: rows.astype(np.int32)}
 
-    def _record(self, position: int, *, whole: bool = False) -> source_lib.Record:
-        """Record at a position in the endless stream of this process, and its row number."""
-        step, place = divmod(position, self._local_size)
-        row = int(self.rows(step)[place])
-        if self._crops and not whole:
-            place += self._first
-            cut = crops_lib.draw(self._crops, seed=self._seed, step=step, position=place)
-            record = dict(source_lib.whole_images(self.source).cropped(row, cut))
-        else:
-            record = dict(self.source[row])
-        if not self._labels:
-            record.pop(arrays.LABEL, None)
-        return record | {arrays.ROW_NUMBERS: row}
+    def _begin(
+        self, position: int, num_ahead: int
+    ) -> readahead.ReadAhead[source_lib.Record] | workers.Workers:
+        """Begins to read ahead."""
+        if self._num_workers:
+            return workers.Workers(
+                self._stream, start=position, num_workers=self._num_workers, num_ahead=num_ahead
+            )
+        return readahead.ReadAhead(
+            self._stream.record,
+            start=position,
+            stop=ENDLESS,
+            num_threads=self._num_threads,
+            num_ahead=num_ahead,
+        )
 
 
 def batches(source: source_lib.Rows, batch_size: int, *, num_threads: int = 8) -> Iterator[Batch]:

@@ -32,6 +32,7 @@ class PairData(ImageData):
         test_split: split that evaluation measures on.
         data_dir: unused, TFDS has no pairs here.
         num_threads: threads that decode images; unused where the data set is in memory.
+        num_workers: processes that decode for training in place of the threads.
         in_memory: decode the whole split once at the start and keep it.
         value_range: LOW HIGH, the values that are black and white in images of more than 8 bits a
             channel; None measures it.
@@ -55,6 +56,7 @@ class PairData(ImageData):
         needless = {"data_dir": "pairs are not read from TFDS"}
         if self.path in captions.DISGUISED:
             needless["value_range"] = f"the images of {self.path} have 8 bits"
+            needless["num_workers"] = f"the images of {self.path} are in memory"
             needless["max_pixels"] = f"the images of {self.path} are small"
             needless["max_unreadable"] = f"the images of {self.path} are in memory"
         return needless

@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import math
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from jaxssl.data import crops
 from jaxssl.data import source as source_lib
@@ -27,9 +27,9 @@ class Readable(source_lib.Wrapped):
     """
 
     max_unreadable: float
-    _unreadable: dict[int, str] = dataclasses.field(
+    _unreadable: dict[int, source_lib.UnreadableError] = dataclasses.field(
         default_factory=dict, init=False, repr=False
-    )  # row -> what and where it is
+    )
     _lock: threading.Lock = dataclasses.field(
         default_factory=threading.Lock, init=False, repr=False
     )
@@ -42,12 +42,16 @@ class Readable(source_lib.Wrapped):
     @property
     def account(self) -> source_lib.Account:
         """The whole's, with what was found unreadable so far."""
-        found = tuple(self._unreadable[row] for row in sorted(self._unreadable))
+        found = tuple(self._unreadable[row].example for row in sorted(self._unreadable))
         return source_lib.account_of(self.source)._replace(unreadable=found)
 
     def identities(self) -> Sequence[Hashable]:
         """The whole's."""
         return self.source.identities()
+
+    def __reduce__(self) -> tuple[type, tuple[source_lib.Source, float]]:
+        """To another process, where nothing is known to be unreadable yet."""
+        return type(self), (self.source, self.max_unreadable)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -65,6 +69,20 @@ class Readable(source_lib.Wrapped):
         """The same with crops of the whole image in its place."""
         whole = source_lib.whole_images(self.source)
         return self._first_readable(index, lambda row: whole.cropped(row, cut))
+
+    @property
+    def found(self) -> dict[int, source_lib.UnreadableError]:
+        """What was found unreadable so far, by row."""
+        return dict(self._unreadable)
+
+    def adopt(self, found: Mapping[int, source_lib.UnreadableError]) -> None:
+        """Counts and logs what was ``found`` by a copy in another process.
+
+        Raises:
+            ValueError: with it, more rows cannot be read than may.
+        """
+        for row, error in found.items():
+            self._remember(row, error)
 
     def _first_readable(
         self, index: int, read: Callable[[int], source_lib.Record]
@@ -90,7 +108,7 @@ class Readable(source_lib.Wrapped):
                 return
             count = len(self._unreadable) + 1
             if is_allowed := count <= num_allowed:
-                self._unreadable[row] = error.example
+                self._unreadable[row] = error
         if not is_allowed:
             raise ValueError(
                 f"data: of the {len(self):,} images of {self.name} at most {num_allowed:,} "
@@ -105,3 +123,12 @@ class Readable(source_lib.Wrapped):
             error.reason,
             with_label,
         )
+
+
+def inside(source: source_lib.Source) -> Readable | None:
+    """The ``Readable`` that a source is, or reads from."""
+    while isinstance(source, source_lib.Wrapped):
+        if isinstance(source, Readable):
+            return source
+        source = source.source
+    return None

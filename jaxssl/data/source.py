@@ -104,6 +104,10 @@ class UnreadableError(ValueError):
         self.example = example
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """To and from another process."""
+        return type(self), (self.example, str(self.reason))
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Wrapped:

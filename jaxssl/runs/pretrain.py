@@ -318,6 +318,7 @@ def _loader(recipe: Recipe, source: data.Source) -> data.Loader:
         process_index=jax.process_index(),
         process_count=jax.process_count(),
         num_threads=recipe.data.num_threads,
+        num_workers=getattr(recipe.data, "num_workers", 0),  # texts are in memory
         labels=labelled.reads(recipe.method),
         crops=host_crops.asked_for(recipe),
     )

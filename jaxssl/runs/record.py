@@ -12,7 +12,7 @@ from jaxssl.training.optimizers import OptimizerConfig
 from jaxssl.types import MethodConfig
 
 # Fields of a data set that let it be read at all, and change no number of what is read.
-ALLOWING = ("num_threads", "max_pixels", "max_unreadable")
+ALLOWING = ("num_threads", "num_workers", "max_pixels", "max_unreadable")
 # Parts of a recipe that are recorded where there are any.
 _OPTIONAL = {
     "start": Start,

@@ -74,7 +74,9 @@ def test_what_changes_no_number_does_not_make_another_run():
     changed = dataclasses.replace(
         shipped,
         run=dataclasses.replace(shipped.run, log_every=3, backend="shard_map"),
-        data=dataclasses.replace(shipped.data, num_threads=2, max_pixels=10**9, max_unreadable=0.5),
+        data=dataclasses.replace(
+            shipped.data, num_threads=2, num_workers=1, max_pixels=10**9, max_unreadable=0.5
+        ),
     )
     kept = [record.without_run(record.to_json(each)) for each in (shipped, changed)]
     assert record.differing_fields(*kept) == []
