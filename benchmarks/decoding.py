@@ -7,7 +7,9 @@ Needs jaxssl, torch and scikit-image in one environment; ``bash launch/peers.sh`
 one. The files are crops of scikit-image's photographs, enlarged to --size and saved at a quality of
 90. Contestants take turns; each reads all files once a round, by as many threads or worker
 processes as there are cores; processes live from round to round. Ratios are taken within rounds;
-files are in the page cache.
+files are in the page cache. What reads ahead while others have their turn has its first batches,
+AHEAD of them, read before the clock starts.
+
     torch       what torchvision's RandomResizedCrop does with a PIL image, in a DataLoader
     whole       jaxssl, a random crop of 8 to 100 % of the whole picture (--data.crops host)
     processes   the same by worker processes (--data.num-workers)
