@@ -18,6 +18,7 @@ from jaxssl.data.memory import evenly_spaced, sample, take
 from jaxssl.data.moments import measure as measure_moments
 from jaxssl.data.pairs import PairData
 from jaxssl.data.preparation import Prepared, prepare
+from jaxssl.data.shards import is_shard
 from jaxssl.data.source import Account, Source, account_of, can_crop
 from jaxssl.data.text import TextData
 from jaxssl.data.valuerange import scaled
@@ -43,6 +44,7 @@ __all__ = [
     "from_files",
     "from_json",
     "from_old_fields",
+    "is_shard",
     "list_every",
     "measure_moments",
     "prepare",

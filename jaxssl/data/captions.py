@@ -4,7 +4,6 @@ Texts are read when a split is opened; images stay where they are.
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 import re
@@ -17,7 +16,7 @@ from jaxssl import words
 from jaxssl.data import arrays, documents, folder, layout, opening, order, tarred, tree
 from jaxssl.data import source as source_lib
 
-TEXT_SUFFIX, TABLE_SUFFIX, JSON_SUFFIX, CLASS_SUFFIX = ".txt", ".jsonl", ".json", ".cls"
+TEXT_SUFFIX, TABLE_SUFFIX = ".txt", ".jsonl"
 # Data sets whose captions are made of the names of their classes.
 DISGUISED = {f"{name}-captions": name for name in ("fashion-mnist", "photographs")}
 TEMPLATES = (
@@ -218,28 +217,20 @@ def _tabled(file: pathlib.Path) -> Iterator[Row]:
 
 def _tarred(file: pathlib.Path) -> Iterator[Row]:
     """The images of an archive; those without a text have an empty one."""
-    for name, image, others in tarred.examples(file):
-        text, label = b"", None
-        if JSON_SUFFIX in others:
-            text, label = _described(others[JSON_SUFFIX].read(), f"{file}: the .json of {name}")
-        if TEXT_SUFFIX in others:
-            text = others[TEXT_SUFFIX].read()
-        if CLASS_SUFFIX in others:
-            label = others[CLASS_SUFFIX].read().decode(errors="replace").strip()
-        yield Row(name, text, label, image)
+    for example in tarred.examples(file):
+        if TEXT_SUFFIX in example.others:
+            text = example.others[TEXT_SUFFIX].read()
+        else:
+            text = _text_of(tarred.described(example, file), f"{file}: the .json of {example.file}")
+        yield Row(example.file, text, tarred.class_of(example, file), example.image)
 
 
-def _described(content: bytes, where: str) -> tuple[bytes, str | None]:
-    """Text and label of a .json in an archive."""
-    try:
-        found = json.loads(content)
-    except ValueError as error:
-        raise ValueError(f"PairData: {where} must be JSON; got other text ({error}).") from error
-    text = next((found[key] for key in ("text", "caption") if key in found), "")
+def _text_of(described: dict, where: str) -> bytes:
+    """The text of a .json in an archive; nothing where there is none."""
+    text = next((described[key] for key in ("text", "caption") if key in described), "")
     if not isinstance(text, str):
         raise ValueError(f'PairData: {where} must have a "text", a string; got {text!r}.')
-    label = found.get("label")
-    return text.encode(), None if label is None else str(label)
+    return text.encode()
 
 
 def _noting(listing: folder.ImageFiles, without: Sequence[str]) -> folder.ImageFiles:

@@ -44,6 +44,18 @@ class ImageFiles:
         """Its bytes, without reading it."""
         return (self.root / self.files[row]).stat().st_size
 
+    def describe(self, row: int) -> str:
+        """Where an image is, for messages."""
+        return str(self.root / self.files[row])
+
+    def fingerprint(self) -> str:
+        """sha256 of the names and sizes in bytes of all files; asks the disk once per file."""
+        digest = hashlib.sha256()
+        for row, file in enumerate(self.files):
+            digest.update(os.fsencode(file))
+            digest.update(f"\0{self.size(row)}\n".encode())
+        return digest.hexdigest()
+
     def identities(self) -> Sequence[Hashable]:
         """The files, by the one path that leads to each without a link."""
         real_directory = functools.cache(os.path.realpath)
@@ -113,12 +125,8 @@ class FolderSource:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """sha256 of the names and sizes in bytes of all files; asks the disk once per file."""
-        digest = hashlib.sha256()
-        for row, file in enumerate(self.listing.files):
-            digest.update(os.fsencode(file))
-            digest.update(f"\0{self.listing.size(row)}\n".encode())
-        return digest.hexdigest()
+        """That of the files."""
+        return self.listing.fingerprint()
 
     def identities(self) -> Sequence[Hashable]:
         """Where the files are."""
@@ -142,8 +150,7 @@ class FolderSource:
                 self.listing.read(index), channels=self.channels, value_range=self.value_range
             )
         except (OSError, ValueError) as error:
-            path = self.listing.root / self.listing.files[index]
-            raise source_lib.UnreadableError(str(path), error) from error
+            raise source_lib.UnreadableError(self.listing.describe(index), error) from error
         labels = self.listing.labels
         return {"image": image} if labels is None else {"image": image, "label": int(labels[index])}
 

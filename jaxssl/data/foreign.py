@@ -14,14 +14,14 @@ _ADVICE = (
     ((".h5", ".hdf5", ".mat", ".nc"), f"Take the arrays out of it with h5py or SciPy; {_ARRAYS}"),
     ((".pt", ".pth", ".pkl", ".pickle", ".safetensors"), f"Take the arrays out of it; {_ARRAYS}"),
     (
-        (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".json", ".jsonl", ".txt", ".mdb"),
+        (".feather", ".csv", ".tsv", ".json", ".jsonl", ".txt", ".mdb"),
         "Write the images that it holds or names into a folder, a subfolder for each class; or "
         f"{_ARRAYS}",
     ),
     (("-ubyte", "-ubyte.gz"), "Give the directory that holds it and the other IDX files"),
     (
-        (".tar", ".tgz", ".gz", ".bz2", ".xz", ".zip", ".7z", ".rar"),
-        "Unpack it and give the folder",
+        (".tgz", ".gz", ".bz2", ".xz", ".zip", ".7z", ".rar"),
+        "Unpack it and give the folder, or what is called .tar then",
     ),
     (
         (".tfrecord", ".array_record", "record-of"),

@@ -102,17 +102,17 @@ def _with_images(root: pathlib.Path, entries: tree.Entries) -> list[str]:
 
     A link to one of them, to ``root`` or to a folder that holds it is none.
     """
-    found = [name for name in entries.folders if _holds_image(root / name)]
+    found = [name for name in entries.folders if holds_image(root / name)]
     seen = tree.ancestors(root) | {tree.identify(root / name) for name in entries.folders}
     for name in entries.links:
         identity = tree.identify(root / name)
-        if identity not in seen and _holds_image(root / name):
+        if identity not in seen and holds_image(root / name):
             found.append(name)
         seen.add(identity)
     return sorted(found)
 
 
-def _holds_image(directory: pathlib.Path) -> bool:
+def holds_image(directory: pathlib.Path) -> bool:
     """Whether there is an image at any depth."""
     try:
         with os.scandir(directory) as entries:  # of most folders the first file says it

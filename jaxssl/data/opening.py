@@ -20,6 +20,7 @@ from jaxssl.data import (
     memory,
     photographs,
     readable,
+    shards,
     tfds_source,
     video,
 )
@@ -48,8 +49,9 @@ class Unprepared(NamedTuple):
 def open_source(config: "ImageData", split: str) -> source_lib.Source:
     """Opens one split of whatever ``config.path`` names.
 
-    In this order: a known name; tfds:NAME; an .npz or video file; a directory of IDX files, of a
-    prepared TFDS data set, of videos, or of images. A directory that shares its name with a known
+    In this order: a known name; tfds:NAME; an .npz or video file, a tar archive, a Parquet or Arrow
+    table; a directory of IDX files, of a prepared TFDS data set, of videos, of such archives or
+    tables, or of images. A directory that shares its name with a known
     data set is reached as ./NAME.
 
     Args:
@@ -197,7 +199,7 @@ def prepared_directory(path: str) -> pathlib.Path | None:
 
 
 def find_unprepared(path: str) -> Unprepared:
-    """Recognises a known name, an archive, or a directory of IDX files or images.
+    """Recognises a known name, an archive, tables, or a directory of IDX files or images.
 
     Raises:
         FileNotFoundError: where there is nothing at the path.
@@ -216,14 +218,17 @@ def find_unprepared(path: str) -> Unprepared:
             f'{", ".join(known.NAMES)}; got "{path}", which does not exist.'
             + words.nearest(path, known.NAMES)
         )
+    if found := None if place.is_dir() and idx.is_idx(place) else shards.find(place):
+        return Unprepared(found.splits, functools.partial(shards.open_split, found))
     if place.is_file():
         if place.suffix.lower() != ".npz":
             raise ValueError(
-                f"data: a file must be a video ({' '.join(video.SUFFIXES)}) or must be a "
-                f"NumPy .npz archive; got {place}. {foreign.advice(place.name)}"
+                f"data: a file must be a video ({' '.join(video.SUFFIXES)}), a table or archive of "
+                f"images ({' '.join(shards.SUFFIXES)}) or a NumPy .npz archive; got {place}. "
+                f"{foreign.advice(place.name)}"
             )
         return Unprepared(archives.npz_splits(place), lambda split: archives.open_npz(place, split))
     if idx.is_idx(place):
         return Unprepared(idx.splits(place), lambda split: idx.open_idx(place, split))
-    found = layout.find(place)
-    return Unprepared(folder.splits(found), lambda split: folder.list_images(found, split))
+    folders = layout.find(place)
+    return Unprepared(folder.splits(folders), lambda split: folder.list_images(folders, split))

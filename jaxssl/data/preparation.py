@@ -8,6 +8,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import io
 import pathlib
 import re
@@ -154,11 +155,11 @@ def _split(
             class_names=images.class_names,
             channels=pixels.shape[-1],
         )
-    paths = [images.root / file for file in images.files]
+    mode = "L" if channels == 1 else "RGB"
     return _Split(
-        num_rows=len(paths),
-        encode=lambda row: _checked_file(paths[row], "L" if channels == 1 else "RGB", value_range),
-        describe=lambda row: str(paths[row]),
+        num_rows=len(images.files),
+        encode=lambda row: _checked(functools.partial(images.read, row), mode, value_range),
+        describe=images.describe,
         labels=images.labels,
         class_names=images.class_names,
         channels=channels,
@@ -255,8 +256,8 @@ def _encoded(split: _Split, num_threads: int) -> Iterator[tuple[int, bytes | Val
             pool.shutdown(cancel_futures=True)
 
 
-def _checked_file(
-    path: pathlib.Path, mode: str, value_range: valuerange.ValueRange | None
+def _checked(
+    read: Callable[[], bytes], mode: str, value_range: valuerange.ValueRange | None
 ) -> bytes:
     """Content of an image file where TFDS can read it as ``mode``; else the image as PNG.
 
@@ -264,7 +265,7 @@ def _checked_file(
         ValueError: where the file cannot be read whole.
     """
     try:
-        content = path.read_bytes()
+        content = read()
     except OSError as error:
         raise ValueError(str(error)) from error
     with imagefiles.opened(content) as image:

@@ -5,6 +5,7 @@ NAME.txt or NAME.json; the name ends at the first dot after the last slash.
 """
 
 import dataclasses
+import json
 import os
 import pathlib
 import tarfile
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from jaxssl.data import folder, layout
 
 SUFFIX = ".tar"
+JSON_SUFFIX, CLASS_SUFFIXES = ".json", (".cls", ".cls.txt")
 
 
 class Span(NamedTuple):
@@ -42,6 +44,20 @@ class Example(NamedTuple):
     file: str
     image: Span
     others: dict[str, Span]
+
+
+class Labelled(NamedTuple):
+    """An image and its class.
+
+    Attributes:
+        file: the image, as path of the archive and of the member.
+        image: where that lies.
+        label: as it is written; None without.
+    """
+
+    file: str
+    image: Span
+    label: str | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,7 +102,7 @@ def examples(archive: pathlib.Path) -> list[Example]:
                     of_name[f"{dot}{suffix.lower()}"] = (member.name, span)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ValueError(
-            f"PairData: {archive} must be a whole tar archive, not compressed; got one that cannot "
+            f"data: {archive} must be a whole tar archive, not compressed; got one that cannot "
             f"be read ({error}). Images in it are read where they lie."
         ) from error
     found = []
@@ -96,4 +112,40 @@ def examples(archive: pathlib.Path) -> list[Example]:
             name, span = by_suffix[images[0]]
             others = {key: each for key, (_, each) in by_suffix.items() if key != images[0]}
             found.append(Example(os.path.join(archive.name, name), span, others))
+    return found
+
+
+def labelled(archive: pathlib.Path) -> list[Labelled]:
+    """The images of an archive with the class of each, by ``class_of``."""
+    return [Labelled(each.file, each.image, class_of(each, archive)) for each in examples(archive)]
+
+
+def class_of(example: Example, archive: pathlib.Path) -> str | None:
+    """What a .cls says, or "label" of a .json; None where neither does.
+
+    Raises:
+        ValueError: a .json that is none.
+    """
+    for suffix in CLASS_SUFFIXES:
+        if suffix in example.others:
+            return example.others[suffix].read().decode(errors="replace").strip()
+    label = described(example, archive).get("label")
+    return None if label is None else str(label)
+
+
+def described(example: Example, archive: pathlib.Path) -> dict:
+    """The .json of an example; nothing without one.
+
+    Raises:
+        ValueError: it is no JSON, or no object.
+    """
+    if JSON_SUFFIX not in example.others:
+        return {}
+    where = f"{archive}: the .json of {example.file}"
+    try:
+        found = json.loads(example.others[JSON_SUFFIX].read())
+    except ValueError as error:
+        raise ValueError(f"data: {where} must be JSON; got other text ({error}).") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"data: {where} must be an object; got {type(found).__name__}.")
     return found

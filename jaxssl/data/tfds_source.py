@@ -125,14 +125,19 @@ def _read(records: Sequence, index: int) -> dict:
 
 def find_directory(path: pathlib.Path) -> pathlib.Path | None:
     """The prepared data set at ``path``: itself, or its newest version below; None where none."""
-    if (path / INFO_FILE).is_file():
+    if _is_prepared(path):
         return path
     versions = [
         child
         for child in path.iterdir()
-        if re.fullmatch(r"\d+\.\d+\.\d+", child.name) and (child / INFO_FILE).is_file()
+        if re.fullmatch(r"\d+\.\d+\.\d+", child.name) and _is_prepared(child)
     ]
     return max(versions, key=lambda child: tuple(map(int, child.name.split("."))), default=None)
+
+
+def _is_prepared(directory: pathlib.Path) -> bool:
+    """Whether TFDS prepared what lies there; others beside Arrow tables call a file the same."""
+    return (directory / INFO_FILE).is_file() and not any(directory.glob("*.arrow"))
 
 
 def split_names(directory: pathlib.Path) -> tuple[str, ...]:

@@ -141,7 +141,7 @@ def find_examples(encoder: checkpoints.RestoredEncoder, images: str, split: str 
                 f"{words.printable(images)}, which is no file and no folder. Of a data set, add "
                 "--split, such as --split test."
             )
-        if place.is_file() and place.suffix.lower() == ".npz":
+        if place.is_file() and (place.suffix.lower() == ".npz" or data.is_shard(place)):
             raise ValueError(
                 f"IMAGES: a data set has splits; got {place} alone. Add --split, such as --split "
                 "test."
