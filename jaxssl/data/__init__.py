@@ -10,6 +10,7 @@ start, and an in-memory data set needs none of them. JAX is not used here at all
 """
 
 from jaxssl.data.arrays import ArraySource, from_arrays, from_columns
+from jaxssl.data.bands import MAX_CHANNELS
 from jaxssl.data.config import ClipData, ImageData, elsewhere, from_json, from_old_fields
 from jaxssl.data.folder import from_files, list_every
 from jaxssl.data.imagefiles import MAX_PIXELS
@@ -24,6 +25,7 @@ from jaxssl.data.text import TextData
 from jaxssl.data.valuerange import scaled
 
 __all__ = [
+    "MAX_CHANNELS",
     "MAX_PIXELS",
     "Account",
     "ArraySource",

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from jaxssl.data import bands, transforms, valuerange
 from jaxssl.data import labels as label_lib
 from jaxssl.data import source as source_lib
-from jaxssl.data import transforms, valuerange
 
 IMAGE, LABEL = "image", "label"
 ROW_NUMBERS = "index"  # what batches call them
@@ -81,8 +81,9 @@ class ArraySource:
         record = {name: column[index] for name, column in self.columns.items()}
         return record | {LABEL: int(record[LABEL])} if self.labelled else record
 
-    def find_value_range(self) -> valuerange.ValueRange | None:
+    def find_value_range(self, channels: int = 3) -> valuerange.ValueRange | None:
         """What of the images is black and white; None where they are uint8."""
+        del channels  # they are as they are
         return valuerange.of_array(self.columns[IMAGE])
 
     def fit_images(
@@ -92,12 +93,18 @@ class ArraySource:
 
         Args:
             image_size: S, pixels.
-            channels: C, 1 or 3.
+            channels: C; grey and RGB become each other, others are as they are.
             value_range: what becomes 0 and 255, of images that are no uint8.
+
+        Raises:
+            ValueError: images of other channels.
         """
         whole = self.in_eight_bits(value_range)
         images = whole.columns[IMAGE]
-        images = transforms.fit_array(images, image_size=image_size, channels=channels)
+        try:
+            images = transforms.fit_array(images, image_size=image_size, channels=channels)
+        except ValueError as error:
+            raise ValueError(f"data: the images of {self.name} have {error}.") from error
         return whole.with_images(images)
 
     def in_eight_bits(self, value_range: valuerange.ValueRange | None) -> "ArraySource":
@@ -126,8 +133,8 @@ def from_arrays(
     """A source of your own images.
 
     Args:
-        images: uint8 [N, H, W, C] with C 1 or 3, or [N, H, W] for grey; N at least 1. Of numbers
-            of other kinds ``data.scaled`` makes uint8.
+        images: uint8 [N, H, W, C], C from 1 to 32, or [N, H, W] for grey; N at least 1. Of
+            numbers of other kinds ``data.scaled`` makes uint8.
         labels: integers [N] or [N, 1], at least 0, or -1 where the class is unknown; or None.
         class_names: one name per class; None makes "0", "1", … up to the largest label.
         class_values: the labels of all splits, ascending, each once, where they do not number the
@@ -279,14 +286,14 @@ def _checked_images(images: np.ndarray, what: str, any_depth: bool) -> np.ndarra
         )
     if images.ndim == 3:
         images = images[..., None]
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
-        fix = ""
-        if images.ndim == 4 and images.shape[1] in (1, 3):
-            fix = " Channels come last: images.transpose(0, 2, 3, 1)."
-        elif images.ndim == 4 and images.shape[-1] == 4:
-            fix = " Drop the alpha channel: images[..., :3]."
+    # Small squares with channels in front would pass for many channels.
+    is_turned = images.ndim == 4 and images.shape[1] in bands.COLOURS
+    is_turned = is_turned and images.shape[2] == images.shape[3] > max(bands.COLOURS)
+    is_image = images.ndim == 4 and images.shape[-1] <= bands.MAX_CHANNELS
+    if not is_image or is_turned or 0 in images.shape:
+        fix = " Channels come last: images.transpose(0, 2, 3, 1)." if is_turned else ""
         raise ValueError(
-            f"{what} must be [N, H, W], [N, H, W, 1] or [N, H, W, 3] and not empty; got "
-            f"{list(images.shape)}.{fix}"
+            f"{what} must be [N, H, W] or [N, H, W, C] of at most {bands.MAX_CHANNELS} channels "
+            f"and not empty; got {list(images.shape)}.{fix}"
         )
     return images

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from jaxssl import checks, jsonable, named
-from jaxssl.data import imagefiles, known, opening, valuerange
+from jaxssl.data import bands, imagefiles, known, opening, valuerange
 from jaxssl.data import source as source_lib
 
 if TYPE_CHECKING:  # both import JAX, which reading data does without
@@ -26,7 +26,8 @@ class ImageData:
             a second are the images. Empty in a recipe for images of the user's own, who names them.
         image_size: height and width in pixels; other images are resized by their short side and
             cropped in the centre.
-        channels: 1 for grey, 3 for RGB; images of the other kind are converted.
+        channels: 1 for grey, 3 for RGB; images of the other kind are converted. Up to 32 of images
+            that have so many: arrays, .npy files, TIFFs of a page for each.
         train_split: split that pretraining and probes learn from; "all" is every image.
         test_split: split that evaluation measures on.
         data_dir: directory of prepared TFDS data sets for tfds:NAME; None is TFDS's own default.
@@ -69,7 +70,7 @@ class ImageData:
     def __post_init__(self) -> None:
         checks.at_least(self, 1, "image_size", "num_threads", "max_pixels")
         checks.at_least(self, 0, "num_workers")
-        checks.choice(self, (1, 3), "channels", fix="1 is grey, 3 is RGB.")
+        checks.in_range(self, 1, bands.MAX_CHANNELS, "channels", fix="1 is grey, 3 is RGB.")
         checks.choice(self, (None, "host", "device"), "crops")
         checks.in_range(self, 0, 1, "max_unreadable", fix="It is a share: 0.01 is 1 %.")
         if self.value_range is not None:

@@ -5,15 +5,16 @@ device do, so that neither processes nor a resume change a crop. As of the order
 raw stream of Philox is used, which NumPy keeps between versions.
 """
 
+import functools
 import math
 import typing
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxssl import cropping
-from jaxssl.data import deep, imagefiles, transforms, valuerange
+from jaxssl.data import bands, deep, imagefiles, transforms, valuerange
 
 if typing.TYPE_CHECKING:
     from PIL import Image
@@ -44,13 +45,17 @@ class Cut(NamedTuple):
 
         Args:
             encoded: content of an image file.
-            channels: C, 1 or 3.
+            channels: C; of others than 1 and 3, and of NumPy's arrays, see ``bands``.
             value_range: what is black and what is white, where there are more than 8 bits a
                 channel.
 
         Raises:
             ValueError: as ``transforms.decode``.
         """
+        if bands.is_array(encoded) or channels not in bands.COLOURS:
+            return self.of_array(
+                bands.in_eight_bits(bands.read(encoded), value_range), channels=channels
+            )
         with imagefiles.opened(encoded) as image:
             if deep.is_deep(image):
                 shallow = deep.to_eight_bits(image, encoded, value_range)
@@ -61,11 +66,25 @@ class Cut(NamedTuple):
             reduction = self.reduction(boxes)
             width, height = image.size
             image.draft(None, (width // reduction, height // reduction))
-            return self._made(imagefiles.upright(image), boxes / reduction, channels)
+            upright = transforms.to_mode(imagefiles.upright(image), "L" if channels == 1 else "RGB")
+            return self._made(functools.partial(resized, upright), boxes / reduction, channels)
 
     def of_image(self, image: "Image.Image", *, channels: int) -> cropping.Crops:
         """The crops of a PIL image of 8 bits a channel."""
-        return self._made(image, self.boxes(*image.size), channels)
+        image = transforms.to_mode(image, "L" if channels == 1 else "RGB")
+        return self._made(functools.partial(resized, image), self.boxes(*image.size), channels)
+
+    def of_array(self, image: np.ndarray, *, channels: int) -> cropping.Crops:
+        """The crops of a uint8 array [H, W, C'], C' being C where not both are 1 or 3."""
+        height, width, found = image.shape
+        bands.check(found, channels)
+        if channels in bands.COLOURS:
+            return self.of_image(transforms.picture(image), channels=channels)
+
+        def cut(box: Sequence[float], **asked: Any) -> np.ndarray:
+            return bands.by_band(image, lambda band: resized(band, box, **asked))
+
+        return self._made(cut, self.boxes(width, height), channels)
 
     def boxes(self, width: int, height: int) -> np.ndarray:
         """Of an image of this size, pixels: float64 [V, 4], top, left, height and width."""
@@ -84,12 +103,14 @@ class Cut(NamedTuple):
         )
         return next((each for each in _REDUCTIONS if each <= spare), 1)
 
-    def _made(self, image: "Image.Image", boxes: np.ndarray, channels: int) -> cropping.Crops:
-        image = transforms.to_mode(image, "L" if channels == 1 else "RGB")
+    def _made(
+        self, cut: Callable[..., np.ndarray], boxes: np.ndarray, channels: int
+    ) -> cropping.Crops:
+        """The crops by what makes a box a square of the size and interpolation asked for."""
         made, left = [], iter(boxes)
         for crop in self.asked:
             views = [
-                resized(image, next(left), size=crop.size, interpolation=crop.interpolation)
+                cut(next(left), size=crop.size, interpolation=crop.interpolation)
                 for _ in range(crop.count)
             ]
             made.append(np.stack(views).reshape(crop.count, crop.size, crop.size, channels))

@@ -18,6 +18,10 @@ if typing.TYPE_CHECKING:
 
 BITS_PER_SAMPLE, PHOTOMETRIC, PLANES, SAMPLE_FORMAT = 258, 262, 284, 339  # TIFF's tags
 WHITE_IS_ZERO, SEPARATE, UNSIGNED, SIGNED = 0, 2, 1, 2  # what they say
+NO_RANGE = (
+    "more than 8 bits a channel, and nobody knows which values are black and white. Set "
+    "--data.value-range LOW HIGH"
+)
 _SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
 
@@ -62,10 +66,7 @@ def to_eight_bits(
     from PIL import Image
 
     if value_range is None:
-        raise ValueError(
-            "more than 8 bits a channel, and nobody knows which values are black and white. Set "
-            "--data.value-range LOW HIGH"
-        )
+        raise ValueError(NO_RANGE)
     values, alpha, is_inverted = read(image, content)
     pixels = valuerange.scaled(values, value_range)
     made = Image.fromarray(255 - pixels if is_inverted else pixels)

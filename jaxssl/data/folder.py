@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxssl import cropping, words
-from jaxssl.data import crops, deep, foreign, layout, transforms, tree, valuerange
+from jaxssl.data import bands, crops, deep, foreign, layout, transforms, tree, valuerange
 from jaxssl.data import source as source_lib
 
 
@@ -66,9 +66,11 @@ class ImageFiles:
             found.append(os.path.realpath(path) if os.path.islink(path) else path)
         return found
 
-    def find_value_range(self) -> valuerange.ValueRange | None:
+    def find_value_range(self, channels: int = 3) -> valuerange.ValueRange | None:
         """What of the images is black and white; None where they have 8 bits a channel."""
-        return deep.value_range_of(len(self.files), self.read)
+        is_arrays = bool(self.files) and self.files[0].lower().endswith(bands.SUFFIX)
+        measure = bands if is_arrays or channels not in bands.COLOURS else deep
+        return measure.value_range_of(len(self.files), self.read)
 
     def fit_images(
         self, *, image_size: int, channels: int, value_range: valuerange.ValueRange | None = None

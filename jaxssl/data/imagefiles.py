@@ -172,7 +172,7 @@ def _unidentified(content: bytes) -> str:
         return "a damaged TIFF"
     return (
         f"a TIFF of {channels} channels of {max(bits)} bits, of a kind that Pillow does not read; "
-        "save it as grey or RGB of 8 or 16 bits, or its channels as an array in an .npz file"
+        "save it as grey or RGB of 8 or 16 bits, or its channels as an array in a .npy file"
     )
 
 

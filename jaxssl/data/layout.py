@@ -8,7 +8,7 @@ from jaxssl.data import tree
 
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2", ".j2k", ".bmp", ".gif",
-    ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",
+    ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".npy",
 )  # fmt: skip
 SPLIT_NAMES = {  # what folders of a split are called, in small letters
     "train": ("train", "training"),

@@ -171,10 +171,10 @@ def fitted(
         training: gives those of the training split, whose range is every split's; None where they
             are these.
     """
-    value_range = config.value_range or images.find_value_range()
+    value_range = config.value_range or images.find_value_range(config.channels)
     if config.value_range is None and value_range is not None and training is not None:
         with contextlib.suppress(ValueError):  # no such split, then this one's own
-            value_range = training().find_value_range() or value_range
+            value_range = training().find_value_range(config.channels) or value_range
     return images.fit_images(
         image_size=config.image_size, channels=config.channels, value_range=value_range
     )
@@ -224,8 +224,8 @@ def find_unprepared(path: str) -> Unprepared:
         if place.suffix.lower() != ".npz":
             raise ValueError(
                 f"data: a file must be a video ({' '.join(video.SUFFIXES)}), a table or archive of "
-                f"images ({' '.join(shards.SUFFIXES)}) or a NumPy .npz archive; got {place}. "
-                f"{foreign.advice(place.name)}"
+                f"images ({' '.join(shards.SUFFIXES)}), or must be a NumPy .npz archive; got "
+                f"{place}. {foreign.advice(place.name)}"
             )
         return Unprepared(archives.npz_splits(place), lambda split: archives.open_npz(place, split))
     if idx.is_idx(place):

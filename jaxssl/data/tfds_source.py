@@ -61,13 +61,14 @@ class TfdsSource:
         """File and place in it of each record."""
         return [(file, place) for file, places in self.ranges for place in places]
 
-    def find_value_range(self) -> valuerange.ValueRange | None:
+    def find_value_range(self, channels: int = 3) -> valuerange.ValueRange | None:
         """What of the images is black and white; None where they have 8 bits a channel."""
 
         def encoded(row: int) -> bytes:
             found = _read(self.records, row)[IMAGE]
             return found if isinstance(found, bytes) else b""
 
+        del channels  # TFDS has images of 1 to 4
         return deep.value_range_of(len(self), encoded)
 
     def fit_images(

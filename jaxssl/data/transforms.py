@@ -3,11 +3,12 @@
 Everything here is deterministic: what is random is made on the device, or in ``crops``.
 """
 
+import functools
 import typing
 
 import numpy as np
 
-from jaxssl.data import deep, imagefiles, valuerange
+from jaxssl.data import bands, deep, imagefiles, valuerange
 
 if typing.TYPE_CHECKING:
     from PIL import Image
@@ -79,10 +80,12 @@ def decode(
 ) -> np.ndarray:
     """Decodes PNG, JPEG or any other format of PIL's, turned upright, then ``fit``.
 
+    Of other channels than 1 or 3, and NumPy's arrays: see ``bands``.
+
     Args:
         encoded: content of an image file.
         image_size: S, pixels.
-        channels: C, 1 or 3.
+        channels: C.
         value_range: what is black and what is white, where there are more than 8 bits a channel.
 
     Returns:
@@ -92,6 +95,9 @@ def decode(
         ValueError: where the bytes are not an image, or only part of one, or of more than 8 bits
             without a range.
     """
+    if bands.is_array(encoded) or channels not in bands.COLOURS:
+        values = bands.in_eight_bits(bands.read(encoded), value_range)
+        return fit_array(values[None], image_size=image_size, channels=channels)[0]
     with imagefiles.opened(encoded) as image:
         if deep.is_deep(image):
             shallow = deep.to_eight_bits(image, encoded, value_range)
@@ -104,16 +110,25 @@ def decode(
 def fit_array(images: np.ndarray, *, image_size: int, channels: int) -> np.ndarray:
     """``fit`` of every image of a uint8 [N, H, W, C] array; the array itself where it fits already.
 
+    Raises:
+        ValueError: other channels than asked for, where not both are grey or RGB.
+
     Returns:
         uint8 [N, S, S, C].
     """
+    bands.check(images.shape[-1], channels)
     if images.shape[1:] == (image_size, image_size, channels):
         return images
     if images.shape[1:3] == (image_size, image_size) and channels == 3:
         return np.repeat(images, 3, axis=-1)
     fitted = np.empty((len(images), image_size, image_size, channels), np.uint8)
     for row, image in enumerate(images):
-        fitted[row] = fit(picture(image), image_size=image_size, channels=channels)
+        if channels in bands.COLOURS:
+            fitted[row] = fit(picture(image), image_size=image_size, channels=channels)
+        else:
+            fitted[row] = bands.by_band(
+                image, functools.partial(fit, image_size=image_size, channels=1)
+            )
     return fitted
 
 

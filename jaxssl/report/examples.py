@@ -40,7 +40,7 @@ def draw_views(run: OpenedRun, examples: Mapping[str, np.ndarray], out: Path) ->
     keys = jax.random.split(jax.random.key(0), len(images))
     views = jax.jit(lambda batch, keys: draws.make_views(method, batch, keys))(batch, keys)
     if method.show is None:
-        columns = find_images(views)
+        columns = find_images(views, images.shape[-1])
     else:
         columns = method.show(run.params, run.method_state, views)
     shown = [("test image", np.asarray(images))]
@@ -94,17 +94,18 @@ def draw_features(
     ]
 
 
-def find_images(views: Views) -> list[tuple[str, Array]]:
+def find_images(views: Views, channels: int = 3) -> list[tuple[str, Array]]:
     """Every leaf of a batch of views that looks like images [B, H, W, C], with its path as title.
 
-    A leaf [B, V, H, W, C] gives V of them.
+    A leaf [B, V, H, W, C] gives V of them. C is 1, 3 or the ``channels`` of the data.
     """
     found = []
+    known = (1, 3, channels)
     for path, leaf in jax.tree_util.tree_leaves_with_path(views):
         title = "view " + jax.tree_util.keystr(path, simple=True, separator=" ")
-        if leaf.ndim == 4 and leaf.shape[-1] in (1, 3):
+        if leaf.ndim == 4 and leaf.shape[-1] in known:
             found.append((title, leaf))
-        elif leaf.ndim == 5 and leaf.shape[-1] in (1, 3):
+        elif leaf.ndim == 5 and leaf.shape[-1] in known:
             found += [(f"{title} {index}", leaf[:, index]) for index in range(leaf.shape[1])]
     return found
 

@@ -33,7 +33,7 @@ def draw_views(run: OpenedRun, part: data.ArraySource, out: Path) -> Picture:
     method = run.method
     views = jax.jit(lambda batch, keys: draws.make_views(method, batch, keys))(batch, keys)
     if method.show is None:
-        shown = examples.find_images(views)
+        shown = examples.find_images(views, batch["image"].shape[-1])
     else:
         shown = method.show(run.params, run.method_state, views)
     columns = [(title, np.asarray(column)) for title, column in shown]

@@ -194,6 +194,8 @@ def _cell(images: np.ndarray) -> float:
 
 def _show(axis: "Axes", image: np.ndarray) -> None:
     image = np.asarray(image)
+    if image.shape[-1] not in (1, 3):  # of satellites, say: the first three as if they were colours
+        image = image[..., : 3 if image.shape[-1] > 3 else 1]
     levels = image if image.dtype == np.uint8 else np.clip(image, 0, 1)
     top = 255 if image.dtype == np.uint8 else 1
     axis.imshow(levels, cmap="gray", vmin=0, vmax=top, interpolation="none")

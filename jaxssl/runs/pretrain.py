@@ -372,6 +372,8 @@ def _about_views(recipe: Recipe, method: Method, example: inputs.Inputs) -> list
     mean, std = (getattr(recipe.encoder, name, None) for name in ("mean", "std"))
     if mean is not None and std is not None:
         line += f"; the encoder's mean {_numbers(mean)} and std {_numbers(std)}"
+    if seen[-1] not in (1, 3):
+        line += "; no change of saturation or hue and no greyscale, which RGB alone has"
     return [line]
 
 

@@ -56,7 +56,7 @@ def test_clips_are_cut_by_options_of_their_own(capsys):
     ("change", "message"),
     [
         ({"image_size": 0}, "image_size must be at least 1; got 0"),
-        ({"channels": 2}, r"channels must be one of 1, 3; got 2\. 1 is grey"),
+        ({"channels": 33}, r"channels must be in \[1, 32\]; got 33\. 1 is grey"),
         ({"num_threads": 0}, "num_threads must be at least 1; got 0"),
         ({"num_workers": -1}, "num_workers must be at least 0; got -1"),
         ({"crops": "both"}, "crops must be one of None, 'host', 'device'; got 'both'"),

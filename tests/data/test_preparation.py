@@ -122,7 +122,7 @@ def test_progress_counts_images(class_folder, tmp_path, capfd):
 def test_an_interrupted_preparation_leaves_nothing(
     class_folder, tmp_path, monkeypatch, interruption
 ):
-    real, seen = preparation._checked_file, []
+    real, seen = preparation._checked, []
 
     def interrupted(path, *options):
         seen.append(path)
@@ -130,7 +130,7 @@ def test_an_interrupted_preparation_leaves_nothing(
             raise interruption
         return real(path, *options)
 
-    monkeypatch.setattr(preparation, "_checked_file", interrupted)
+    monkeypatch.setattr(preparation, "_checked", interrupted)
     with pytest.raises(interruption):
         prepare(class_folder, tmp_path / "out" / "pets", num_threads=1)
     assert list((tmp_path / "out").iterdir()) == []

@@ -38,6 +38,12 @@ def test_find_images_finds_images_wherever_they_are():
     assert [leaf.shape for _, leaf in found] == [(2, 8, 8, 1), images.shape, images.shape]
 
 
+def test_find_images_knows_the_channels_of_the_data():
+    views = {"image": np.zeros((2, 8, 8, 13)), "tokens": np.zeros((2, 4, 4, 16))}
+    assert [title for title, _ in examples.find_images(views, 13)] == ["view image"]
+    assert not examples.find_images(views)
+
+
 def test_find_images_shows_every_view_of_a_multicrop_large_ones_first():
     views = {"local": np.zeros((2, 3, 4, 4, 3)), "global": np.zeros((2, 2, 8, 8, 3))}
     views["local"][:, 2] = 1.0

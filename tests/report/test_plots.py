@@ -28,6 +28,14 @@ def test_image_grid_shows_each_image_in_its_place(tmp_path, drawn, pixels):
     assert axes[0, 1].get_title() == "two"
 
 
+@pytest.mark.parametrize(("channels", "shown"), [(2, 1), (13, 3)])
+def test_images_of_other_channels_show_the_first(channels, shown, tmp_path, drawn):
+    images = RANDOM.integers(0, 256, (1, 8, 8, channels), dtype=np.uint8)
+    plots.draw_grid([("one", images)], tmp_path / "a.png")
+    found = drawn[0].axes[0].images[0].get_array()
+    np.testing.assert_array_equal(found.reshape(8, 8, -1), images[0, ..., :shown])
+
+
 def test_image_grid_of_many_columns_of_two_sizes_fills_its_cells(tmp_path, drawn, pixels):
     """A multi-crop: small views are enlarged to the cells of the large ones."""
     large, small = np.repeat(COLOUR, 40, axis=1).repeat(40, axis=2), COLOUR
