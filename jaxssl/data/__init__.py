@@ -17,6 +17,7 @@ from jaxssl.data.imagefiles import MAX_PIXELS
 from jaxssl.data.loader import Loader, batches
 from jaxssl.data.memory import evenly_spaced, sample, take
 from jaxssl.data.moments import measure as measure_moments
+from jaxssl.data.objects import from_dataset
 from jaxssl.data.pairs import PairData
 from jaxssl.data.preparation import Prepared, prepare
 from jaxssl.data.shards import is_shard
@@ -43,6 +44,7 @@ __all__ = [
     "evenly_spaced",
     "from_arrays",
     "from_columns",
+    "from_dataset",
     "from_files",
     "from_json",
     "from_old_fields",
