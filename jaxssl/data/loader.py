@@ -19,15 +19,14 @@ class Loader:
 
     The global batch of a step is the next ``batch_size`` rows of a permutation of (seed, epoch);
     an epoch's last rows that fill no batch are dropped. Process p holds rows [p B, (p + 1) B) of
-    it, B = batch_size / process_count, so the examples of a step do not depend on how many
+    it, B = batch_size / processes, so the examples of a step do not depend on how many
     processes share them.
 
     Args:
         source: from ``config.open``, ``from_arrays`` or ``from_columns``.
         batch_size: examples of the global batch, over all processes.
         seed: of the order, in [0, 2^64).
-        process_index: this process, from 0.
-        process_count: processes that share each batch.
+        process: the index of this process, from 0, and how many of them share each batch.
         num_threads: threads that decode; unused for a source in memory.
         num_workers: processes that decode in place of the threads; 0: none.
         labels: whether batches hold "label", for the method that reads it.
@@ -53,13 +52,13 @@ class Loader:
         *,
         batch_size: int,
         seed: int,
-        process_index: int = 0,
-        process_count: int = 1,
+        process: tuple[int, int] = (0, 1),
         num_threads: int = 8,
         num_workers: int = 0,
         labels: bool = False,
         crops: Sequence[cropping.Crop] = (),
     ):
+        process_index, process_count = process
         _check_division(batch_size, process_index, process_count)
         if len(source) < batch_size:
             raise ValueError(
@@ -220,4 +219,4 @@ def _check_division(batch_size: int, process_index: int, process_count: int) -> 
             f"Loader: batch_size must be a multiple of the number of processes, {process_count}; "
             f"got {batch_size}. The nearest are {choices}."
         )
-    checks.in_range("Loader", 0, process_count, process_index=process_index, open_right=True)
+    checks.in_range("Loader", 0, process_count, process=process_index, open_right=True)

@@ -315,8 +315,7 @@ def _loader(recipe: Recipe, source: data.Source) -> data.Loader:
         source,
         batch_size=recipe.training.batch_size,
         seed=recipe.training.seed,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        process=(jax.process_index(), jax.process_count()),
         num_threads=recipe.data.num_threads,
         num_workers=getattr(recipe.data, "num_workers", 0),  # texts are in memory
         labels=labelled.reads(recipe.method),

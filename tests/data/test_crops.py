@@ -149,7 +149,7 @@ def test_a_batch_is_the_same_on_any_number_of_processes_and_after_a_resume(class
         batches = [one.batch(step) for step in range(5)]
     with loader() as resumed:
         again = [resumed.batch(step) for step in (3, 4)]
-    parts = [loader(process_index=index, process_count=2) for index in range(2)]
+    parts = [loader(process=(index, 2)) for index in range(2)]
     for step, batch in enumerate(batches):
         assert [group.shape[1:3] for group in batch["image"].groups] == [
             (crop.count, crop.size) for crop in asked

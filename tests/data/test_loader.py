@@ -96,8 +96,7 @@ def test_training_batches_have_no_labels(numbered):
 def test_processes_share_the_batch_of_one_process(numbered, wrap):
     whole = data.Loader(numbered, batch_size=8, seed=3)
     parts = [
-        data.Loader(wrap(numbered), batch_size=8, seed=3, process_index=index, process_count=4)
-        for index in range(4)
+        data.Loader(wrap(numbered), batch_size=8, seed=3, process=(index, 4)) for index in range(4)
     ]
     for step in range(5):
         batches = [part.batch(step) for part in parts]
@@ -133,7 +132,7 @@ def test_reading_ahead_is_bounded_and_not_repeated(numbered):
 
 @pytest.mark.parametrize("process", [0, 1])
 def test_an_example_is_the_first_of_the_first_batch_and_all_that_is_decoded(numbered, process):
-    options = {"batch_size": 6, "seed": 5, "process_index": process, "process_count": 2}
+    options = {"batch_size": 6, "seed": 5, "process": (process, 2)}
     source = Decoded(numbered)
     with data.Loader(source, **options) as decoding:
         example = decoding.example()
@@ -213,11 +212,11 @@ def test_read_ahead_stops_at_its_end():
         ),
         ({"batch_size": 0}, r"batch_size must be a multiple .* got 0\."),
         (
-            {"batch_size": 10, "process_count": 4},
+            {"batch_size": 10, "process": (0, 4)},
             r"number of processes, 4; got 10. The nearest are 8 or 12",
         ),
-        ({"batch_size": 3, "process_count": 4}, r"got 3. The nearest are 4"),
-        ({"process_index": 2, "process_count": 2}, r"process_index must be in \[0, 2\); got 2"),
+        ({"batch_size": 3, "process": (0, 4)}, r"got 3. The nearest are 4"),
+        ({"process": (2, 2)}, r"process must be in \[0, 2\); got 2"),
         ({"seed": -1}, r"seed must be in \[0, 18446744073709551616\); got -1"),
         ({"num_threads": 0}, r"num_threads must be at least 1; got 0"),
     ],

@@ -62,9 +62,7 @@ def test_every_order_process_and_resume_reads_the_same(tmp_path):
     shares = []
     for process in range(2):
         source = opened(tmp_path / "a", **options)
-        with data.Loader(
-            source, batch_size=8, seed=3, process_index=process, process_count=2
-        ) as each:
+        with data.Loader(source, batch_size=8, seed=3, process=(process, 2)) as each:
             shares.append([each.batch(step) for step in range(5)])
     with data.Loader(opened(tmp_path / "a", **options), batch_size=8, seed=3) as one:
         for step in (4, 2):  # as after a resume

@@ -216,8 +216,7 @@ def test_processes_share_a_batch_of_clips(films):
     source = open_video(films[".mkv"], num_frames=2, in_memory=True)
     whole = data.Loader(source, batch_size=4, seed=1).batch(3)["video"]
     parts = [
-        data.Loader(source, batch_size=4, seed=1, process_index=index, process_count=2).batch(3)
-        for index in range(2)
+        data.Loader(source, batch_size=4, seed=1, process=(index, 2)).batch(3) for index in range(2)
     ]
     np.testing.assert_array_equal(np.concatenate([part["video"] for part in parts]), whole)
 

@@ -53,7 +53,7 @@ def assert_equal(batch, other):
 @pytest.mark.parametrize("crops", [(), policies.dino(16, local_size=8).host_crops()])
 def test_processes_give_the_batches_of_threads(photos, crops):
     source = opened(photos)
-    options = {"labels": True, "crops": crops, "process_index": 1, "process_count": 2}
+    options = {"labels": True, "crops": crops, "process": (1, 2)}
     with loader(source, 0, **options) as threads, loader(source, 2, **options) as processes:
         for step in (0, 1, 2, 3, 9, 4):  # on, and elsewhere
             assert_equal(processes.batch(step), threads.batch(step))
