@@ -8,7 +8,7 @@ import os
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -141,7 +141,7 @@ class _Listing(NamedTuple):
         account: source_lib.Account,
     ) -> folder.ImageFiles:
         """Some rows of it as the images of a split."""
-        fields = {
+        fields: dict[str, Any] = {
             "name": name,
             "root": root,
             "files": tuple(self.files[row] for row in rows.tolist()),
@@ -229,14 +229,14 @@ def _numbered(
     told = [each for each in everywhere if each is not None and each.size]
     if any(each.dtype.kind == "U" for each in told):
         values = np.unique(np.concatenate([each.astype(np.str_) for each in told]))
-        numbers = np.searchsorted(values, listing.labels.astype(np.str_)).astype(np.int32)
-        return numbers, tuple(map(words.printable, values.tolist())), ""
+        places = np.searchsorted(values, listing.labels.astype(np.str_))
+        return places.astype(np.int32), tuple(map(words.printable, values.tolist())), ""
     labels = label_lib.check(listing.labels, "data: labels", len(listing.files))
-    values = None if listing.class_names else label_lib.find_values(told)
-    if values is not None and not len(values):
+    found = None if listing.class_names else label_lib.find_values(told)
+    if found is not None and not len(found):
         return None, None, "not all of its images have one"
     numbers, class_names = label_lib.number(
-        labels, "data: labels", class_names=listing.class_names, class_values=values
+        labels, "data: labels", class_names=listing.class_names, class_values=found
     )
     return numbers, class_names, ""
 

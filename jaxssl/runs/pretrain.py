@@ -354,7 +354,9 @@ def _about_views(recipe: Recipe, method: Method, example: inputs.Inputs) -> list
     """The line about what the network sees, where it sees images: sizes, mean and deviation."""
     one = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape, dtype in example}
     made = jax.eval_shape(method.view, jax.eval_shape(lambda: jax.random.key(0)), one)
-    seen = next((one[name].shape for name in ("image", "video") if name in one), ())
+    seen: tuple[int, ...] = next(
+        (one[name].shape for name in ("image", "video") if name in one), ()
+    )
     sizes = {
         leaf.shape[-3:]
         for leaf in jax.tree.leaves(made)
@@ -371,7 +373,7 @@ def _about_views(recipe: Recipe, method: Method, example: inputs.Inputs) -> list
     mean, std = (getattr(recipe.encoder, name, None) for name in ("mean", "std"))
     if mean is not None and std is not None:
         line += f"; the encoder's mean {_numbers(mean)} and std {_numbers(std)}"
-    if seen[-1] not in (1, 3):
+    if seen and seen[-1] not in (1, 3):
         line += "; no change of saturation or hue and no greyscale, which RGB alone has"
     return [line]
 
