@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 import json
+import math
+import operator
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,7 +16,7 @@ import parity
 import pytest
 import tiny
 
-from jaxssl import cropping, draws, jsonable, methods, models, parallel, schedules
+from jaxssl import cropping, draws, jsonable, methods, models, parallel, schedules, sharding
 from jaxssl.augment import policies
 from jaxssl.training import step as training_step
 from jaxssl.types import Method, PyTree
@@ -224,6 +226,32 @@ def test_a_step_on_eight_devices_is_a_step_on_one(case, step_on_one, backend, ba
     if backend == "jit":
         # Nobody told the compiler to divide the work; what it cannot divide all devices do.
         assert operations(counted, state, batch) < operations_on_one / 4
+
+
+@pytest.mark.exhaustive
+def test_a_step_of_a_divided_state_is_a_step_on_one(case, step_on_one, batch, monkeypatch):
+    state, expected, expected_metrics, _ = step_on_one
+    whole = [
+        math.prod(leaf.shape)
+        for leaf in jax.tree.leaves((state.params, state.state))
+        if all(size % jax.device_count() for size in leaf.shape)
+    ]
+    monkeypatch.setattr(sharding, "MIN_SIZE", max(whole, default=0) + 1)  # all that can be divided, is
+    lie = sharding.of_state(jax.eval_shape(lambda: state), "params")
+    assert any(not leaf.is_fully_replicated for leaf in jax.tree.leaves(lie))
+    step = training_step.make_step(case.method, OPTIMIZER, params_sharding=lie.params, **MOMENTS)
+    run = parallel.data_parallel(step, backend="jit", state_sharding=lie)
+    got, metrics = run(jax.device_put(state, lie), batch)
+    assert all(
+        map(
+            operator.eq,
+            jax.tree.leaves(jax.tree.map(lambda x: x.sharding, got)),
+            jax.tree.leaves(lie),
+        )
+    )
+    np.testing.assert_allclose(metrics["loss"], expected_metrics["loss"], rtol=1e-5)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * max(1, np.abs(b).max()))
 
 
 def operations(step, state, batch):
