@@ -236,7 +236,8 @@ def test_a_step_of_a_divided_state_is_a_step_on_one(case, step_on_one, batch, mo
         for leaf in jax.tree.leaves((state.params, state.state))
         if all(size % jax.device_count() for size in leaf.shape)
     ]
-    monkeypatch.setattr(sharding, "MIN_SIZE", max(whole, default=0) + 1)  # all that can be divided, is
+    # All that can be divided, is.
+    monkeypatch.setattr(sharding, "MIN_SIZE", max(whole, default=0) + 1)
     lie = sharding.of_state(jax.eval_shape(lambda: state), "params")
     assert any(not leaf.is_fully_replicated for leaf in jax.tree.leaves(lie))
     step = training_step.make_step(case.method, OPTIMIZER, params_sharding=lie.params, **MOMENTS)
