@@ -375,4 +375,4 @@ def test_the_shipped_results_are_still_read():
         text = table.markdown(record)
         for name, row in record["rows"].items():
             assert row["encoder"] != "trained" or f"| {name} |" in text
-        assert "(stage " in text and "stage 3 |" in table.stages_markdown(record)
+        assert "(stage " in text and "| stage 1 |" in table.stages_markdown(record)
