@@ -83,7 +83,8 @@ def check(found: int, channels: int) -> None:
     if found != channels and not (found in COLOURS and channels in COLOURS):
         fix = ", or leave the alpha channel out" if found == 4 else ""
         raise ValueError(
-            f"{found} channels, where {channels} are read; set --data.channels {found}{fix}"
+            f"{found} channels, where {channels} are read; pretraining takes --data.channels "
+            f"{found}{fix}"
         )
 
 

@@ -72,7 +72,7 @@ def test_data_that_cannot_be_evaluated_are_one_line(trained, other, tmp_path, ca
     channels = refused(
         train_images=columns["train_images"][..., :2], test_images=columns["test_images"][..., :2]
     )
-    assert "must be [N, H, W], [N, H, W, 1] or [N, H, W, 3] and not empty; got [24, 20" in channels
+    assert "have 2 channels, where 1 are read; pretraining takes --data.channels 2." in channels
 
 
 def test_the_data_of_pretraining_are_no_transfer():
