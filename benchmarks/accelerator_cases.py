@@ -193,7 +193,7 @@ def nt_xent(pairs, *, tiny):
     loss = functools.partial(losses.nt_xent, temperature=0.1, block_size=block_size)
     views = contrastive.random_views(pairs, 128)
     start = time.perf_counter()
-    compiled = contrastive.compile_step(loss, views)
+    compiled = contrastive.compiled_step(loss, views)
     compile_seconds = time.perf_counter() - start
     return {
         "pairs": pairs,
