@@ -108,7 +108,7 @@ class Strange(source_lib.Wrapped):
 
 def test_a_source_that_cannot_be_sent_is_refused(photos):
     strange = Strange(opened(photos), lambda: None)
-    with pytest.raises(ValueError, match=r"num_workers must be 0 .* got 2 for .*pickle.*Leave it"):
+    with pytest.raises(ValueError, match=r"num_workers must be 0 .* got 2 for .*local.*Leave it"):
         loader(strange, 2).batch(0)
 
 
