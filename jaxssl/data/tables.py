@@ -88,9 +88,8 @@ class Groups:
             array = self._held.get(number)
         if array is None:  # two threads may do it twice; waiting would cost as much
             array = _unpacked(self.groups[number], self.column)
-            with self._lock:
-                self._held[number] = array
         with self._lock:
+            self._held[number] = array
             self._held.move_to_end(number)
             while not self.is_kept and len(self._held) > _KEPT_GROUPS:
                 self._held.popitem(last=False)

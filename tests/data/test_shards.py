@@ -1,3 +1,4 @@
+import concurrent.futures
 import io
 import json
 import pickle
@@ -162,6 +163,16 @@ def test_groups_of_rows_that_memory_cannot_hold_are_unpacked_again(tmp_path, mon
     assert len(listing.groups.groups) == 3 and len(listing.groups._held) == 1
     (note,) = source.account.notes
     assert "do not fit into memory" in note and "jaxssl prepare" in note
+
+
+def test_threads_may_ask_for_more_groups_than_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_memory", lambda: 0)
+    monkeypatch.setattr(tables, "_KEPT_GROUPS", 1)
+    write_parquet(tmp_path / "x.parquet", table(range(40)))
+    source = opened(tmp_path / "x.parquet", "all")
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda row: int(source[row]["image"][0, 0, 0]), [*range(40)] * 20))
+    assert found == [*range(40)] * 20
 
 
 def test_an_image_that_is_missing_is_unreadable(tmp_path):
