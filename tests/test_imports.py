@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 GROUND = {
     "types", "collectives", "parallel", "sharding", "schedules", "draws", "inputs", "colorspace",
     "files", "checks", "jsonable", "named", "words", "watching", "meta", "runs.directory",
-    "vocabulary", "cropping",
+    "vocabulary", "cropping", "pooling",
 }  # fmt: skip
 MAY_IMPORT = {
     "types": set(),
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "files": set(),
     "runs.directory": {"files", "jsonable", "meta", "words"},
     "cropping": {"types"},
+    "pooling": {"types", "checks"},
     "collectives": {"types"},
     "parallel": {"types", "checks"},
     "sharding": {"types", "checks", "parallel"},

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from jaxssl import pooling
 from jaxssl.cli import arguments, encoders, printing
 from jaxssl.evaluation import (
     clustering,
@@ -11,7 +12,6 @@ from jaxssl.evaluation import (
     few_label,
     knn,
     linear,
-    pooling,
     preparation,
     retrieval,
     robustness,

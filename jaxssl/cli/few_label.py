@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 import tyro
 
+from jaxssl import pooling
 from jaxssl.cli import arguments, encoders, printing
-from jaxssl.evaluation import evaluate, few_label, pooling
+from jaxssl.evaluation import evaluate, few_label
 from jaxssl.evaluation import subject as subjects
 
 

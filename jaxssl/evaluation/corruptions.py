@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import jax.scipy.ndimage
 import numpy as np
 
-from jaxssl.evaluation import pooling
+from jaxssl import pooling
 from jaxssl.types import Array
 
 _SIDE = 32  # pixels, of the images that the strengths of the blur were chosen for

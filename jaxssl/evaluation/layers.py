@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from jaxssl.evaluation import pooling
+from jaxssl import pooling
 from jaxssl.types import Array, Features
 
 

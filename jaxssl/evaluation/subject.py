@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Literal
 
-from jaxssl import checks
-from jaxssl.evaluation import layers, pooling
+from jaxssl import checks, pooling
+from jaxssl.evaluation import layers
 from jaxssl.types import Features
 
 EncoderKind = Literal["trained", "random", "pixels", "pca", "counts"]

@@ -7,18 +7,19 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxssl import checks, collectives, losses
+from jaxssl import checks, collectives, losses, pooling
 from jaxssl.augment import mixing, policies
 from jaxssl.methods.shared import assembly, ema, functional, multi_crop
 from jaxssl.models import drop_path, heads
-from jaxssl.types import Array, Clock, Example, Method, PyTree, Question, Views
+from jaxssl.types import Array, Clock, Example, Features, Method, PyTree, Question, Views
 
 
 @dataclasses.dataclass(frozen=True)
 class Supervised:
     """Classification by the labels of the data set: fine-tuning, and the supervised baseline.
 
-    The one method that reads labels. A linear head on the pooled features names the class:
+    The one method that reads labels. A linear head on the pooled features names the class, or with
+    a grid on the means of the cells of the encoder's map:
 
         value = cross_entropy(head(encoder(view)), label)
 
@@ -35,6 +36,9 @@ class Supervised:
         augment: the view; its colours, blur and solarisation are off by default.
         rand_augment: operations after it.
         class_names: one per class, which a run takes from its data set.
+        grid: side S of the grid that the tokens are averaged to for the head, [B, S · S · D], as
+            ``pooling.grid_pool`` does it; 1: the encoder's pooled features. Small images whose
+            things all lie alike gain much by it with few labels.
         label_smoothing: in [0, 1).
         mixup: alpha of its Beta distribution; 0 leaves it out.
         cutmix: alpha of its Beta distribution; 0 leaves it out.
@@ -55,6 +59,7 @@ class Supervised:
     )
     rand_augment: policies.RandAugment = policies.RandAugment()
     class_names: tuple[str, ...] = ()
+    grid: int = 1
     label_smoothing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -62,6 +67,7 @@ class Supervised:
     ema_momentum: float = 0.0
 
     def __post_init__(self):
+        checks.at_least(self, 1, "grid", fix="1 is the encoder's pooled features.")
         fix = "The published value is 0.1."
         checks.in_range(self, 0, 1, "label_smoothing", "drop_path", open_right=True, fix=fix)
         checks.at_least(self, 0, "mixup", "cutmix", fix="Use 0 to leave it out.")
@@ -80,6 +86,16 @@ class Supervised:
             state = state | {"target": ema.start(params, state, ("encoder", "head"))}
         return params, state
 
+    def _read(self, features: Features) -> Array:
+        """What the head is given of the encoder's output."""
+        if self.grid == 1:
+            return features.pooled
+        side = min(features.maps[-1].shape[1:3]) if features.maps else 1
+        fix = "The encoder's map has no more cells a side."
+        checks.in_range(self, 1, side, "grid", fix=fix)
+        # Tokens and not the map, which in a ViT has not gone through the final norm.
+        return pooling.grid_pool(features.tokens.reshape(features.maps[-1].shape), self.grid)
+
     def build(self, encoder: nn.Module, *, axis_name: str | None) -> Method:
         """Binds the hyper-parameters; see ``types.Method``."""
         num_classes = len(self.class_names)
@@ -93,7 +109,7 @@ class Supervised:
         head = heads.MLP(
             (num_classes,), kernel_init=nn.initializers.normal(0.01), dtype=encoder.config.dtype
         )
-        network = functional.WithHead(encoder, head)
+        network = functional.WithHead(encoder, head, read=self._read)
         mixes = self.mixup > 0 or self.cutmix > 0
 
         def view(key: Array, example: Example) -> Views:

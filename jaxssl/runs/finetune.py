@@ -86,7 +86,8 @@ def settle(
 
     Raises:
         ValueError: splits without labels, with images in common or with no class in common; a
-            probe that is not there, or for few labels, since it was told all.
+            probe that is not there, of pooled features where the head reads a grid, or for few
+            labels, since it was told all.
     """
     given = recipe.data.train_split if "data.train-split" in typed else None
     opened = splits.choose(recipe.data, train_split=given)
@@ -126,6 +127,12 @@ def _with_probe(recipe: Recipe, labels: Labels | None, opened: splits.Splits) ->
         raise ValueError(
             "finetune: --head probe must go with all labels, since the probe was fitted to all; "
             f"got {labels.budget} of each class. Leave --head out."
+        )
+    grid = recipe.method.grid
+    if grid != 1:
+        raise ValueError(
+            "finetune: --head probe must go with --method.grid 1, since the probe is of the pooled "
+            f"features; got {grid}. Leave one of the two out."
         )
     meta = checkpoints.read_meta(start.run, start.step)
     described = preparation.protocol_of(opened, inputs.of_meta(meta), subject=Subject())

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxssl.evaluation import layers, pooling
+from jaxssl import pooling
+from jaxssl.evaluation import layers
 from jaxssl.evaluation.subject import Subject
 from jaxssl.types import Features
 

@@ -85,6 +85,38 @@ def test_a_mixed_image_pays_by_its_share_for_the_label_of_the_mirrored_position(
     assert 0 < shares.min() and shares.max() <= 1 and len(np.unique(shares)) > 8
 
 
+@pytest.mark.parametrize("name", ["ViTClass", "ResNet"])
+def test_with_a_grid_the_head_reads_the_means_of_cells_of_normalised_tokens(name):
+    encoder = tiny.ENCODERS[name].build()
+    method = dataclasses.replace(PLAIN, grid=2).build(encoder, axis_name=None)
+    views, params, state = tiny.begun(method, tiny.batch(name, labelled=True), jax.random.key(0))
+    # Off their first values, so that a token before the norm and one after it differ.
+    params = jax.tree.map(lambda leaf: leaf + 0.1, params)
+    variables = {"params": params["encoder"], **state["encoder"]}
+    tokens = np.asarray(encoder.apply(variables, views["image"], train=False).tokens, np.float64)
+    side = round(tokens.shape[1] ** 0.5)
+    maps = tokens.reshape(len(tokens), side, side, -1)
+    half = side // 2
+    assert side == 2 * half
+    rows = slice(0, half), slice(half, side)
+    cells = [maps[:, row, column].mean((1, 2)) for row in rows for column in rows]
+    head = params["head"]["layer1"]
+    assert head["kernel"].shape[0] == 4 * tokens.shape[2]
+    kernel, bias = (np.asarray(head[each], np.float64) for each in ("kernel", "bias"))
+    logits = np.concatenate(cells, -1) @ kernel + bias
+    answers = jax.jit(method.answer)(params, state, views)
+    np.testing.assert_allclose(answers, logits, rtol=1e-4, atol=1e-4)
+
+
+def test_a_grid_has_no_more_cells_than_the_map():
+    method = built(dataclasses.replace(PLAIN, grid=9))
+    message = r"Supervised: grid must be in \[1, \d\]; got 9\. The encoder's map has no more"
+    with pytest.raises(ValueError, match=message):
+        tiny.begun(method, BATCH, jax.random.key(0))
+    with pytest.raises(ValueError, match="Supervised: grid must be at least 1; got 0"):
+        dataclasses.replace(PLAIN, grid=0)
+
+
 def test_of_two_classes_at_least():
     with pytest.raises(ValueError, match=r"at least two classes; got 1: only\. A run takes"):
         built(PLAIN.with_classes(("only",)))

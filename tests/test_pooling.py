@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxssl.evaluation import pooling
+from jaxssl import pooling
 from jaxssl.types import Features
 
 
