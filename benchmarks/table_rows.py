@@ -31,6 +31,7 @@ class Asked:
         l2_grid: penalties that a linear probe tries; it goes on beyond the ends.
         fine_tuned: parts of the labels that encoders are fine-tuned by.
         fine_tuned_draws: how many sets of labels at each.
+        fine_tuned_grid: side of the grid that the classifier on top reads; 1: pooled features.
     """
 
     train_split: str = "train"
@@ -41,6 +42,7 @@ class Asked:
     l2_grid: tuple[float, ...] = linear.LinearConfig().l2_grid
     fine_tuned: tuple[float, ...] = ()
     fine_tuned_draws: int = 3
+    fine_tuned_grid: int = 1
 
 
 def collect(out, asked):
@@ -65,7 +67,7 @@ def gather(out, asked):
             else:
                 seed = record["subject"].get("weights_seed", 0)
             if own["encoder"] in subject.NETWORKS:
-                parts["tuned"] = table_tuned.measured(out, tuned_name(run, own))
+                parts["tuned"] = table_tuned.measured(out, tuned_name(run, own), asked)
             _, seeds = found.setdefault(row_key(own), (own, {}))
             # Baselines may lie in several runs; the one that was measured furthest counts.
             if seed not in seeds or _extent(parts) > _extent(seeds[seed]):

@@ -125,9 +125,7 @@ def fine_tune(out, runs, asked):
         for encoder in subjects.NETWORKS:
             own = table_rows.row_of(record, encoder)
             name = table_rows.tuned_name(run, own)
-            failed += table_tuned.tune(
-                out, name, run, encoder, asked.fine_tuned, asked.fine_tuned_draws
-            )
+            failed += table_tuned.tune(out, name, run, encoder, asked)
     return failed
 
 

@@ -1,6 +1,7 @@
 """Fine-tuning for the results table: an encoder, or its network from scratch, by few labels.
 
-OUT/tuned holds a run of ``jaxssl finetune`` for each of them, part of the labels and draw of those.
+OUT/tuned-grid-S holds a run of ``jaxssl finetune`` for each of them, part of the labels and draw of
+those; its head reads the map as a grid of S x S cells.
 """
 
 import subprocess
@@ -9,10 +10,8 @@ from pathlib import Path
 
 from jaxssl.evaluation import protocol
 
-_FOLDER = "tuned"
 
-
-def tune(out, name, run, encoder, fractions, draws):
+def tune(out, name, run, encoder, asked):
     """Fine-tunes what is not yet fine-tuned; returns what failed.
 
     Args:
@@ -20,17 +19,17 @@ def tune(out, name, run, encoder, fractions, draws):
         name: what the runs are called after.
         run: whose encoder is fine-tuned.
         encoder: "trained", or "random": its network from scratch.
-        fractions: of the labels.
-        draws: how many sets of labels at each.
+        asked: parts of the labels, how many draws of each, and the grid.
     """
     failed = []
-    for fraction in fractions:
-        for draw in range(draws):
-            place = Path(out) / _FOLDER / f"{name}-{fraction:g}-{draw}"
+    for fraction in asked.fine_tuned:
+        for draw in range(asked.fine_tuned_draws):
+            place = _folder(out, asked) / f"{name}-{fraction:g}-{draw}"
             if _accuracy(place) is not None:
                 continue
             words = ("finetune", run, "--out", place, "--encoder", encoder)
             words += ("--fraction", fraction, "--draw", draw)
+            words += ("--method.grid", asked.fine_tuned_grid)
             try:
                 subprocess.run([sys.executable, "-m", "jaxssl", *map(str, words)], check=True)
             except subprocess.CalledProcessError as error:
@@ -39,15 +38,19 @@ def tune(out, name, run, encoder, fractions, draws):
     return failed
 
 
-def measured(out, name):
+def measured(out, name, asked):
     """Test accuracies in percent by part of the labels, such as "1 %": one of each draw."""
     found = {}
-    for place in sorted((Path(out) / _FOLDER).glob(f"{name}-*")):
+    for place in sorted(_folder(out, asked).glob(f"{name}-*")):
         fraction, _, draw = place.name.removeprefix(f"{name}-").partition("-")
         accuracy = _accuracy(place)
         if accuracy is not None and draw.isdecimal():
             found.setdefault(f"{100 * float(fraction):g} %", []).append(accuracy)
     return found
+
+
+def _folder(out, asked):
+    return Path(out) / f"tuned-grid-{asked.fine_tuned_grid}"
 
 
 def _accuracy(place):
