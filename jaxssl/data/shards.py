@@ -4,10 +4,11 @@ Which split a file belongs to its path says: ``train/0001.tar``, ``imagenet-trai
 ``data/train-00000-of-00002.parquet``.
 """
 
+import itertools
 import os
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,10 +27,12 @@ class Shards(NamedTuple):
     Attributes:
         place: what was named: the one file, or the folder.
         files: by split; all as "" where paths name no splits.
+        notes: what a user must know.
     """
 
     place: pathlib.Path
     files: Mapping[str, Sequence[pathlib.Path]]
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -48,15 +51,22 @@ def is_shard(path: str | os.PathLike) -> bool:
 
 
 def find(place: pathlib.Path) -> Shards | None:
-    """The shards at a path; None where there are none, or where there are images beside them.
+    """The shards at a path; None where there are none, or where images beside them are the data.
+
+    Images are the data, and shards among them are not, unless tables near the top have a column of
+    images, as where an example or a drawing lies beside them, or archives there outnumber images.
 
     Raises:
         ValueError: shards of several kinds, or some of a split and some of none.
     """
     if place.is_file():
         return Shards(place, {"": [place]}) if is_shard(place) else None
+    notes: tuple[str, ...] = ()
     if layout.holds_image(place):
-        return None
+        if not _outweigh_images(place):
+            return None
+        stray = tree.counted(list(_images(place)), "image", "images")
+        notes = (f"left out beside the shards of {place}: {stray}",)
     found = [
         os.path.join(inside, name)
         for inside, names in tree.Walk(place)
@@ -81,7 +91,7 @@ def find(place: pathlib.Path) -> Shards | None:
             f"those of {', '.join(by_split)}. Move it out, or give the folder of one split."
         )
     known = [name for name in layout.SPLIT_NAMES if name in by_split]
-    return Shards(place, {name: by_split[name] for name in known or [""]})
+    return Shards(place, {name: by_split[name] for name in known or [""]}, notes)
 
 
 def open_split(found: Shards, split: str) -> folder.ImageFiles:
@@ -108,8 +118,30 @@ def open_split(found: Shards, split: str) -> folder.ImageFiles:
     if "" in found.files:
         rows = source_lib.single_set_rows(len(rows), chosen, name=name)
         divided = source_lib.divided(len(listing.files), chosen)
-    account = source_lib.Account(divided, unlabelled, listing.notes)
+    account = source_lib.Account(divided, unlabelled, (*found.notes, *listing.notes))
     return listing.made(name, found.root, rows, labels, class_names, account)
+
+
+def _outweigh_images(place: pathlib.Path) -> bool:
+    """Whether the shards at the top, or in folders of data or splits there, are the data set."""
+    inside = (name for name in tree.read_directory(place).folders if _may_hold_shards(name))
+    near = [place, *(place / name for name in inside)]
+    found = [
+        each / name for each in near for name in tree.read_directory(each).files if is_shard(name)
+    ]
+    if not found or tables.is_table(found[0]):
+        return any(map(tables.has_images, found[:1]))
+    return sum(1 for _ in itertools.islice(_images(place), len(found))) < len(found)
+
+
+def _images(place: pathlib.Path) -> Iterator[str]:
+    """Paths of images at any depth."""
+    for inside, names in tree.Walk(place):
+        yield from (os.path.join(inside, name) for name in names if layout.is_image(name))
+
+
+def _may_hold_shards(name: str) -> bool:
+    return name.lower() == "data" or layout.split_of(name) is not None
 
 
 class _Listing(NamedTuple):

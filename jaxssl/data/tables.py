@@ -168,22 +168,15 @@ def columns_of(file: pathlib.Path) -> Columns:
     import pyarrow
 
     schema = _schema(file)
-    told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = told.get("info", {}).get("features", {})
-    kinds = {
-        name: feature.get("_type")
-        for name, feature in features.items()
-        if isinstance(feature, dict)
-    }
-    images = [name for name in schema.names if kinds.get(name) == "Image"]
-    images = images or [field.name for field in schema if _holds_files(field.type)]
+    features = _features(schema)
+    images = _image_columns(schema)
     if not images:
         listed = ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
         raise ValueError(
             f"data: {file} must have a column of image files, as bytes or as a structure of bytes "
             f"and path; got the columns {listed}."
         )
-    classes = [name for name in schema.names if kinds.get(name) == "ClassLabel"]
+    classes = [name for name in schema.names if _is_kind(features, name, "ClassLabel")]
     simple = [
         field.name
         for field in schema
@@ -194,6 +187,15 @@ def columns_of(file: pathlib.Path) -> Columns:
     return Columns(
         _first(images, _IMAGES) or images[0], label, None if names is None else tuple(names)
     )
+
+
+def has_images(file: pathlib.Path) -> bool:
+    """Whether a table has a column of them; see ``columns_of``.
+
+    Raises:
+        ValueError: no table.
+    """
+    return bool(_image_columns(_schema(file)))
 
 
 def groups_of(file: pathlib.Path) -> list[Group]:
@@ -216,6 +218,24 @@ def labels_of(groups: Iterable[Group], column: str) -> np.ndarray:
         return np.array([each or "" for each in found.to_pylist()], np.str_)
     filled = found.fill_null(label_lib.UNKNOWN)
     return filled.cast(pyarrow.int64()).to_numpy()
+
+
+def _features(schema: "pyarrow.Schema") -> dict[str, Any]:
+    """What ``datasets`` wrote of the columns, by their names."""
+    told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    return told.get("info", {}).get("features", {})
+
+
+def _image_columns(schema: "pyarrow.Schema") -> list[str]:
+    """Those that it calls images; where there is none, those that may hold files."""
+    features = _features(schema)
+    told = [name for name in schema.names if _is_kind(features, name, "Image")]
+    return told or [field.name for field in schema if _holds_files(field.type)]
+
+
+def _is_kind(features: dict[str, Any], name: str, kind: str) -> bool:
+    feature = features.get(name)
+    return isinstance(feature, dict) and feature.get("_type") == kind
 
 
 def _first(names: Sequence[str], preferred: Sequence[str]) -> str | None:

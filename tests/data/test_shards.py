@@ -201,11 +201,32 @@ def test_tables_are_prepared_like_folders(tmp_path):
     assert sorted(greys(made)) == [*range(6)] and made.class_names == tuple(NAMES)
 
 
-def test_images_beside_shards_come_first(tmp_path):
-    write_tar(tmp_path / "x.tar", tarred(range(5)))
-    (tmp_path / "a.png").write_bytes(picture(77))
-    (tmp_path / "b.png").write_bytes(picture(78))
+def test_archives_beside_images_are_the_data_where_they_outnumber_them(tmp_path):
+    write_tar(tmp_path / "train" / "0.tar", tarred(range(5)))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.png").write_bytes(picture(77))
+    assert greys(opened(tmp_path, "all")) == [77]
+    write_tar(tmp_path / "train" / "1.tar", tarred([9]))
+    assert sorted(greys(opened(tmp_path, "train"))) == [*range(5), 9]
+    (tmp_path / "docs" / "b.png").write_bytes(picture(78))
     assert greys(opened(tmp_path, "all")) == [77, 78]
+
+
+@pytest.mark.parametrize("inside", ["", "data", "train"])
+def test_tables_of_images_come_before_a_picture_beside_them(tmp_path, inside):
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(picture(77))
+    write_parquet(tmp_path / inside / "train-0.parquet", table(range(4)))
+    source = opened(tmp_path, "train")
+    assert sorted(greys(source)) == [*range(4)]
+    said = f"left out beside the shards of {tmp_path}: 3 images such as a.png"
+    assert said in data.account_of(source).notes
+
+
+def test_a_table_without_images_says_something_of_the_images_beside_it(tmp_path):
+    (tmp_path / "a.png").write_bytes(picture(77))
+    write_parquet(tmp_path / "metadata.parquet", pyarrow.table({"file_name": ["a.png"], "n": [1]}))
+    assert greys(opened(tmp_path, "all")) == [77]
 
 
 def arrow(folder, name, rows):
