@@ -195,8 +195,8 @@ class MethodConfig(Protocol):
     no other: neither its batches hold any, nor its views. It has ``with_classes(names) -> config``
     too, which is given one name per class before a run begins, and
     ``with_classifier(params, state, kernel, bias) -> (params, state)``, which puts a linear
-    classifier of the pooled features, float32 [D, K] and [K], in the place of the head that
-    ``Method.init`` made.
+    classifier, float32 [D, K] and [K], in the place of the head that ``Method.init`` made; it
+    classifies ``read_features(features)``, [B, D] of what an encoder returns.
 
     One that names the words of another run's tokenizer (``Recipe.tokenizer``) has
     ``with_tokenizer(method, encoder) -> config``: a copy that holds the configs of that run, or a

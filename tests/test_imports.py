@@ -53,7 +53,9 @@ MAY_IMPORT = {
     "runs.record": GROUND | {"data", "training", "runs.recipe"},
     "runs.opened": GROUND | {"checkpoints", "training", "runs.recipe", "runs.record"}
     | {"runs.tokenizer"},
-    "runs.start": GROUND | {"checkpoints", "evaluation", "training", "runs.recipe"},
+    "runs.fitted_head": GROUND | {"data", "checkpoints", "evaluation", "runs.recipe"},
+    "runs.start": GROUND | {"data", "checkpoints", "evaluation", "training", "runs.recipe"}
+    | {"runs.fitted_head"},
     "runs.encoders_apart": GROUND | {"interop", "models"},
     "runs.published": GROUND | {"checkpoints", "interop", "models", "training", "runs.recipe"}
     | {"runs.encoders_apart", "runs.start"},

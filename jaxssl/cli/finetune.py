@@ -22,8 +22,9 @@ class Finetune(Generic[M, E, D]):
         out: run directory; gets what that of pretrain gets, and the test accuracy.
         recipe: what to run.
         encoder: what it begins with; "random" is the supervised baseline.
-        head: what the head begins with: random weights, or the probe that linear-eval kept of the
-            same images, so that the network begins with the probe's answers.
+        head: what the head begins with: random weights, or a linear probe, so that the network
+            begins with its answers: the one that linear-eval kept of the same images; of few labels
+            the one that few-label fits to them.
         fraction: keep the labels of this part of every class alone.
         per_class: keep so many labels of every class alone.
         draw: which ones, with fraction or per-class: those of this draw of few-label.

@@ -183,7 +183,7 @@ def columns_of(file: pathlib.Path) -> Columns:
         if field.name in _LABELS and (pyarrow.types.is_integer(field.type) or _is_text(field.type))
     ]
     label = _first(classes, _LABELS) or _first(simple, _LABELS)
-    names = features.get(label, {}).get("names") if label in classes else None
+    names = features[label].get("names") if label is not None and label in classes else None
     return Columns(
         _first(images, _IMAGES) or images[0], label, None if names is None else tuple(names)
     )

@@ -190,20 +190,7 @@ def evaluate(
     measured = {}
     for name, budget in config.budgets.items():
         drawn = [draw_rows(train_labels, budget, seed) for seed in range(config.draws)]
-        with threads.one_for_blas():
-            fitted = [
-                small_probe.fit(
-                    train_features[rows],
-                    targets[rows],
-                    num_classes=len(classes),
-                    strengths=config.strengths,
-                    single_strength=config.single_strength,
-                    num_folds=config.folds,
-                    tolerance=config.tolerance,
-                    max_iterations=config.max_iterations,
-                )
-                for rows in drawn
-            ]
+        fitted = [fit(train_features[rows], targets[rows], config) for rows in drawn]
         cv_loss = _cv_loss(fitted, drawn, train_features, targets)
         right = _right(fitted, classes, test_features, test_labels)
         draws = [
@@ -230,6 +217,29 @@ def evaluate(
             correct=right,
         )
     return measured
+
+
+def fit(
+    features: np.ndarray, targets: np.ndarray, config: FewLabelConfig
+) -> small_probe.Classifier:
+    """The classifier of one draw: ``small_probe.fit`` by the protocol.
+
+    Args:
+        features: [N, D] real and finite.
+        targets: [N] integers in [0, K), each there.
+        config: the protocol; its budgets say nothing here.
+    """
+    with threads.one_for_blas():
+        return small_probe.fit(
+            features,
+            targets,
+            num_classes=int(targets.max()) + 1,
+            strengths=config.strengths,
+            single_strength=config.single_strength,
+            num_folds=config.folds,
+            tolerance=config.tolerance,
+            max_iterations=config.max_iterations,
+        )
 
 
 def draw_rows(labels: np.ndarray, budget: int | float, seed: int) -> np.ndarray:

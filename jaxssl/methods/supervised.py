@@ -86,8 +86,8 @@ class Supervised:
             state = state | {"target": ema.start(params, state, ("encoder", "head"))}
         return params, state
 
-    def _read(self, features: Features) -> Array:
-        """What the head is given of the encoder's output."""
+    def read_features(self, features: Features) -> Array:
+        """What the head is given of the encoder's output; see ``types.MethodConfig``."""
         if self.grid == 1:
             return features.pooled
         side = min(features.maps[-1].shape[1:3]) if features.maps else 1
@@ -109,7 +109,7 @@ class Supervised:
         head = heads.MLP(
             (num_classes,), kernel_init=nn.initializers.normal(0.01), dtype=encoder.config.dtype
         )
-        network = functional.WithHead(encoder, head, read=self._read)
+        network = functional.WithHead(encoder, head, read=self.read_features)
         mixes = self.mixup > 0 or self.cutmix > 0
 
         def view(key: Array, example: Example) -> Views:

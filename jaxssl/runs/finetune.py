@@ -79,15 +79,15 @@ def settle(
     Args:
         recipe: of ``recipe_of``, maybe with other fields.
         weights: what the encoder begins with.
-        head: what the head begins with: random weights, or the kept probe of the pooled features
-            that was fitted to the same training split.
+        head: what the head begins with: random weights, or a linear probe: the kept one of the
+            pooled features that was fitted to the same training split, of few labels the one that
+            is fitted to them when the run begins.
         labels: the few that are kept; None: all.
         typed: names of the options that were typed, such as "training.epochs".
 
     Raises:
         ValueError: splits without labels, with images in common or with no class in common; a
-            probe that is not there, of pooled features where the head reads a grid, or for few
-            labels, since it was told all.
+            kept probe that is not there, or of pooled features where the head reads a grid.
     """
     given = recipe.data.train_split if "data.train-split" in typed else None
     opened = splits.choose(recipe.data, train_split=given)
@@ -120,14 +120,11 @@ def settle(
 
 
 def _with_probe(recipe: Recipe, labels: Labels | None, opened: splits.Splits) -> Start:
-    """The start with the kept probe of its encoder's pooled features of the same images."""
+    """The start with a head: a fit to few labels, or the kept probe of the same images."""
     start = recipe.start
     assert start is not None  # the run that is fine-tuned
     if labels is not None:
-        raise ValueError(
-            "finetune: --head probe must go with all labels, since the probe was fitted to all; "
-            f"got {labels.budget} of each class. Leave --head out."
-        )
+        return dataclasses.replace(start, fit_head=True)
     grid = recipe.method.grid
     if grid != 1:
         raise ValueError(

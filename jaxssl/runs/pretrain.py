@@ -94,7 +94,7 @@ def run(
             job = dataclasses.replace(job, meta={**job.meta, "identity": identity})
             if not checkpoints.complete_steps(directory.path):
                 if recipe.start is not None:
-                    job = starts.begin_from(job, prepared)
+                    job = starts.begin_from(job, prepared, source)
                 if weights is not None:
                     job = published.begin_with(job, prepared, weights)
                 if recipe.tokenizer is not None:

@@ -33,6 +33,8 @@ class Start:
         probe: file of a linear probe of its pooled features (``evaluation.kept_probe``), which the
             head of a method that reads labels begins with; a head of random weights without it.
         probe_sha256: of that file's content, found when the run begins.
+        fit_head: that head begins instead with the linear classifier of the few labelled examples
+            that are kept, fitted to the features of the encoder before the first step.
     """
 
     run: str
@@ -40,6 +42,7 @@ class Start:
     sha256: str = ""
     probe: str = ""
     probe_sha256: str = ""
+    fit_head: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

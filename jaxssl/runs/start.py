@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxssl import checkpoints, inputs, named, parallel
+from jaxssl import checkpoints, data, inputs, named, parallel
 from jaxssl import meta as meta_lib
 from jaxssl.checkpoints import parts
 from jaxssl.evaluation import kept_probe, layers
 from jaxssl.runs import directory as directories
+from jaxssl.runs import fitted_head
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.runs.recipe import Recipe, Start
 from jaxssl.training.job import Job
@@ -56,29 +57,36 @@ def resolve(start: Start, directory: RunDirectory, *, part: str, caller: str) ->
     found = directories.read_identity(directory)
     if found is not None and checkpoints.complete_steps(directory.path):
         recorded = found["config"].get(part) or {}
-        same_probe = recorded.get("probe", "") == start.probe
-        if recorded.get("run") == run and start.step in (None, recorded["step"]) and same_probe:
+        same_head = (recorded.get("probe", ""), recorded.get("fit_head", False)) == (
+            start.probe,
+            start.fit_head,
+        )
+        if recorded.get("run") == run and start.step in (None, recorded["step"]) and same_head:
             return Start(**recorded)
     step, sha256 = parts.fingerprint(run, start.step, caller=caller)
     probe = hashlib.sha256(Path(start.probe).read_bytes()).hexdigest() if start.probe else ""
-    return Start(run, step, sha256, start.probe, probe)
+    return Start(run, step, sha256, start.probe, probe, start.fit_head)
 
 
-def begin_from(job: Job, recipe: Recipe) -> Job:
+def begin_from(job: Job, recipe: Recipe, source: data.Source) -> Job:
     """A job whose first state is that of ``recipe.start``, as far as the two agree.
 
     The encoder is the one that evaluation would restore. Of a run of the same method follow the
     other groups of parameters, and what the method keeps beside them, wherever a group has the same
-    leaves; the rest, and the optimizer's state, begin anew. With a probe the head is that.
+    leaves; the rest, and the optimizer's state, begin anew. With a probe the head is that, or one
+    that is fitted to the labels that are kept.
 
     Args:
         job: what is run, built without a start.
         recipe: of it, with a start that ``resolve`` gave.
+        source: what it learns from.
 
     Raises:
         CheckpointError: another encoder, of which up to five leaves are named; or a damaged file.
-        ValueError: a probe of another encoder, of other classes or of another layer.
+        ValueError: a probe of another encoder, of other classes or of another layer; a head that is
+            no classifier; a fit to all labels.
     """
+    _check_head(recipe)
     start = _start_of(recipe)
     meta = checkpoints.read_meta(start.run, start.step)
     encoder = recipe.encoder.build()
@@ -90,18 +98,21 @@ def begin_from(job: Job, recipe: Recipe) -> Job:
     taken = parts.agreeing(start.run, groups, start.step) if is_same_method else {}
     # A name counts as taken when both its parameters and its state are; the encoder always is.
     head = _read_head(recipe) if start.probe else None
-    known = {"encoder"} if head is None else {"encoder", "head"}
+    fits = recipe.start is not None and recipe.start.fit_head
+    known = {"encoder", "head"} if fits or head is not None else {"encoder"}
     anew = {_name(group) for group in groups.keys() - taken.keys()} - known
     begun = [name for name in dict.fromkeys(map(_name, groups)) if name not in anew]
     about = f"starting from {start.run} after step {start.step}: {', '.join(begun)}"
     if head is not None:
         about += f"; head: the probe {start.probe}"
+    if fits:
+        about += f"; head: the linear classifier of these {len(source):,} labels"
     if anew:
         about += f"; anew: {', '.join(sorted(anew))}"
     return dataclasses.replace(
         job,
         about=f"{job.about}\n{about}".strip(),
-        started=functools.partial(_restored, job, recipe, taken, head),
+        started=functools.partial(_restored, job, recipe, taken, head, source if fits else None),
     )
 
 
@@ -161,6 +172,27 @@ def init_at(module: Any, variables: PyTree) -> Any:
     return begun
 
 
+def _check_head(recipe: Recipe) -> None:
+    """Refuses a start of the head that the method or the labels cannot have."""
+    start = recipe.start
+    assert start is not None
+    name = "start.fit_head" if start.fit_head else "start.probe"
+    if (start.probe or start.fit_head) and not hasattr(recipe.method, "with_classifier"):
+        raise ValueError(
+            f"{name}: must go with a method whose head names classes; got "
+            f"{named.short(recipe.method)}. Leave it out, or fine-tune: jaxssl finetune."
+        )
+    if start.fit_head and recipe.labels is None:
+        raise ValueError(
+            "start.fit_head: must go with few labels, which the head is fitted to at once; got all "
+            "of them. Fit a probe to them, jaxssl linear-eval, and give it as start.probe."
+        )
+    if start.fit_head and start.probe:
+        raise ValueError(
+            f"start.fit_head: must go without a probe; got {start.probe}. Leave one of them out."
+        )
+
+
 def _read_head(recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     """Kernel [D, K] and bias [K] of the probe that a recipe's head begins with, float32."""
     start = _start_of(recipe)
@@ -192,10 +224,16 @@ def _restored(
     recipe: Recipe,
     taken: dict[str, PyTree],
     head: tuple[np.ndarray, np.ndarray] | None,
+    fitted_to: data.Source | None,
 ) -> TrainState:
     start = _start_of(recipe)
     variables = parts.restore_variables(start.run, start.step)
     values = parts.restore_agreeing(start.run, taken, start.step) if taken else {}
+    if fitted_to is not None:
+        # Of the encoder as it begins, whose positions may have been resized.
+        begun = first_state(job, recipe, variables, values)
+        begun_encoder = job.method.encoder(begun.params, begun.state)
+        head = fitted_head.fit(recipe, begun_encoder, fitted_to)
     return first_state(job, recipe, variables, values, head=head)
 
 
