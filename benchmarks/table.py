@@ -24,7 +24,8 @@ between recipes, leave the test split alone too: pretrain and measure on parts o
 
 With --fine-tuned 0.01 0.1 every encoder is fine-tuned by these parts of the labels, by several
 draws of them, and so is its network from scratch, whose numbers stand with the random encoder's;
-with --fine-tuned-grid 4 by a classifier of 4 x 4 cells of the map.
+with --fine-tuned-grid 4 by a classifier of 4 x 4 cells of the map, with --fine-tuned-head probe one
+that is fitted before.
 
 --only-table trains and measures nothing; --print FILE shows a table.json.
 """
@@ -66,6 +67,9 @@ def main():
     parser.add_argument(
         "--fine-tuned-grid", type=int, default=ASKED.fine_tuned_grid, help="that its head reads"
     )
+    parser.add_argument(
+        "--fine-tuned-head", choices=("new", "probe"), default=ASKED.fine_tuned_head
+    )
     parser.add_argument("--train-split", default=ASKED.train_split, help="probes are fitted to it")
     parser.add_argument("--test-split", default=ASKED.test_split, help="is predicted")
     parser.add_argument("--only-table", action="store_true", help="of what lies in OUT")
@@ -85,6 +89,7 @@ def main():
         tuple(options.fine_tuned),
         options.fine_tuned_draws,
         options.fine_tuned_grid,
+        options.fine_tuned_head,
     )
     failed = [] if options.only_table else fill(options, asked)
     splits = (asked.train_split, asked.test_split)

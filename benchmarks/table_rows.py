@@ -32,6 +32,7 @@ class Asked:
         fine_tuned: parts of the labels that encoders are fine-tuned by.
         fine_tuned_draws: how many sets of labels at each.
         fine_tuned_grid: side of the grid that the classifier on top reads; 1: pooled features.
+        fine_tuned_head: what that classifier begins with, "new" or "probe"; from scratch new.
     """
 
     train_split: str = "train"
@@ -43,6 +44,7 @@ class Asked:
     fine_tuned: tuple[float, ...] = ()
     fine_tuned_draws: int = 3
     fine_tuned_grid: int = 1
+    fine_tuned_head: str = "new"
 
 
 def collect(out, asked):

@@ -1,7 +1,8 @@
 """Fine-tuning for the results table: an encoder, or its network from scratch, by few labels.
 
-OUT/tuned-grid-S holds a run of ``jaxssl finetune`` for each of them, part of the labels and draw of
-those; its head reads the map as a grid of S x S cells.
+OUT/tuned-HEAD-S holds a run of ``jaxssl finetune`` for each of them, part of the labels and draw of
+those. Its head reads the map as a grid of S x S cells, and begins as ``--head HEAD`` says; from
+scratch it is new.
 """
 
 import subprocess
@@ -19,7 +20,7 @@ def tune(out, name, run, encoder, asked):
         name: what the runs are called after.
         run: whose encoder is fine-tuned.
         encoder: "trained", or "random": its network from scratch.
-        asked: parts of the labels, how many draws of each, and the grid.
+        asked: parts of the labels, how many draws of each, grid and head.
     """
     failed = []
     for fraction in asked.fine_tuned:
@@ -30,6 +31,8 @@ def tune(out, name, run, encoder, asked):
             words = ("finetune", run, "--out", place, "--encoder", encoder)
             words += ("--fraction", fraction, "--draw", draw)
             words += ("--method.grid", asked.fine_tuned_grid)
+            if encoder == "trained":
+                words += ("--head", asked.fine_tuned_head)
             try:
                 subprocess.run([sys.executable, "-m", "jaxssl", *map(str, words)], check=True)
             except subprocess.CalledProcessError as error:
@@ -50,7 +53,7 @@ def measured(out, name, asked):
 
 
 def _folder(out, asked):
-    return Path(out) / f"tuned-grid-{asked.fine_tuned_grid}"
+    return Path(out) / f"tuned-{asked.fine_tuned_head}-{asked.fine_tuned_grid}"
 
 
 def _accuracy(place):

@@ -248,6 +248,7 @@ def test_fine_tuned_accuracies_are_of_all_draws_and_those_from_scratch_of_the_ne
         options = dict(zip(words[7::2], words[8::2], strict=True))
         assert options.pop("--fraction") == "0.01" and of.name == "a-0"
         grids.append(options["--method.grid"])
+        heads.append(options.get("--head"))
         right = {"trained": 0.8, "random": 0.5}[options["--encoder"]] + int(options["--draw"]) / 100
         described = {"evaluator": "finetune", "dataset": "clothes", "layer": "pooled", "seed": 0}
         described |= {"train_split": "train", "test_split": "test"}
@@ -260,7 +261,7 @@ def test_fine_tuned_accuracies_are_of_all_draws_and_those_from_scratch_of_the_ne
         )
         done.append(place.name)
 
-    done, grids = [], []
+    done, grids, heads = [], [], []
     monkeypatch.setattr(runs_of.table_tuned.subprocess, "run", run)
     write("a-0", "trained", 0, 0.5)
     write("a-0", "random", 0, 0.5)
@@ -276,10 +277,11 @@ def test_fine_tuned_accuracies_are_of_all_draws_and_those_from_scratch_of_the_ne
     assert "| 1 % of the labels, fine-tuned, % |" in head
     assert "| 80.50 ± 0.71 |" in first and "| 50.50 ± 0.71 |" in second
     # Those whose heads read another grid are others.
-    finer = dataclasses.replace(asked, fine_tuned_grid=4)
+    finer = dataclasses.replace(asked, fine_tuned_grid=4, fine_tuned_head="probe")
     assert rows_of.collect(tmp_path, finer)["a"]["tuned"] == {}
     assert runs_of.fine_tune(tmp_path, [tmp_path / "a-0"], finer) == [] and len(done) == 8
     assert grids == ["1"] * 4 + ["4"] * 4
+    assert heads == ["new", "new", None, None, "probe", "probe", None, None]
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import tiny
 import tiny_runs
 from PIL import Image
 
-from jaxssl import checkpoints, cli, data
+from jaxssl import checkpoints, cli, data, named
 from jaxssl.evaluation import correctness, few_label
+from jaxssl.runs import finetune as finetuning
 from jaxssl.runs.opened import open_run
 from jaxssl.training import stop
 
@@ -49,6 +50,20 @@ def test_its_recipe_is_made_of_the_run(finished, tuned):
     augment = config["method"]["fields"]["augment"]
     own = before["method"]["fields"]["augment"]
     assert own.items() <= augment.items() and augment["jitter_prob"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "is_imported", "rate"),
+    [("ResNet", False, 8e-3), ("ViT", False, 2e-3), ("ResNet", True, 2e-3)],
+)
+def test_a_new_head_on_convolutions_of_ones_own_learns_faster(
+    name, is_imported, rate, npz, finished, monkeypatch
+):
+    meta = {**checkpoints.read_meta(finished), "encoder": named.to_json(tiny.ENCODERS[name])}
+    monkeypatch.setattr(finetuning.checkpoints, "read_meta", lambda *_: meta)
+    monkeypatch.setattr(finetuning.meta_lib, "is_imported", lambda _: is_imported)
+    recipe = finetuning.recipe_of(finished, data_path=str(npz))
+    assert recipe.optimizer.base_learning_rate == rate
 
 
 def test_its_test_accuracy_is_that_of_its_answers(npz, tuned):

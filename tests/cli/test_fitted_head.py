@@ -12,7 +12,7 @@ from jaxssl import cli, data
 from jaxssl.evaluation import few_label
 from jaxssl.runs import finetune, fitted_head
 from jaxssl.runs.opened import open_run
-from jaxssl.runs.recipe import Start
+from jaxssl.runs.recipe import Labels, Start
 
 STILL = ("--training.batch-size", 8, "--training.epochs", 0.25, "--optimizer.warmup-epochs", 0,
          "--optimizer.base-learning-rate", 1e-12, "--method.ema-momentum", 0.5)  # fmt: skip
@@ -59,6 +59,20 @@ def test_of_few_labels_it_begins_with_the_classifier_that_is_fitted_to_them(
     assert call(*words, "--head", "probe") == 0
     assert call(*words) == 2
     assert "differs in (now, there): start.fit_head (False, True)" in capsys.readouterr().err
+
+
+def test_a_network_that_knows_the_classes_learns_slowly_unless_a_rate_is_typed(finished):
+    recipe = finetune.recipe_of(finished)
+    fast = dataclasses.replace(recipe.optimizer, base_learning_rate=0.5)
+    recipe = dataclasses.replace(recipe, optimizer=fast)
+    few = Labels(per_class=2)
+
+    def rate(head, *typed):
+        settled = finetune.settle(recipe, "trained", head, few, typed)
+        return settled.optimizer.base_learning_rate
+
+    assert rate("probe") == 2e-3 and rate("new") == 0.5
+    assert rate("probe", "optimizer.base-learning-rate") == 0.5
 
 
 def test_a_class_without_a_label_is_the_unlikeliest(finished):
