@@ -22,9 +22,10 @@ class Finetune(Generic[M, E, D]):
         out: run directory; gets what that of pretrain gets, and the test accuracy.
         recipe: what to run.
         encoder: what it begins with; "random" is the supervised baseline.
-        head: what the head begins with: random weights, or a linear probe, so that the network
-            begins with its answers: the one that linear-eval kept of the same images; of few labels
-            the one that few-label fits to them.
+        head: what the head begins with: random weights (new), or a linear probe, so that the
+            network begins with its answers: the one that linear-eval kept of the same images, of
+            few labels the one that few-label fits to them. Left out it is the last, of a trained
+            encoder with few labels; else new.
         fraction: keep the labels of this part of every class alone.
         per_class: keep so many labels of every class alone.
         draw: which ones, with fraction or per-class: those of this draw of few-label.
@@ -34,7 +35,7 @@ class Finetune(Generic[M, E, D]):
     out: Path
     recipe: Annotated[recipe.Recipe[M, E, D], tyro.conf.arg(name="")]
     encoder: finetune.Weights = "trained"
-    head: finetune.Head = "new"
+    head: finetune.Head | None = None
     fraction: float | None = None
     per_class: int | None = None
     draw: int = 0

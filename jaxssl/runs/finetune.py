@@ -73,7 +73,11 @@ def recipe_of(run: Path, step: int | None = None, data_path: str | None = None) 
 
 
 def settle(
-    recipe: Recipe, weights: Weights, head: Head, labels: Labels | None, typed: Collection[str]
+    recipe: Recipe,
+    weights: Weights,
+    head: Head | None,
+    labels: Labels | None,
+    typed: Collection[str],
 ) -> Recipe:
     """The recipe as it is run: its weights and its labels, and what follows from them.
 
@@ -87,7 +91,8 @@ def settle(
         weights: what the encoder begins with.
         head: what the head begins with: random weights, or a linear probe: the kept one of the
             pooled features that was fitted to the same training split, of few labels the one that
-            is fitted to them when the run begins.
+            is fitted to them when the run begins. None: the last, of a trained encoder with few
+            labels; else a new one.
         labels: the few that are kept; None: all.
         typed: names of the options that were typed, such as "training.epochs".
 
@@ -104,6 +109,8 @@ def settle(
     data = dataclasses.replace(recipe.data, train_split=opened.train_name)
     recipe = dataclasses.replace(recipe, data=data, labels=labels)
     optimizer, training = {}, {}
+    if head is None:
+        head = "probe" if labels is not None and weights == "trained" else "new"
     if head == "probe":
         recipe = dataclasses.replace(recipe, start=_with_probe(recipe, labels, opened))
         optimizer["base_learning_rate"] = RATE

@@ -57,7 +57,8 @@ def test_of_few_labels_it_begins_with_the_classifier_that_is_fitted_to_them(
     np.testing.assert_allclose(logits, expected, atol=1e-3 * np.abs(expected).max())
     assert len(np.unique(expected.argmax(1))) > 1
     assert call(*words, "--head", "probe") == 0
-    assert call(*words) == 2
+    assert call(*words) == 0  # what few labels begin with, unless told otherwise
+    assert call(*words, "--head", "new") == 2
     assert "differs in (now, there): start.fit_head (False, True)" in capsys.readouterr().err
 
 
@@ -72,6 +73,7 @@ def test_a_network_that_knows_the_classes_learns_slowly_unless_a_rate_is_typed(f
         return settled.optimizer.base_learning_rate
 
     assert rate("probe") == 2e-3 and rate("new") == 0.5
+    assert rate(None) == 2e-3  # few labels of a trained encoder: a probe
     assert rate("probe", "optimizer.base-learning-rate") == 0.5
 
 
