@@ -70,9 +70,12 @@ MAY_IMPORT = {
     "runs.probed": GROUND | {"data", "online", "runs.recipe"},
     "runs.changed_data": GROUND | {"checkpoints", "runs.recipe", "runs.record"},
     "runs.restoring": GROUND | {"checkpoints"},
+    "runs.identity": GROUND | {"data", "checkpoints", "runs.recipe", "runs.record"},
+    "runs.first_lines": GROUND
+    | {"data", "training", "runs.recipe", "runs.labelled", "runs.host_crops", "runs.value_range"},
     "runs.pretrain": GROUND | {"data", "checkpoints", "models", "training", "runs.recipe"}
     | {"runs.record", "runs.changed_data", "runs.fitting", "runs.invocations", "runs.labelled"}
-    | {"runs.probed", "runs.published", "runs.restoring"}
+    | {"runs.first_lines", "runs.identity", "runs.probed", "runs.published", "runs.restoring"}
     | {"runs.host_crops", "runs.standardising", "runs.start", "runs.tokenizer"}
     | {"runs.value_range", "__init__"},
     "runs.api": GROUND | {"training", "runs.pretrain", "runs.recipe"},

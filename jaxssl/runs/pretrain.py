@@ -3,23 +3,22 @@
 import contextlib
 import dataclasses
 import functools
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from rich.console import Console
 
 import jaxssl
-from jaxssl import checkpoints, cropping, data, draws, files, inputs, models, named, parallel
+from jaxssl import checkpoints, cropping, data, draws, inputs, models, named, parallel
 from jaxssl.runs import (
     changed_data,
+    first_lines,
     fitting,
     host_crops,
+    identity,
     invocations,
     labelled,
     probed,
@@ -36,7 +35,7 @@ from jaxssl.runs.directory import RunDirectory
 from jaxssl.runs.recipe import Recipe
 from jaxssl.training import loop, memory, optimizers
 from jaxssl.training.job import Job
-from jaxssl.types import Array, Batch, Method, MethodConfig, PyTree
+from jaxssl.types import Array, Batch, MethodConfig, PyTree
 
 NUM_SAMPLED = 5000  # images that the statistics of a data set are taken from
 
@@ -88,10 +87,10 @@ def run(
             say(note)
         recipe, prepared = (fitting.with_batch(each, batch_size) for each in (recipe, prepared))
         with _loader(recipe, source) as loader:
-            identity = _as_recorded(_identity(recipe, source), source, directory)
+            known = identity.as_recorded(identity.of(recipe, source), source, directory)
             job = build(prepared, source, loader)
             probes = probed.watchers_of(prepared, source)
-            job = dataclasses.replace(job, meta={**job.meta, "identity": identity})
+            job = dataclasses.replace(job, meta={**job.meta, "identity": known})
             if not checkpoints.complete_steps(directory.path):
                 if recipe.start is not None:
                     job = starts.begin_from(job, prepared, source)
@@ -102,8 +101,8 @@ def run(
             memory.check(job, recipe.run.device_memory_gb)
             changes = ""
             if recipe.run.accept_changed_data:
-                changes = changed_data.accept(directory, identity, prepared, job.plan)
-            claim(directory, identity, changes_data=bool(changes))
+                changes = changed_data.accept(directory, known, prepared, job.plan)
+            identity.claim(directory, known, changes_data=bool(changes))
             invocations.note(directory)
             if changes:
                 console.print(changes, soft_wrap=True, markup=False, highlight=False)
@@ -168,7 +167,7 @@ def build(recipe: Recipe, source: data.Source, loader: data.Loader) -> Job:
         "example": inputs.to_json(example),
         "config": record.to_json(recipe),
         "plan": plan._asdict(),
-        "dataset": _dataset(recipe, source),
+        "dataset": identity.dataset(recipe, source),
         "versions": {"jaxssl": jaxssl.__version__, "jax": jax.__version__},
     }
     return Job(
@@ -180,13 +179,7 @@ def build(recipe: Recipe, source: data.Source, loader: data.Loader) -> Job:
         seed=recipe.training.seed,
         meta=meta,
         pooled_features=pooled_features,
-        about="\n".join(
-            [
-                _about(recipe, source),
-                *data.account_of(source).notes,
-                *_about_views(recipe, method, example),
-            ]
-        ),
+        about="\n".join(first_lines.of(recipe, source, method, example)),
         unit=recipe.data.unit,
         backend=recipe.run.backend,
         shard=recipe.run.shard,
@@ -225,39 +218,6 @@ def prepare_once(recipe: Recipe, source: data.Source, directory: RunDirectory) -
     return dataclasses.replace(recipe, method=prepare(method, source))
 
 
-def claim(directory: RunDirectory, identity: Mapping, *, changes_data: bool = False) -> None:
-    """Writes config.json into a run directory that is new, of this run, or has saved nothing.
-
-    Args:
-        directory: of the run.
-        identity: what config.json is to say.
-        changes_data: whether the run goes on with other data; see ``changed_data.accept``.
-
-    It is written once, and again only where it says another thing: where data lie, or how it runs.
-
-    Raises:
-        ValueError: it holds another run.
-    """
-    found = directories.read_identity(directory)
-    if found is not None and checkpoints.complete_steps(directory.path):
-        differing = record.differences(identity, found)
-        if differing and not changes_data:
-            fix = "Choose another --out."
-            if not record.differences(identity, found, any_data=True):
-                fix = (
-                    "Choose another --out, bring the data back, or go on with them as they are: "
-                    "--run.accept-changed-data."
-                )
-            raise ValueError(
-                f"--out {directory.path}: must be new or the directory of this very run; it holds "
-                f"another one, which differs in (now, there): {', '.join(differing[:5])}. {fix}"
-            )
-    if jax.process_count() > 1:  # what the first one writes, the others must not find
-        multihost_utils.sync_global_devices("jaxssl: run directory checked")
-    if jax.process_index() == 0 and found != record.through_json(identity):
-        files.write_whole(directory.config, json.dumps(identity, indent=1) + "\n")
-
-
 def _check_encoder(recipe: Recipe) -> None:
     """Refuses an encoder that the method cannot have before any data are read.
 
@@ -282,34 +242,6 @@ def _check_vocabulary(recipe: Recipe) -> None:
         )
 
 
-def _identity(recipe: Recipe, source: data.Source) -> dict:
-    """What makes a run this run, as config.json records it."""
-    return {"config": record.to_json(recipe), "dataset": _dataset(recipe, source)}
-
-
-def _as_recorded(identity: dict, source: data.Source, directory: RunDirectory) -> dict:
-    """The identity by the fingerprint that the directory holds, where an earlier version made it.
-
-    Films were read whole for it, which only such a record is worth.
-    """
-    found = directories.read_identity(directory)
-    if found is None or not hasattr(source, "former_fingerprint"):
-        return identity
-    dataset, recorded = identity["dataset"], found["dataset"].get("fingerprint")
-    if recorded == dataset["fingerprint"] or recorded != source.former_fingerprint():
-        return identity
-    return {**identity, "dataset": {**dataset, "fingerprint": recorded}}
-
-
-def _dataset(recipe: Recipe, source: data.Source) -> dict:
-    return {
-        "name": source.name,
-        "split": recipe.data.train_split,
-        "size": len(source),
-        "fingerprint": source.fingerprint,
-    }
-
-
 def _loader(recipe: Recipe, source: data.Source) -> data.Loader:
     return data.Loader(
         source,
@@ -332,54 +264,6 @@ def _sample(source: data.Source, count: int | None = None) -> np.ndarray:
         clips = data.sample(source, num_clips).columns["video"]
         return clips.reshape(-1, *clips.shape[2:])
     return data.sample(source, count).columns["image"]
-
-
-def _about(recipe: Recipe, source: data.Source) -> str:
-    """The line about method, data and learning rate."""
-    optimizer, batch_size = recipe.optimizer, recipe.training.batch_size
-    peak = optimizers.peak_learning_rate(optimizer, batch_size)
-    how_many = f"{len(source):,} {recipe.data.unit}"
-    if divided := data.account_of(source).divided:
-        how_many = f"{divided} (--data.train-split all takes them too)"
-    if labelled.reads(recipe.method):
-        how_many += f" with their labels{labelled.describe(recipe.labels)}"
-    return (
-        f"{named.short(recipe.method)} of a {named.short(recipe.encoder)} on {source.name}: "
-        f"{how_many}{value_range.describe(recipe)}; {optimizer.name} with learning rate {peak:g} = "
-        f"{optimizer.base_learning_rate:g} x {batch_size} / 256"
-    )
-
-
-def _about_views(recipe: Recipe, method: Method, example: inputs.Inputs) -> list[str]:
-    """The line about what the network sees, where it sees images: sizes, mean and deviation."""
-    one = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape, dtype in example}
-    made = jax.eval_shape(method.view, jax.eval_shape(lambda: jax.random.key(0)), one)
-    seen: tuple[int, ...] = next(
-        (one[name].shape for name in ("image", "video") if name in one), ()
-    )
-    sizes = {
-        leaf.shape[-3:]
-        for leaf in jax.tree.leaves(made)
-        if leaf.ndim >= 3
-        and leaf.shape[-1:] == seen[-1:]
-        and jnp.issubdtype(leaf.dtype, jnp.floating)
-    }
-    if not sizes:
-        return []
-    views = " and ".join(" x ".join(map(str, size)) for size in sorted(sizes, reverse=True))
-    line = f"views {views}, of {recipe.data.unit} {' x '.join(map(str, seen))}"
-    if host_crops.is_host(recipe):
-        line = f"views {views}, cut out of whole {recipe.data.unit} (--data.crops host)"
-    mean, std = (getattr(recipe.encoder, name, None) for name in ("mean", "std"))
-    if mean is not None and std is not None:
-        line += f"; the encoder's mean {_numbers(mean)} and std {_numbers(std)}"
-    if seen and seen[-1] not in (1, 3):
-        line += "; no change of saturation or hue and no greyscale, which RGB alone has"
-    return [line]
-
-
-def _numbers(values: float | tuple[float, ...]) -> str:
-    return " ".join(f"{value:g}" for value in np.ravel(values))
 
 
 def _ending(outcome: loop.Outcome) -> str:

@@ -19,7 +19,7 @@ from jaxssl.augment import policies
 from jaxssl.data import valuerange
 from jaxssl.evaluation import splits
 from jaxssl.methods.rotation import Rotation
-from jaxssl.runs import pretrain, recipe, record
+from jaxssl.runs import identity, pretrain, recipe, record
 from jaxssl.runs.directory import RunDirectory
 from jaxssl.training.config import RunConfig, TrainingConfig
 from jaxssl.training.optimizers import OptimizerConfig
@@ -165,25 +165,25 @@ def test_processes_agree_before_the_first_writes(monkeypatch, tmp_path):
     monkeypatch.setattr(
         multihost_utils, "sync_global_devices", lambda name: calls.append(list(tmp_path.iterdir()))
     )
-    identity = {"config": record.to_json(recipe.load("mae_fashion_mnist")), "dataset": {}}
+    known = {"config": record.to_json(recipe.load("mae_fashion_mnist")), "dataset": {}}
     (tmp_path / "run").mkdir()
-    pretrain.claim(RunDirectory(tmp_path / "run"), identity)
+    identity.claim(RunDirectory(tmp_path / "run"), known)
     assert calls == [[tmp_path / "run"]]
     assert (tmp_path / "run" / "config.json").exists()
 
 
 def test_config_json_is_written_only_where_it_says_another_thing(config, tmp_path, monkeypatch):
     directory = RunDirectory(tmp_path)
-    identity = pretrain._identity(config, config.data.open("train"))
-    other = copy.deepcopy(identity)
+    known = identity.of(config, config.data.open("train"))
+    other = copy.deepcopy(known)
     other["config"]["run"]["log_every"] += 1
     written = []
-    write = pretrain.files.write_whole
+    write = identity.files.write_whole
     monkeypatch.setattr(
-        pretrain.files, "write_whole", lambda *args: written.append(args) or write(*args)
+        identity.files, "write_whole", lambda *args: written.append(args) or write(*args)
     )
-    for asked in (identity, identity, other, other):
-        pretrain.claim(directory, asked)
+    for asked in (known, known, other, other):
+        identity.claim(directory, asked)
     assert len(written) == 2
 
 
