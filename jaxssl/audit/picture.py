@@ -5,12 +5,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from jaxssl.audit import audit
+from jaxssl.audit import measured
 from jaxssl.report import canvas
 
 FILE = "audit.png"
 _PLAIN, _WARNED, _LINE = canvas.COLOURS[0], canvas.COLOURS[1], "#808080"
-_WARNING = (audit.SHORTCUT, "not solved")
+_WARNING = (measured.SHORTCUT, "not solved")
 
 
 def draw(record: Mapping, path: str | os.PathLike) -> Path | None:

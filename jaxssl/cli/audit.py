@@ -7,7 +7,7 @@ from typing import Annotated, Generic
 
 import tyro
 
-from jaxssl.audit import audit, picture, table
+from jaxssl.audit import audit, measured, picture, table
 from jaxssl.cli import arguments, console, view_sizes
 from jaxssl.runs import recipe
 from jaxssl.runs.directory import RunDirectory
@@ -32,7 +32,7 @@ class AuditRun:
     data_path: str | None = None
     out: Path | None = None
     strict: bool = False
-    options: Annotated[audit.Options, tyro.conf.arg(name="")] = audit.Options()
+    options: Annotated[measured.Options, tyro.conf.arg(name="")] = measured.Options()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class AuditConfig(Generic[M, E, D]):
     recipe: Annotated[recipe.Recipe[M, E, D], tyro.conf.arg(name="")]
     out: Path | None = None
     strict: bool = False
-    options: Annotated[audit.Options, tyro.conf.arg(name="")] = audit.Options()
+    options: Annotated[measured.Options, tyro.conf.arg(name="")] = measured.Options()
 
 
 def run(words: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from jaxssl import cli, models
-from jaxssl.audit import audit, table
+from jaxssl.audit import audit, controls, measured, table
 from jaxssl.augment import policies
 from jaxssl.data import ImageData
 from jaxssl.methods.rotation import Rotation
@@ -127,7 +127,7 @@ def test_a_run_is_measured_in_all_three_ways(run, capsys):
         key=["solvable", "no shortcut", "useful"].index,
     )
     assert {"trained network", "untrained network", "cue: fill"} <= rows.keys()
-    assert {f"control: {name}" for name in audit.controls.TABLE} <= rows.keys()
+    assert {f"control: {name}" for name in controls.TABLE} <= rows.keys()
     assert {"linear: trained over random", "linear: trained over pixels"} <= rows.keys()
     for row in rows.values():
         assert row["low"] <= row["value"] <= row["high"]
@@ -161,28 +161,28 @@ def test_recorded_accuracies_are_used_if_they_belong_together(run):
     write("trained", 0.8)
     write("random", 0.5)
     write("pixels", 0.79, averaged_over="7 x 7 pixels")
-    found = audit.usefulness.read(run, step, opened)
+    found = measured.usefulness.read(run, step, opened)
     gains = [
-        audit.usefulness.gain(found.accuracies["trained"], found.accuracies[kind])
+        measured.usefulness.gain(found.accuracies["trained"], found.accuracies[kind])
         for kind in ("random", "pixels")
     ]
     assert gains[0].value == pytest.approx(0.3) and gains[0].low > 0.25
     assert gains[1].low < 0 < gains[1].high
-    assert audit.usefulness.read(run, step + 1, opened) is None
+    assert measured.usefulness.read(run, step + 1, opened) is None
     swapped = opened._replace(test=opened.train)
-    assert audit.usefulness.read(run, step, swapped) is None
+    assert measured.usefulness.read(run, step, swapped) is None
     write("pixels", 0.79, test_size=999)
-    assert audit.usefulness.read(run, step, opened) is None
+    assert measured.usefulness.read(run, step, opened) is None
 
 
 @pytest.mark.slow
 def test_a_run_without_a_question_or_labels_has_losses(tmp_path):
     run = pretrained(tmp_path, tiny.method("MAE"), labelled=False)
     with jax.numpy_dtype_promotion("standard"):
-        record = audit.audit_run(run, audit.Options(num_fit=40, num_score=24))
+        record = audit.audit_run(run, measured.Options(num_fit=40, num_score=24))
     rows = record["results"]["rows"]
     assert [row["name"] for row in rows] == ["trained network", "untrained network"] + [
-        f"control: {name}" for name in audit.controls.TABLE
+        f"control: {name}" for name in controls.TABLE
     ]
     assert all(row["unit"] == "loss" for row in rows)
     said = "Usefulness was not measured: not every image of the data set has a label."
@@ -196,9 +196,9 @@ def test_wrong_input_is_one_line(tmp_path, capsys):
     assert cli.main(["audit", "rotation_fashion_mnits"]) == 2
     assert 'Did you mean "rotation_fashion_mnist"?' in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"audit: threshold must be in \[0, 1\); got 1.5"):
-        audit.Options(threshold=1.5)
+        measured.Options(threshold=1.5)
     with pytest.raises(ValueError, match=r"audit: num_fit must be at least 2; got 1\. 4000 and"):
-        audit.Options(num_fit=1, num_score=9)
+        measured.Options(num_fit=1, num_score=9)
 
 
 @pytest.mark.parametrize(
