@@ -114,7 +114,7 @@ def to_json(name: str, runs: Sequence[str | os.PathLike], about: Mapping[str, ob
     names = [each for each in rows[0][steps[-1]] if _is_told(each)]
     return {
         "recipe": name,
-        "command": f"{_COMMAND} --recipes {name}",
+        "command": f"{_COMMAND} --recipes {name} --steps {steps[-1]}",
         **about,
         "identity": read_identity(RunDirectory(recorded[0].path)),
         "seeds": [run.seed for run in recorded],

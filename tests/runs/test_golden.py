@@ -46,7 +46,9 @@ def recorded(write, losses, tmp_path, monkeypatch):
     runs = [write(f"seed-{seed}", losses[seed], seed) for seed in range(3)]
     folder = tmp_path / "golden"
     folder.mkdir()
-    text = json.dumps(golden.to_json("simclr_fashion_mnist", runs, ABOUT))
+    made = golden.to_json("simclr_fashion_mnist", runs, ABOUT)
+    assert made["command"].endswith(" --recipes simclr_fashion_mnist --steps 60")
+    text = json.dumps(made)
     (folder / "simclr_fashion_mnist.json").write_text(text)
     monkeypatch.setattr(golden, "folder", lambda: folder)
     return folder / "simclr_fashion_mnist.json"
