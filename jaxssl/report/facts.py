@@ -44,8 +44,10 @@ def about(run: OpenedRun) -> Table:
         )
     )
     rows.append(("step shown", f"{run.step:,} of {meta['plan']['total_steps']:,}"))
-    if recipe.start is not None:
-        rows.append(("begun with", f"the encoder of {recipe.start.run}, step {recipe.start.step}"))
+    if (start := recipe.start) is not None:
+        head = "; a head fitted to the labels" if start.fit_head else ""
+        head = f"; the head {start.probe}" if start.probe else head
+        rows.append(("begun with", f"the encoder of {start.run}, step {start.step}{head}"))
     if recipe.encoder_weights is not None:
         rows.append(("begun with", recipe.encoder_weights.source))
     return Table("This run", "", (), tuple(rows), "facts")

@@ -10,6 +10,7 @@ import tiny
 import jaxssl
 from jaxssl import cli, data
 from jaxssl.evaluation import few_label
+from jaxssl.report import facts
 from jaxssl.runs import finetune, fitted_head
 from jaxssl.runs.opened import open_run
 from jaxssl.runs.recipe import Labels, Start
@@ -56,6 +57,8 @@ def test_of_few_labels_it_begins_with_the_classifier_that_is_fitted_to_them(
     )
     np.testing.assert_allclose(logits, expected, atol=1e-3 * np.abs(expected).max())
     assert len(np.unique(expected.argmax(1))) > 1
+    began = f"the encoder of {finished}, step 2; a head fitted to the labels"
+    assert ("begun with", began) in facts.about(opened).rows
     assert call(*words, "--head", "probe") == 0
     assert call(*words) == 0  # what few labels begin with, unless told otherwise
     assert call(*words, "--head", "new") == 2

@@ -14,6 +14,7 @@ from PIL import Image
 import jaxssl
 from jaxssl import cli, data
 from jaxssl.evaluation import kept_probe
+from jaxssl.report import facts
 from jaxssl.runs.opened import open_run
 
 STILL = ("--training.batch-size", 8, "--training.epochs", 0.25, "--optimizer.warmup-epochs", 0,
@@ -62,6 +63,8 @@ def test_the_network_begins_with_the_answers_of_the_probe(probed, test_images, t
     np.testing.assert_allclose(odds / odds.sum(1, keepdims=True), probe(test_images), atol=1e-5)
     found, expected = result_of(out, "finetune-trained"), result_of(probed, "linear-trained")
     assert found["test_accuracy"] == expected["test_accuracy"]
+    began = f"the encoder of {probed}, step 2; the head {file}"
+    assert ("begun with", began) in facts.about(opened).rows
     start = json.loads((out / "config.json").read_text())["config"]["start"]
     assert start["probe"] == str(file) and len(start["probe_sha256"]) == 64
     # It is done; with a head of its own it would be another run.
