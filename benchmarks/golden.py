@@ -32,6 +32,9 @@ def main():
     parser.add_argument("--recipes", nargs="+", required=True, help="names of shipped ones")
     parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument(
+        "--no-probe", action="store_true", help="no neighbours: of texts, of images without labels"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/golden"), help="of the runs")
     parser.add_argument("--folder", type=Path, default=golden.folder(), help="of what is recorded")
     options = parser.parse_args()
@@ -46,14 +49,14 @@ def main():
     for name in options.recipes:
         runs = [options.out / f"{name}-{seed}" for seed in options.seeds]
         for seed, run in zip(options.seeds, runs, strict=True):
-            train(name, run, seed, options.steps)
+            train(name, run, seed, options.steps, probe=not options.no_probe)
         options.folder.mkdir(exist_ok=True)
         text = json.dumps(golden.to_json(name, runs, about), indent=1)
         files.write_whole(options.folder / f"{name}.json", text + "\n")
         print(f"{name}: {options.folder / name}.json", flush=True)
 
 
-def train(name, run, seed, steps):
+def train(name, run, seed, steps, *, probe):
     """The first steps of one seed, unless they are there."""
     rows = RunDirectory(run).metrics
     if rows.exists() and any(row["step"] >= steps for row in writers.read(rows)):
@@ -62,7 +65,7 @@ def train(name, run, seed, steps):
     recipe = dataclasses.replace(
         recipe,
         training=dataclasses.replace(recipe.training, seed=seed),
-        run=dataclasses.replace(recipe.run, probe=("knn",), probe_every=steps),
+        run=dataclasses.replace(recipe.run, probe=("knn",) * probe, probe_every=steps),
     )
 
     def stop(row):

@@ -112,9 +112,12 @@ def to_json(name: str, runs: Sequence[str | os.PathLike], about: Mapping[str, ob
     rows = [{row["step"]: row for row in _rows(run.path)} for run in recorded]
     steps = sorted(set.intersection(*map(set, rows)))
     names = [each for each in rows[0][steps[-1]] if _is_told(each)]
+    command = f"{_COMMAND} --recipes {name} --steps {steps[-1]}"
+    if not any(each.startswith(ONLINE) for each in names):
+        command += " --no-probe"
     return {
         "recipe": name,
-        "command": f"{_COMMAND} --recipes {name} --steps {steps[-1]}",
+        "command": command,
         **about,
         "identity": read_identity(RunDirectory(recorded[0].path)),
         "seeds": [run.seed for run in recorded],

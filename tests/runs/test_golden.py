@@ -70,6 +70,16 @@ def test_the_interval_is_that_of_one_more_seed(write, losses, recorded):
     assert {point.metric for point in verdict.points} == {"loss", "online/knn_accuracy"}
 
 
+def test_without_neighbours_the_command_says_so(write, losses):
+    runs = [write(f"seed-{seed}", losses[seed], seed) for seed in range(2)]
+    for run in runs:
+        rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        rows[-1].pop("online/knn_accuracy")
+        (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    made = golden.to_json("simclr_fashion_mnist", runs, ABOUT)
+    assert made["command"].endswith(" --steps 60 --no-probe") and made["metrics"].keys() == {"loss"}
+
+
 def test_a_seed_of_the_same_kind_is_healthy_and_another_is_not(write, losses, recorded, capsys):
     assert cli.main(["compare", str(write("good", losses[1], seed=1)), "--golden"]) == 0
     said = capsys.readouterr().out
