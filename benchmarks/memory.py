@@ -1,7 +1,7 @@
 """Memory of a step of each device: planned, and of the compiled program.
 
     python benchmarks/memory.py                      a contrastive ViT, by the size of a micro-batch
-    python benchmarks/memory.py --devices 4          the same on four fake devices, by --run.shard
+    python benchmarks/memory.py --devices 4          two steps on fake devices, by --run.shard
     python benchmarks/memory.py --remat              a ViT-S/16, by what is computed anew
     python benchmarks/memory.py --steps              steps of several methods and networks
     python benchmarks/memory.py --pairs 65536        NT-Xent and its gradient, by devices
@@ -15,6 +15,11 @@ import dataclasses
 import os
 
 _VIT = {"width": 192, "depth": 4, "num_heads": 3, "patch_size": 4}
+_WIDE = {"width": 384, "depth": 6, "num_heads": 6, "patch_size": 7, "pool": "mean"}
+SHARDED = (
+    ("MoCo v3, ViT of width 128", "moco_v3_vit_fashion_mnist", None),
+    ("MAE, ViT of width 384", "mae_fashion_mnist", _WIDE),
+)
 # Title, recipe, its batch; fields of its encoder that change, or those of a ViT in its place.
 STEPS = (
     ("SimCLR, ResNet-18 x 0.25", "simclr_fashion_mnist", 128, {}, None),
@@ -54,9 +59,11 @@ def main():
         for title, recipe, batch_size, changes, vit in STEPS:
             show(title, *measure(recipe, batch_size, changes, vit=vit))
     elif options.devices > 1:
-        header("--run.shard", " a device")
-        for shard in ("none", "state", "params"):
-            show(shard, *measure(options.recipe, options.batch_size, shard=shard))
+        header("step, --run.shard", " a device")
+        for title, recipe, vit in SHARDED:
+            for shard in ("none", "state", "params"):
+                taken = measure(recipe, options.batch_size, vit=vit, shard=shard)
+                show(f"{title}, {shard}", *taken)
     else:
         header("--training.micro-batch")
         for parts in options.parts:

@@ -29,7 +29,7 @@ class Footprint:
         optimizer: what the optimizer keeps.
         kept: what the method keeps beside the parameters, such as a target or a queue.
         activations: of the rows that go through the network at a time, and all else that a step
-            holds for a while.
+            holds for a while, such as what devices exchange.
     """
 
     parameters: int
@@ -62,13 +62,18 @@ def footprint(job: Job, batch_size: int | None = None) -> Footprint:
     gradients = _bytes(job.like.params, job.lie.params)
     # The step of the whole batch under jit, of a device's rows else, beside the state and its rows.
     held = liveness.peak(job.jaxpr(batch_size), reuses=True) - _bytes(job.like.params)
-    parts = job.lie.step.mesh.size if job.backend == "jit" else 1
+    devices = job.lie.step.mesh.size
+    held = max(held, 0) // (devices if job.backend == "jit" else 1)
+    if devices > 1 and jax.default_backend() == "cpu":
+        # Its all-reduce is not in place, and what is gathered twice it gathers once and keeps.
+        whole = _bytes(job.like.params)
+        held = max(held, whole) + (whole if job.shard == "params" else 0)
     return Footprint(
         parameters=gradients,
         gradients=gradients,
         optimizer=_bytes(job.like.opt_state, job.lie.opt_state),
         kept=_bytes(job.like.state, job.lie.state),
-        activations=max(held, 0) // parts,
+        activations=held,
     )
 
 

@@ -63,7 +63,9 @@ def test_the_state_is_counted_as_it_lies():
     assert state.parameters == whole.parameters
     assert whole.optimizer / 8 < state.optimizer < whole.optimizer / 5  # small leaves are copied
     assert params.parameters == params.gradients < whole.parameters / 5
-    assert state.activations == whole.activations
+    # Gradients that are exchanged, and parameters that are gathered, as CPUs do it.
+    assert state.activations == whole.activations >= whole.gradients
+    assert params.activations >= 2 * whole.parameters
     assert whole.total == sum(dataclasses.astuple(whole))
 
 
@@ -85,10 +87,11 @@ def test_a_step_that_takes_too_much_is_refused_with_what_would_help():
 
 
 @pytest.mark.slow
-def test_the_plan_is_within_15_percent_of_what_is_compiled():
-    """On one device; of six steps of several networks, precisions and methods."""
+@pytest.mark.parametrize("words", [("--steps",), ("--devices", "4")])
+def test_the_plan_is_within_15_percent_of_what_is_compiled(words):
+    """Of six steps of several networks, precisions and methods; of two on four devices, divided."""
     told = subprocess.run(
-        [sys.executable, MEMORY, "--steps"],
+        [sys.executable, MEMORY, *words],
         env=os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"},
         stdout=subprocess.PIPE,
         text=True,
