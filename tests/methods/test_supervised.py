@@ -85,7 +85,7 @@ def test_a_mixed_image_pays_by_its_share_for_the_label_of_the_mirrored_position(
     assert 0 < shares.min() and shares.max() <= 1 and len(np.unique(shares)) > 8
 
 
-@pytest.mark.parametrize("name", ["ViTClass", "ResNet"])
+@pytest.mark.parametrize("name", ["ViTClass", pytest.param("ResNet", marks=pytest.mark.slow)])
 def test_with_a_grid_the_head_reads_the_means_of_cells_of_normalised_tokens(name):
     encoder = tiny.ENCODERS[name].build()
     method = dataclasses.replace(PLAIN, grid=2).build(encoder, axis_name=None)
