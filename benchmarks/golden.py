@@ -7,6 +7,7 @@ last of them; ``jaxssl compare RUN --golden`` holds other runs against it.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
@@ -58,8 +59,7 @@ def main():
 
 def train(name, run, seed, steps, *, probe):
     """The first steps of one seed, unless they are there."""
-    rows = RunDirectory(run).metrics
-    if rows.exists() and any(row["step"] >= steps for row in writers.read(rows)):
+    if _has(run, steps):
         return
     recipe = jaxssl.load_recipe(name)
     recipe = dataclasses.replace(
@@ -72,10 +72,16 @@ def train(name, run, seed, steps, *, probe):
         if row["step"] >= steps:
             raise _Enough
 
-    try:
+    with contextlib.suppress(_Enough):
         jaxssl.pretrain(recipe, run, watchers=[watching.Callback(stop)])
-    except _Enough:
-        return
+    if not _has(run, steps):  # it was told to stop
+        raise SystemExit(f"{run}: stopped before step {steps}, and nothing is recorded.")
+
+
+def _has(run, steps):
+    """Whether a run has logged that step."""
+    rows = RunDirectory(run).metrics
+    return rows.exists() and any(row["step"] >= steps for row in writers.read(rows))
 
 
 if __name__ == "__main__":
