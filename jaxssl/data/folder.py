@@ -221,17 +221,12 @@ def list_every(root: pathlib.Path) -> list[pathlib.Path]:
     Raises:
         ValueError: no image at all.
     """
-    found = [
-        os.path.join(inside, name)
-        for inside, names in tree.Walk(root)
-        for name in names
-        if layout.is_image(name)
-    ]
+    found = sorted(layout.images_below(root))
     if not found:
         raise ValueError(
             f"list_every: {root} must hold images ({' '.join(layout.SUFFIXES)}); got none."
         )
-    return [root / file for file in sorted(found)]
+    return [root / file for file in found]
 
 
 def from_files(

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from jaxssl.data import tree
@@ -118,9 +119,15 @@ def holds_image(directory: pathlib.Path) -> bool:
         with os.scandir(directory) as entries:  # of most folders the first file says it
             if any(is_image(entry.name) and _is_file(entry) for entry in entries):
                 return True
-        return any(is_image(name) for _, names in tree.Walk(directory) for name in names)
+        return any(True for _ in images_below(directory))
     except OSError:  # it cannot be opened, which the walk of the whole will say
         return False
+
+
+def images_below(root: pathlib.Path) -> Iterator[str]:
+    """Every image at any depth, whatever its folders mean: paths relative to the root."""
+    for inside, names in tree.Walk(root):
+        yield from (os.path.join(inside, name) for name in names if is_image(name))
 
 
 def _is_file(entry: os.DirEntry) -> bool:

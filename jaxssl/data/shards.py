@@ -8,7 +8,7 @@ import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +65,7 @@ def find(place: pathlib.Path) -> Shards | None:
     if layout.holds_image(place):
         if not _outweigh_images(place):
             return None
-        stray = tree.counted(list(_images(place)), "image", "images")
+        stray = tree.counted(list(layout.images_below(place)), "image", "images")
         notes = (f"left out beside the shards of {place}: {stray}",)
     found = [
         os.path.join(inside, name)
@@ -129,15 +129,11 @@ def _outweigh_images(place: pathlib.Path) -> bool:
     found = [
         each / name for each in near for name in tree.read_directory(each).files if is_shard(name)
     ]
-    if not found or tables.is_table(found[0]):
-        return any(map(tables.has_images, found[:1]))
-    return sum(1 for _ in itertools.islice(_images(place), len(found))) < len(found)
-
-
-def _images(place: pathlib.Path) -> Iterator[str]:
-    """Paths of images at any depth."""
-    for inside, names in tree.Walk(place):
-        yield from (os.path.join(inside, name) for name in names if layout.is_image(name))
+    if any(tables.has_images(file) for file in found if tables.is_table(file)):
+        return True
+    num_archives = sum(not tables.is_table(file) for file in found)
+    images = itertools.islice(layout.images_below(place), num_archives)
+    return sum(1 for _ in images) < num_archives
 
 
 def _may_hold_shards(name: str) -> bool:

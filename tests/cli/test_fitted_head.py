@@ -77,6 +77,9 @@ def test_a_network_that_knows_the_classes_learns_slowly_unless_a_rate_is_typed(f
     assert rate("probe") == 2e-3 and rate("new") == 0.5
     assert rate(None) == 2e-3  # few labels of a trained encoder: a probe
     assert rate("probe", "optimizer.base-learning-rate") == 0.5
+    # Who names a probe gets that one.
+    named = dataclasses.replace(recipe, start=dataclasses.replace(recipe.start, probe="x"))
+    assert not finetune.settle(named, "trained", None, few, ()).start.fit_head
 
 
 def test_a_class_without_a_label_is_the_unlikeliest(finished):

@@ -216,6 +216,9 @@ def test_archives_beside_images_are_the_data_where_they_outnumber_them(tmp_path)
 def test_tables_of_images_come_before_a_picture_beside_them(tmp_path, inside):
     for name in ("a.png", "b.png", "c.png"):
         (tmp_path / name).write_bytes(picture(77))
+    write_parquet(tmp_path / "about_train.parquet", pyarrow.table({"n": [1]}))
+    assert greys(opened(tmp_path, "all")) == [77, 77, 77]
+    (tmp_path / "about_train.parquet").unlink()
     write_parquet(tmp_path / inside / "train-0.parquet", table(range(4)))
     source = opened(tmp_path, "train")
     assert sorted(greys(source)) == [*range(4)]
