@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxssl import checks
+from jaxssl import checks, host_devices
 from jaxssl.types import Batch, Metrics, PyTree, TrainState
 
 AXIS = "data"  # name of the device axis of every run
@@ -33,9 +33,14 @@ def axis_of(backend: Backend) -> str | None:
 def mesh(
     *, axis_name: str = AXIS, devices: Sequence[jax.Device] | None = None
 ) -> jax.sharding.Mesh:
-    """A one-dimensional mesh over the given devices, or over all devices of all processes."""
+    """A one-dimensional mesh over the given devices, or over all devices of all processes.
+
+    Whose programs run on several devices of CPUs compiles them anew: ``host_devices.compile_anew``.
+    """
     # Auto axes: with make_mesh's Explicit default, jit(shard_map) refuses unsharded inputs.
     devices = jax.devices() if devices is None else devices
+    if len(devices) > 1 and devices[0].platform == "cpu":
+        host_devices.compile_anew()
     return jax.sharding.Mesh(np.asarray(devices), (axis_name,))
 
 

@@ -9,7 +9,8 @@ os.environ["XLA_FLAGS"] = (
     + os.environ.get("XLA_FLAGS", "")
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
-# JAX's cache is not made for sharing: an entry that another process is writing aborts the reader.
+# For commands on one device; several compile anew. JAX's cache is not made for sharing: an entry
+# that another process is writing aborts the reader.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR",
     os.path.join(
@@ -24,9 +25,9 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 import jax
 import pytest
 
-from jaxssl.training import host_threads
+from jaxssl import host_devices
 
-host_threads.spare()  # before the first device
+host_devices.spare()  # before the first device
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

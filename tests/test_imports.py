@@ -15,11 +15,12 @@ ROOT = Path(__file__).parents[1]
 GROUND = {
     "types", "collectives", "parallel", "sharding", "schedules", "draws", "inputs", "colorspace",
     "files", "checks", "jsonable", "named", "words", "watching", "meta", "runs.directory",
-    "vocabulary", "cropping", "pooling",
+    "vocabulary", "cropping", "pooling", "host_devices",
 }  # fmt: skip
 MAY_IMPORT = {
     "types": set(),
     "words": set(),
+    "host_devices": set(),
     "vocabulary": set(),
     "checks": set(),
     "files": set(),
@@ -27,7 +28,7 @@ MAY_IMPORT = {
     "cropping": {"types"},
     "pooling": {"types", "checks"},
     "collectives": {"types"},
-    "parallel": {"types", "checks"},
+    "parallel": {"types", "checks", "host_devices"},
     "sharding": {"types", "checks", "parallel"},
     "schedules": {"types"},
     "inputs": {"types", "jsonable"},

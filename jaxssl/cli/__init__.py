@@ -16,9 +16,9 @@ from types import ModuleType
 from typing import Any
 
 import jaxssl
-from jaxssl import words
+from jaxssl import host_devices, words
 from jaxssl.cli import compile_cache
-from jaxssl.training import allocator, host_threads
+from jaxssl.training import allocator
 
 COMMANDS = (  # in the order of the usage
     "pretrain",
@@ -75,7 +75,7 @@ def _run(argv: Sequence[str] | None) -> int:
         print(jaxssl.__version__)
         return 0
     allocator.tune()
-    host_threads.spare()
+    host_devices.spare()
     if hasattr(sys.stdout, "reconfigure"):  # names need not be UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

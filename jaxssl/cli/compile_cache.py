@@ -19,6 +19,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from jaxssl import host_devices
+
 OPTION = "JAXSSL_COMPILE_CACHE"  # 0 keeps nothing; else where it is kept
 MAX_BYTES = 2 * 1024**3  # what was not used for longest goes first
 _JAX_OPTION = "JAX_COMPILATION_CACHE_DIR"
@@ -32,10 +34,12 @@ def directory() -> Path | None:
     """Where compiled programs are kept; None where they are not.
 
     One directory for each kind of processor: what XLA compiles for one may stop another, and a home
-    directory may be seen from both. A cache that was asked of JAX itself goes before this one.
+    directory may be seen from both. A cache that was asked of JAX itself goes before this one, and
+    none where JAX is told to keep none, as ``host_devices`` tells it.
     """
     asked = os.environ.get(OPTION, "")
-    if asked == "0" or os.environ.get(_JAX_OPTION):
+    off = os.environ.get(host_devices.CACHE_OPTION, "").lower() in ("0", "false")
+    if asked == "0" or off or os.environ.get(_JAX_OPTION):
         return None
     if asked:
         return Path(asked) / _processor()

@@ -62,7 +62,10 @@ def _memory() -> Iterator[str]:
 def _compiled() -> Iterator[str]:
     found = compile_cache.directory()
     if found is None:
-        yield f"not kept by jaxssl: {compile_cache.OPTION} is 0, or JAX has a cache of its own"
+        yield (
+            f"not kept by jaxssl: {compile_cache.OPTION} is 0, JAX has a cache of its own, or the "
+            "host has several devices"
+        )
         return
     count, size = compile_cache.size(found)
     yield f"{found}: {count} programs, {_gigabytes(size)}"
