@@ -3,7 +3,10 @@
 Command: python benchmarks/golden.py --recipes simclr_fashion_mnist
 
 Each run is the shipped recipe, ended after --steps steps, with nearest neighbours judged at the
-last of them; ``jaxssl compare RUN --golden`` holds other runs against it.
+last of them; ``jaxssl compare RUN --golden`` holds other runs against it. A recipe that names the
+words of a tokenizer takes one of each seed, trained before:
+
+    jaxssl pretrain vq_autoencoder_fashion_mnist --out runs/vq_autoencoder-1 --training.seed 1
 """
 
 import argparse
@@ -21,6 +24,7 @@ import jaxssl
 from jaxssl import files, watching
 from jaxssl.runs import golden
 from jaxssl.runs.directory import RunDirectory
+from jaxssl.runs.recipe import Start
 from jaxssl.training import allocator, writers
 
 
@@ -36,9 +40,13 @@ def main():
     parser.add_argument(
         "--no-probe", action="store_true", help="no neighbours: of texts, of images without labels"
     )
+    parser.add_argument("--tokenizers", nargs="+", help="runs, one for each seed")
     parser.add_argument("--out", type=Path, default=Path("runs/golden"), help="of the runs")
     parser.add_argument("--folder", type=Path, default=golden.folder(), help="of what is recorded")
     options = parser.parse_args()
+    tokenizers = options.tokenizers or [None] * len(options.seeds)
+    if len(tokenizers) != len(options.seeds):
+        parser.error(f"--tokenizers: one for each of {len(options.seeds)} seeds")
     allocator.tune()
     about = {
         "date": datetime.date.today().isoformat(),
@@ -49,15 +57,15 @@ def main():
         about["device"] += f", {count} core{'s' * (count > 1)}"
     for name in options.recipes:
         runs = [options.out / f"{name}-{seed}" for seed in options.seeds]
-        for seed, run in zip(options.seeds, runs, strict=True):
-            train(name, run, seed, options.steps, probe=not options.no_probe)
+        for seed, tokenizer, run in zip(options.seeds, tokenizers, runs, strict=True):
+            train(name, run, seed, options.steps, tokenizer, probe=not options.no_probe)
         options.folder.mkdir(exist_ok=True)
         text = json.dumps(golden.to_json(name, runs, about), indent=1)
         files.write_whole(options.folder / f"{name}.json", text + "\n")
         print(f"{name}: {options.folder / name}.json", flush=True)
 
 
-def train(name, run, seed, steps, *, probe):
+def train(name, run, seed, steps, tokenizer, *, probe):
     """The first steps of one seed, unless they are there."""
     if _has(run, steps):
         return
@@ -65,6 +73,7 @@ def train(name, run, seed, steps, *, probe):
     recipe = dataclasses.replace(
         recipe,
         training=dataclasses.replace(recipe.training, seed=seed),
+        tokenizer=None if tokenizer is None else Start(tokenizer),
         run=dataclasses.replace(recipe.run, probe=("knn",) * probe, probe_every=steps),
     )
 

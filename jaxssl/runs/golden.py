@@ -8,6 +8,8 @@ the same recipe is as it should be where its rows lie within what the luck of th
 the 99 % prediction interval of one more seed, with S seeds, R rows, and s² the variance over seeds,
 averaged over the rows of a metric: three seeds say too little of it at a single row. Metrics that
 are always positive are compared by their logarithms: a rank of 10 may be 5 or 20, but not -5.
+
+Where words of a tokenizer are named, each seed has one of its own, trained as long; so may the run.
 """
 
 import json
@@ -37,7 +39,8 @@ class Golden(NamedTuple):
     Attributes:
         recipe: its name.
         about: date and device of the recording, and the version of JAX, in words.
-        fields: of the recipe and its data (``recipes_apart.fields_of``), without the seed.
+        fields: of the recipe and its data (``recipes_apart.fields_of``), without what is luck of
+            the seed.
         seeds: S of them.
         steps: R, of the rows.
         metrics: by name, [S, R].
@@ -112,14 +115,18 @@ def to_json(name: str, runs: Sequence[str | os.PathLike], about: Mapping[str, ob
     rows = [{row["step"]: row for row in _rows(run.path)} for run in recorded]
     steps = sorted(set.intersection(*map(set, rows)))
     names = [each for each in rows[0][steps[-1]] if _is_told(each)]
+    identities = [_placed(read_identity(RunDirectory(run.path)) or {}) for run in recorded]
+    tokenizers = [each["config"].get("tokenizer") for each in identities]
     command = f"{_COMMAND} --recipes {name} --steps {steps[-1]}"
     if not any(each.startswith(ONLINE) for each in names):
         command += " --no-probe"
+    if all(tokenizers):
+        command += f" --tokenizers {' '.join(each['run'] for each in tokenizers)}"
     return {
         "recipe": name,
         "command": command,
         **about,
-        "identity": read_identity(RunDirectory(recorded[0].path)),
+        "identity": identities[0],
         "seeds": [run.seed for run in recorded],
         "steps": steps,
         # What is not in every row, such as accuracies of neighbours, has gaps.
@@ -215,7 +222,18 @@ def _differing(ours: Mapping, theirs: Mapping) -> tuple[str, ...]:
 
 
 def _unseeded(fields: Mapping) -> dict[str, object]:
-    return {name: each for name, each in fields.items() if name != recipes_apart.SEED}
+    """The fields without the seed, and without the weights that a tokenizer got by its own."""
+    luck = (recipes_apart.SEED, "tokenizer.sha256")
+    return {name: each for name, each in fields.items() if name not in luck}
+
+
+def _placed(identity: dict) -> dict:
+    """What defines a run, with its tokenizer where others would have it, not on this machine."""
+    tokenizer = identity["config"].get("tokenizer")
+    if tokenizer is None:
+        return identity
+    placed = {**tokenizer, "run": f"runs/{Path(tokenizer['run']).name}"}
+    return {**identity, "config": {**identity["config"], "tokenizer": placed}}
 
 
 def _intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

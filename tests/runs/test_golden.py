@@ -1,5 +1,6 @@
 """A run beside recorded seeds: the interval is the textbook's, and what cannot be held is said."""
 
+import dataclasses
 import json
 import math
 import statistics
@@ -8,9 +9,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxssl import cli
+from jaxssl import cli, jsonable
 from jaxssl.report import golden_table
-from jaxssl.runs import golden, recipe, record
+from jaxssl.runs import golden, recipe, record, tokenizer
 
 DATASET = {"name": "clothes", "split": "train", "size": 500, "fingerprint": "f" * 64}
 ABOUT = {"date": "2026-01-01", "device": "1 cpu device", "versions": {"jax": "0.10"}}
@@ -78,6 +79,25 @@ def test_without_neighbours_the_command_says_so(write, losses):
         (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     made = golden.to_json("simclr_fashion_mnist", runs, ABOUT)
     assert made["command"].endswith(" --steps 60 --no-probe") and made["metrics"].keys() == {"loss"}
+
+
+def test_a_tokenizer_may_be_of_any_seed_but_was_trained_as_long(write, losses, recorded, tmp_path):
+    def named(run, seed, step=60):
+        """A run that names the words of another one."""
+        found = json.loads((run / "config.json").read_text())
+        words = recipe.Start(str(tmp_path / f"words-{seed}"), step, sha256=str(seed) * 64)
+        found["config"]["tokenizer"] = jsonable.to_json(words)
+        (run / "config.json").write_text(json.dumps(found))
+        return run
+
+    runs = [named(write(f"words-of-{seed}", losses[seed], seed), seed) for seed in range(3)]
+    made = golden.to_json("simclr_fashion_mnist", runs, ABOUT)
+    assert made["command"].endswith(" --tokenizers runs/words-0 runs/words-1 runs/words-2")
+    assert str(tmp_path) not in json.dumps(made)
+    recorded.write_text(json.dumps(made))
+    assert not golden.judge(named(write("own", losses[1], seed=1), 7)).outside
+    with pytest.raises(ValueError, match=r"differs from it in tokenizer\.step\."):
+        golden.judge(named(write("shorter", losses[1], seed=1), 7, step=30))
 
 
 def test_a_seed_of_the_same_kind_is_healthy_and_another_is_not(write, losses, recorded, capsys):
@@ -150,7 +170,12 @@ def test_shipped_curves_are_of_shipped_recipes():
         assert path.stem == found.recipe
         assert len(found.seeds) >= 3 and len(found.steps) >= 3
         assert {"loss", "collapse/feature_rank"} <= found.metrics.keys()
-        own = record.through_json(record.to_json(recipe.load(found.recipe)))
+        made = recipe.load(found.recipe)
+        if tokenizer.names(made.method):
+            words = recipe.load("vq_autoencoder_fashion_mnist")
+            method = made.method.with_tokenizer(words.method, words.encoder)
+            made = dataclasses.replace(made, method=method)
+        own = record.through_json(record.to_json(made))
         shipped = json.loads(path.read_text())["identity"]["config"]
         shipped["training"]["seed"] = own["training"]["seed"]
         # What depends on the data, such as crops, is settled when a run begins.
