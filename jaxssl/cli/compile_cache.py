@@ -37,9 +37,11 @@ def directory() -> Path | None:
     directory may be seen from both. A cache that was asked of JAX itself goes before this one, and
     none where JAX is told to keep none, as ``host_devices`` tells it.
     """
-    asked = os.environ.get(OPTION, "")
+    asked, of_jax = os.environ.get(OPTION, ""), os.environ.get(_JAX_OPTION, "")
     off = os.environ.get(host_devices.CACHE_OPTION, "").lower() in ("0", "false")
-    if asked == "0" or off or os.environ.get(_JAX_OPTION):
+    if Path(of_jax).name.startswith(_OWN):  # JAX has been given it by ``kept``
+        return Path(of_jax).parent
+    if asked == "0" or off or of_jax:
         return None
     if asked:
         return Path(asked) / _processor()

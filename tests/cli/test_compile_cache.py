@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jaxssl import host_devices
 from jaxssl.cli import compile_cache
 
 PROGRAM = """
@@ -76,6 +77,12 @@ def test_nobody_sees_an_entry_before_its_command_has_ended(found):
     assert {path.name for path in found.iterdir()} == {"a-cache", "b-cache"}
 
 
+def test_a_command_knows_where_its_programs_are_kept(found):
+    with compile_cache.kept():
+        assert compile_cache.directory() == found
+    assert compile_cache.directory() == found
+
+
 def test_a_command_that_fails_keeps_nothing(found):
     with pytest.raises(KeyboardInterrupt), command() as own:
         write(own, "half")
@@ -109,9 +116,11 @@ def test_none_is_kept_where_that_is_asked_for_or_jax_has_its_own(found, monkeypa
     with compile_cache.kept():
         assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "elsewhere"
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
-    monkeypatch.setenv(compile_cache.OPTION, "0")
-    with compile_cache.kept():
-        assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+    for option, no in ((compile_cache.OPTION, "0"), (host_devices.CACHE_OPTION, "false")):
+        with monkeypatch.context() as asked:
+            asked.setenv(option, no)
+            with compile_cache.kept():
+                assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
     assert not found.exists()
 
 
