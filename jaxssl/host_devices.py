@@ -14,14 +14,12 @@ _TIMEOUT = "--xla_cpu_collective_call_terminate_timeout_seconds"
 def spare() -> int | None:
     """Makes ready for the fake devices that XLA_FLAGS asks for; call it before JAX's first use.
 
-    A program over several devices may have several exchanges under way at once, each of which keeps
-    a thread of the pool on every device until all devices have come to it. The devices of a host
-    share a pool that is no larger than their number: once all its threads wait, each for another
-    exchange, nothing moves. And few cores do the work of many devices, so that the first may be at
-    an exchange long before the last. XLA aborts the process after 40 seconds of either; here it
-    waits half an hour, for a pool of 16 threads a device, and ``compile_anew`` is called. Nothing
-    is changed where the host has one device; a longer pool or another wait that was asked for
-    already stands.
+    Programs are compiled anew, see below. Few cores do the work of many devices, so that the first
+    may be at an exchange long before the last: XLA aborts the process after 40 seconds, here after
+    half an hour. And each device that waits at an exchange keeps a thread of the pool that all
+    devices share, which is as large as their number: here it has 16 threads a device, so that a
+    program of several exchanges at a time has some left to work with. Nothing is changed where the
+    host has one device; a larger pool or another wait that was asked for already stands.
 
     Returns:
         The size of the pool, or None where the host has one device.
@@ -44,10 +42,11 @@ def compile_anew() -> None:
     """From here on this process reads no program from JAX's compilation cache, and writes none.
 
     A program that XLA has compiled keeps its exchanges in one order on all devices of a CPU. One
-    that was read from the cache does not: a device may come to one exchange while others wait at
-    another, and under ``shard_map`` all have one name. The process hangs, or aborts with "Id can't
-    be larger than the number of participating threads". A step of DINOv3 on eight devices did so
-    within a hundred steps of each start, with jax 0.10.2 and 0.12.0; compiled anew it ran 4,000.
+    that was read from the cache does not: devices wait at different exchanges, each of which keeps
+    a thread, until none is left; and under ``shard_map`` all exchanges have one name, so that those
+    of two are taken for one. The process hangs, or aborts with "Id can't be larger than the number
+    of participating threads". A step of DINOv3 on eight devices did so within a hundred steps of
+    each start, with jax 0.10.2 and 0.12.0; compiled anew it ran 4,000, on eight threads too.
     """
     jax = sys.modules.get("jax")
     if jax is None:
