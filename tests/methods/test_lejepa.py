@@ -14,6 +14,8 @@ from jaxssl.methods import lejepa
 from jaxssl.methods.shared import multi_crop
 from jaxssl.models import vit
 
+# The authors' example; more are drawn on every device, as many as all else of a tiny step takes.
+TINY = {"LeJEPA": {"num_slices": 256}}
 KEY = jax.random.key(0)
 BATCH, SLICES = 5, 3
 CONFIG = dataclasses.replace(tiny.method("LeJEPA"), num_slices=SLICES, sigreg_weight=0.3)
